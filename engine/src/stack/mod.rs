@@ -1,0 +1,1 @@
+//! (module of the skeleton: stack)

@@ -1,0 +1,3 @@
+//! Containers of the protocol: bounded, deterministic, and ignorant of TCP.
+
+pub mod frame;
