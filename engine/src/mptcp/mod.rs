@@ -1,1 +1,3 @@
-//! (module of the skeleton: mptcp)
+//! One MPTCP connection (RFC 8684): its data sequence space, its subflows, their paths.
+
+pub mod message;

@@ -15,7 +15,10 @@ pub struct Frame {
 impl Frame {
     /// An empty frame with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { buffer: vec![0; capacity].into_boxed_slice(), filled: 0..0 }
+        Self {
+            buffer: vec![0; capacity].into_boxed_slice(),
+            filled: 0..0,
+        }
     }
 
     /// The whole buffer, for a port to fill.
@@ -47,7 +50,10 @@ impl Frame {
 
 impl From<&[u8]> for Frame {
     fn from(bytes: &[u8]) -> Self {
-        Self { buffer: bytes.into(), filled: 0..bytes.len() }
+        Self {
+            buffer: bytes.into(),
+            filled: 0..bytes.len(),
+        }
     }
 }
 
@@ -64,12 +70,18 @@ pub struct FramePool {
 impl FramePool {
     /// A pool of frames of `frame_capacity` bytes that keeps at most `limit` free ones.
     pub fn new(frame_capacity: usize, limit: usize) -> Self {
-        Self { free: Vec::with_capacity(limit), frame_capacity, limit }
+        Self {
+            free: Vec::with_capacity(limit),
+            frame_capacity,
+            limit,
+        }
     }
 
     /// The warmest free frame, or a new one when none is free.
     pub fn take(&mut self) -> Frame {
-        self.free.pop().unwrap_or_else(|| Frame::with_capacity(self.frame_capacity))
+        self.free
+            .pop()
+            .unwrap_or_else(|| Frame::with_capacity(self.frame_capacity))
     }
 
     /// Takes a frame back. One of another size, or past the limit, is freed.

@@ -1,0 +1,242 @@
+//! The messages between a subflow and the home of its connection.
+//!
+//! A subflow lives on the core its packets arrive at; connection state lives on one core, the
+//! home. They share nothing but these messages, which are in order per subflow and direction and may be
+//! late, and the [`Published`] block that home writes and every subflow reads. With both on one
+//! core the messages are plain calls.
+
+use crate::congestion::{ControllerKind, Coupling};
+use crate::sequence::DataSequenceNumber;
+use crate::storage::frame::Frame;
+use crate::time::Duration;
+use crate::wire::mptcp_option::{Key, MptcpOption, ResetReason};
+use arrayvec::ArrayVec;
+use core::ops::Range;
+
+/// What every subflow must stamp on its segments, written by home alone.
+#[derive(Copy, Clone, Debug)]
+pub struct Published {
+    /// The next data sequence number home expects: DATA_ACK.
+    pub data_ack: DataSequenceNumber,
+    /// The data sequence number just past the receive window; never moves left.
+    pub window_edge: DataSequenceNumber,
+    /// The peer has sent a 64-bit DSN, so DATA_ACKs are 64 bits too.
+    pub long_data_ack: bool,
+    /// DATA_ACKs and mappings are in use; false before the peer's key is known and after fallback.
+    pub multipath: bool,
+    /// The congestion coupling of the subflows (RFC 6356).
+    pub coupling: Coupling,
+}
+
+/// A subflow's shape at the time of a message, for the scheduler and for statistics.
+#[derive(Copy, Clone, PartialEq, Debug, Default)]
+pub struct Progress {
+    /// Bytes granted to the subflow so far, as far as it has seen the grants.
+    pub granted: u64,
+    /// Bytes of those that the peer has acknowledged on the subflow, in order.
+    pub acknowledged: u64,
+    /// Bytes it could send now past what it was granted.
+    pub room: u32,
+    /// Peer's window on this subflow in bytes (what fallback takes for the data window).
+    pub window: u32,
+    /// Payload bytes of a full segment.
+    pub segment_size: u32,
+    /// Congestion window in bytes.
+    pub congestion_window: u32,
+    /// Slow start threshold in bytes.
+    pub slow_start_threshold: u32,
+    /// Bytes in flight.
+    pub in_flight: u32,
+    /// Smoothed round trip; `None` before the first sample.
+    pub smoothed_rtt: Option<Duration>,
+    /// Variation of the round trip.
+    pub rtt_variation: Duration,
+    /// Retransmission timeout as it stands.
+    pub retransmission_timeout: Duration,
+    /// The subflow is in loss recovery.
+    pub in_recovery: bool,
+    /// Retransmission timeouts in a row without an acknowledgment.
+    pub timeouts: u32,
+    /// Segments retransmitted so far.
+    pub retransmissions: u64,
+}
+
+/// How the handshake of a subflow ended.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Establishment {
+    /// The first subflow, with MPTCP.
+    Capable {
+        /// The peer's key.
+        remote_key: Key,
+        /// DSS checksums are in use.
+        checksum: bool,
+        /// The peer allows joins to the address and port of the first subflow.
+        join_to_this_address: bool,
+    },
+    /// The first subflow, without MPTCP.
+    Plain(FallbackReason),
+    /// A further subflow; ready for data.
+    Joined {
+        /// The peer's identifier of its address.
+        remote_address_id: u8,
+        /// The peer asked for backup use.
+        backup: bool,
+    },
+}
+
+/// Why a connection is regular TCP (RFC 8684 section 3.7).
+#[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
+pub enum FallbackReason {
+    /// MPTCP was not asked for on this side.
+    Disabled,
+    /// The peer's SYN or SYN/ACK had no usable MP_CAPABLE.
+    PeerNotCapable,
+    /// MP_CAPABLE SYNs got no answer; a plain SYN did.
+    SynDropped,
+    /// The SYNs of both sides crossed.
+    SimultaneousOpen,
+    /// The third ACK or the first data came without MP_CAPABLE or DSS.
+    OptionsStripped,
+    /// Data came without a mapping before multipath was confirmed.
+    NoMapping,
+    /// The data was acknowledged without a DATA_ACK.
+    NoDataAck,
+    /// A checksum failed on the only subflow, with contiguous data.
+    ChecksumFailed,
+    /// The peer sent an infinite mapping or MP_FAIL.
+    PeerFellBack,
+}
+
+/// Why a subflow is gone.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum SubflowEnd {
+    /// FINs went and were acknowledged both ways.
+    Closed,
+    /// The peer reset it, with the reason of MP_TCPRST if there was one.
+    ResetByPeer(Option<ResetReason>),
+    /// This side reset it.
+    ResetHere(Option<ResetReason>),
+    /// The peer refused the SYN with a RST.
+    Refused,
+    /// SYNs, data or keepalives went unanswered for too long.
+    TimedOut,
+    /// ICMP reported the destination unreachable during the handshake.
+    Unreachable,
+}
+
+/// From a subflow to its home.
+#[derive(Debug)]
+pub enum ToHome {
+    /// The handshake is complete.
+    Established(Establishment),
+    /// The first DSS has arrived on the first subflow: MPTCP works end to end.
+    Confirmed,
+    /// The first subflow found that the path does not carry MPTCP. It takes the identity mapping from here on.
+    FellBack {
+        /// Why.
+        reason: FallbackReason,
+    },
+    /// Bytes in order on the subflow, with the data sequence number of the first.
+    Data {
+        /// Data sequence number of the first byte of `range`.
+        data_sequence: DataSequenceNumber,
+        /// The frame that holds the bytes.
+        frame: Frame,
+        /// Where in the frame's bytes they lie.
+        range: Range<usize>,
+        /// The mapping used a 64-bit DSN.
+        long: bool,
+    },
+    /// A DATA_FIN: the data sequence number it takes.
+    DataFin {
+        /// Its data sequence number.
+        data_sequence: DataSequenceNumber,
+    },
+    /// A DATA_ACK with the window that came beside it.
+    DataAck {
+        /// Next data sequence number that the peer expects (already widened to 64 bits near the given send state).
+        data_ack: crate::wire::mptcp_option::DataNumber,
+        /// Window in bytes.
+        window: u32,
+    },
+    /// The shape has changed: acknowledgments, room, losses.
+    Progress(Progress),
+    /// An MPTCP option that concerns the connection: ADD_ADDR, REMOVE_ADDR, MP_PRIO, MP_FAIL, MP_FASTCLOSE.
+    Option(MptcpOption),
+    /// Data of this mapping failed its checksum and was not passed on.
+    ChecksumFailed {
+        /// Start of the mapping.
+        data_sequence: DataSequenceNumber,
+    },
+    /// Data came without a valid mapping after MPTCP was confirmed.
+    BadMapping,
+    /// The peer's FIN is in order: no more bytes on this subflow.
+    Finished,
+    /// A retransmission timeout or a link-down: data in flight should travel elsewhere.
+    Stalled,
+    /// Bytes still in flight have been copied; home may release them (answers [`ToSubflow::Retain`]).
+    Retained,
+    /// The last message of a subflow.
+    Ended(SubflowEnd),
+}
+
+/// What a reset carries.
+pub type ResetOptions = ArrayVec<MptcpOption, 2>;
+
+/// From home to a subflow.
+#[derive(Clone, Debug)]
+pub enum ToSubflow {
+    /// Send these bytes of the connection's send buffer, after all granted before.
+    Grant {
+        /// First byte.
+        data_sequence: DataSequenceNumber,
+        /// Number of bytes, at least one.
+        length: u16,
+        /// DSS checksum over the mapping, where in use.
+        checksum: Option<u16>,
+        /// The sender has no more for now: set PSH on the last segment.
+        push: bool,
+    },
+    /// Send a DATA_FIN that takes this data sequence number, once.
+    DataFin {
+        /// Its data sequence number.
+        data_sequence: DataSequenceNumber,
+    },
+    /// Send an acknowledgment now: the window has opened, or a DATA_FIN wants its answer.
+    Acknowledge,
+    /// Send this option on an acknowledgment, once.
+    Signal(MptcpOption),
+    /// Probe the peer's closed window or its life: a segment that must be answered.
+    Probe,
+    /// MPTCP is over on this connection: identity mapping in both directions; with `infinite`,
+    /// say so to the peer by an infinite mapping that starts there.
+    FallBack {
+        /// First data sequence number of the infinite mapping.
+        infinite: Option<DataSequenceNumber>,
+    },
+    /// The connection is confirmed: MPTCP works end to end (home has heard a DSS on any subflow).
+    SetBackup(
+        /// The local backup flag of the path.
+        bool,
+    ),
+    /// Copy the granted and unacknowledged bytes that lie before this point: home wants to release them.
+    Retain {
+        /// Up to here.
+        until: DataSequenceNumber,
+    },
+    /// Run this congestion controller from now on.
+    SetController(ControllerKind),
+    /// TCP_NODELAY.
+    SetNoDelay(bool),
+    /// TCP_CORK.
+    SetCork(bool),
+    /// SO_KEEPALIVE.
+    SetKeepalive(Option<crate::tcp::Keepalive>),
+    /// Send FIN after what was granted.
+    Close,
+    /// Send RST with these options and end.
+    Reset {
+        /// MP_TCPRST, MP_FAIL or MP_FASTCLOSE.
+        options: ResetOptions,
+    },
+}
