@@ -1,1 +1,4 @@
-//! Packets in and out of the machine: ports, frames and the poll loop that drives an engine.
+//! Packets in and out of the machine: ports, and the poll loop that drives an engine.
+
+pub mod port;
+mod sys;

@@ -1,0 +1,73 @@
+//! A port of any kind, dispatched by a match instead of a virtual call.
+
+use std::os::fd::BorrowedFd;
+
+use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
+use braid_engine::storage::frame::FramePool;
+
+use super::memory::MemoryPort;
+use super::{Burst, Port, PortCounters, PortError};
+
+/// A port of any kind.
+#[derive(Debug)]
+pub enum AnyPort {
+    /// One end of a link within the process.
+    Memory(MemoryPort),
+}
+
+macro_rules! dispatch {
+    ($self:ident, $port:ident => $call:expr) => {
+        match $self {
+            Self::Memory($port) => $call,
+        }
+    };
+}
+
+impl Port for AnyPort {
+    fn capabilities(&self) -> Capabilities {
+        dispatch!(self, port => port.capabilities())
+    }
+
+    fn receive(
+        &mut self,
+        id: PortId,
+        pool: &mut FramePool,
+        burst: &mut Burst,
+    ) -> Result<usize, PortError> {
+        dispatch!(self, port => port.receive(id, pool, burst))
+    }
+
+    fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
+        dispatch!(self, port => port.reserve(length))
+    }
+
+    fn commit(&mut self, length: usize, meta: TransmitMeta) {
+        dispatch!(self, port => port.commit(length, meta));
+    }
+
+    fn flush(&mut self) -> Result<(), PortError> {
+        dispatch!(self, port => port.flush())
+    }
+
+    fn poll_fd(&self) -> BorrowedFd<'_> {
+        dispatch!(self, port => port.poll_fd())
+    }
+
+    fn transmit_pending(&self) -> bool {
+        dispatch!(self, port => port.transmit_pending())
+    }
+
+    fn prepare_to_sleep(&mut self) -> bool {
+        dispatch!(self, port => port.prepare_to_sleep())
+    }
+
+    fn counters(&self) -> PortCounters {
+        dispatch!(self, port => port.counters())
+    }
+}
+
+impl From<MemoryPort> for AnyPort {
+    fn from(port: MemoryPort) -> Self {
+        Self::Memory(port)
+    }
+}

@@ -1,0 +1,121 @@
+//! Ports: where Ethernet frames enter and leave.
+//!
+//! | port | reaches | offloads |
+//! |---|---|---|
+//! | [`memory`] | another stack in this process | checksum and segmentation, both by nature |
+//! | [`tap`] | this host's kernel | through `virtio_net_hdr` |
+//! | [`af_packet`] | the wire, or a veth | through `virtio_net_hdr` |
+//! | [`pcap`] | any port, writing what passes to a file | those of the port |
+//!
+//! A worker owns its ports and calls them in bursts. [`AnyPort`] dispatches without a virtual
+//! call. A port never blocks, and what it cannot take it refuses or counts as lost
+//! ([`PortCounters`]): a link that is down looks to the engine like a link that loses everything.
+
+mod any;
+mod error;
+pub mod memory;
+
+use std::os::fd::BorrowedFd;
+
+use arrayvec::ArrayVec;
+use braid_engine::stack::{Capabilities, PortId, ReceiveMeta, TransmitMeta};
+use braid_engine::storage::frame::{Frame, FramePool};
+
+pub use any::AnyPort;
+pub use error::PortError;
+
+/// How many frames one call of [`Port::receive`] brings at most.
+pub const BURST: usize = 32;
+
+/// The largest frame a port with segmentation carries: Ethernet and IPv6 headers, and the 65,535
+/// bytes that the length field of IPv6 can state.
+pub const LARGEST_FRAME: usize = 14 + 40 + 65_535;
+
+/// Capacity of a [`FramePool`] whose frames can hold what any port receives: the largest frame
+/// and the header a port may put before it.
+pub const POOL_FRAME_CAPACITY: usize = 65_664;
+
+/// A frame that came in by a port.
+#[derive(Debug)]
+pub struct Received {
+    /// The frame, from the Ethernet header on.
+    pub frame: Frame,
+    /// What the port says about it.
+    pub meta: ReceiveMeta,
+}
+
+/// The frames of one burst.
+pub type Burst = ArrayVec<Received, BURST>;
+
+/// What a port has done so far.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct PortCounters {
+    /// Frames handed to the engine.
+    pub received_frames: u64,
+    /// Their bytes.
+    pub received_bytes: u64,
+    /// Frames the port lost or left out on receive: its queue was full, the frame was longer than
+    /// a pool frame, malformed, or tagged for a VLAN.
+    pub receive_dropped: u64,
+    /// Frames taken from the engine.
+    pub transmitted_frames: u64,
+    /// Their bytes.
+    pub transmitted_bytes: u64,
+    /// Frames taken from the engine and then refused by what is behind the port.
+    pub transmit_dropped: u64,
+    /// Calls of [`Port::reserve`] answered with `None`.
+    pub transmit_full: u64,
+}
+
+/// Where Ethernet frames enter and leave.
+pub trait Port {
+    /// What the port takes over from the engine. Never changes.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Appends the frames that are waiting to `burst`, as many as it has room for, in buffers
+    /// from `pool`, and says how many. Marks them as received by `port`.
+    ///
+    /// # Errors
+    ///
+    /// When the port is beyond use, as when its interface was deleted. A link that is down is no
+    /// error.
+    fn receive(
+        &mut self,
+        port: PortId,
+        pool: &mut FramePool,
+        burst: &mut Burst,
+    ) -> Result<usize, PortError>;
+
+    /// Room for a frame of `length` bytes, or `None` when there is none now or never (more than
+    /// [`Capabilities::max_frame`]). The bytes hold whatever was there before. Reserving again
+    /// without a commit gives up the room reserved before.
+    fn reserve(&mut self, length: usize) -> Option<&mut [u8]>;
+
+    /// Queues the first `length` bytes of the room last reserved.
+    fn commit(&mut self, length: usize, meta: TransmitMeta);
+
+    /// Sends on their way all frames committed so far.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Port::receive`].
+    fn flush(&mut self) -> Result<(), PortError>;
+
+    /// Becomes readable when frames wait, once [`Port::prepare_to_sleep`] has said yes.
+    fn poll_fd(&self) -> BorrowedFd<'_>;
+
+    /// Whether frames that were flushed still wait for the system to take them, so that the
+    /// worker has to call [`Port::flush`] again without being asked to by the engine.
+    fn transmit_pending(&self) -> bool {
+        false
+    }
+
+    /// Called before waiting on [`Port::poll_fd`]: `false` when a frame is there already, so
+    /// that there is nothing to wait for.
+    fn prepare_to_sleep(&mut self) -> bool {
+        true
+    }
+
+    /// What the port has done so far.
+    fn counters(&self) -> PortCounters;
+}

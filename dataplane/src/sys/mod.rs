@@ -1,0 +1,5 @@
+//! The system calls of the data plane: the modules here hold what cannot be written without
+//! `unsafe`, each behind an interface that can.
+
+pub(crate) mod eventfd;
+pub(crate) mod poll;
