@@ -4,6 +4,9 @@ use crate::sequence::DataSequenceNumber;
 use arrayvec::ArrayVec;
 use core::net::IpAddr;
 
+mod emit;
+mod parse;
+
 /// A host's key of a connection, as it stands in the option (big endian read to an integer).
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Key(pub u64);
@@ -58,7 +61,8 @@ pub struct Dss {
     pub data_ack: Option<DataNumber>,
     /// The mapping.
     pub mapping: Option<DssMapping>,
-    /// F: the mapping's last data sequence number is the DATA_FIN.
+    /// F: the mapping's last data sequence number is the DATA_FIN; without meaning, and read and
+    /// written as false, where there is no mapping.
     pub data_fin: bool,
 }
 
@@ -90,6 +94,55 @@ pub enum ResetReason {
     MiddleboxInterference,
     /// Any other code.
     Other(u8),
+}
+
+impl ResetReason {
+    /// The reason of a code.
+    pub const fn from_code(code: u8) -> Self {
+        match code {
+            0 => Self::Unspecified,
+            1 => Self::MptcpError,
+            2 => Self::LackOfResources,
+            3 => Self::AdministrativelyProhibited,
+            4 => Self::TooMuchOutstandingData,
+            5 => Self::UnacceptablePerformance,
+            6 => Self::MiddleboxInterference,
+            other => Self::Other(other),
+        }
+    }
+
+    /// The code of a reason.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Unspecified => 0,
+            Self::MptcpError => 1,
+            Self::LackOfResources => 2,
+            Self::AdministrativelyProhibited => 3,
+            Self::TooMuchOutstandingData => 4,
+            Self::UnacceptablePerformance => 5,
+            Self::MiddleboxInterference => 6,
+            Self::Other(code) => code,
+        }
+    }
+}
+
+/// The numbers of the format: subtypes, and the flags of DSS.
+mod format {
+    pub(super) const CAPABLE: u8 = 0;
+    pub(super) const JOIN: u8 = 1;
+    pub(super) const DSS: u8 = 2;
+    pub(super) const ADD_ADDRESS: u8 = 3;
+    pub(super) const REMOVE_ADDRESS: u8 = 4;
+    pub(super) const PRIORITY: u8 = 5;
+    pub(super) const FAIL: u8 = 6;
+    pub(super) const FASTCLOSE: u8 = 7;
+    pub(super) const RESET: u8 = 8;
+
+    pub(super) const DSS_DATA_ACK: u8 = 0x01;
+    pub(super) const DSS_DATA_ACK_LONG: u8 = 0x02;
+    pub(super) const DSS_MAPPING: u8 = 0x04;
+    pub(super) const DSS_SEQUENCE_LONG: u8 = 0x08;
+    pub(super) const DSS_DATA_FIN: u8 = 0x10;
 }
 
 /// One MPTCP option.

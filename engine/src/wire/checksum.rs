@@ -1,0 +1,244 @@
+//! The Internet checksum (RFC 1071), of headers, payloads and the MPTCP data sequence signal
+//! (RFC 8684 section 3.3.1).
+//!
+//! A one's complement sum does not depend on byte order, so slices are summed in words of the
+//! machine and swapped once at the end.
+
+use super::ip::Protocol;
+use crate::sequence::DataSequenceNumber;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A one's complement sum on its way: add the parts in any order, then [`Sum::finish`].
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Sum(u64);
+
+/// Bytes that the inner loops take at a time; a whole number of vectors on every machine.
+const BLOCK: usize = 64;
+
+/// One accumulator per 32-bit word of a block. 64 bits wide, they cannot overflow below 2^38 bytes.
+type Lanes = [u64; BLOCK / 4];
+
+#[inline(always)]
+fn accumulate(lanes: &mut Lanes, block: &[u8; BLOCK]) {
+    for (lane, word) in lanes.iter_mut().zip(block.as_chunks::<4>().0) {
+        *lane += u64::from(u32::from_ne_bytes(*word));
+    }
+}
+
+/// The sum of what is left after the blocks, in the machine's byte order.
+fn tail(bytes: &[u8]) -> u64 {
+    let (words, odd) = bytes.as_chunks::<2>();
+    let sum: u64 = words
+        .iter()
+        .map(|word| u64::from(u16::from_ne_bytes(*word)))
+        .sum();
+    sum + odd
+        .first()
+        .map_or(0, |&last| u64::from(u16::from_ne_bytes([last, 0])))
+}
+
+const fn fold(mut sum: u64) -> u16 {
+    sum = (sum & 0xffff_ffff) + (sum >> 32);
+    sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum as u16
+}
+
+impl Sum {
+    /// The sum of nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// The sum of `bytes`; an odd length counts as if a zero byte followed.
+    pub fn of(bytes: &[u8]) -> Self {
+        let mut lanes: Lanes = [0; BLOCK / 4];
+        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        for block in blocks {
+            accumulate(&mut lanes, block);
+        }
+        Self::from_native(lanes, rest)
+    }
+
+    fn from_native(lanes: Lanes, rest: &[u8]) -> Self {
+        let lanes: u64 = lanes.iter().map(|&lane| u64::from(fold(lane))).sum();
+        Self(u64::from(u16::from_be(fold(lanes + tail(rest)))))
+    }
+
+    /// Adds bytes that begin at an even offset of the whole.
+    #[must_use]
+    pub fn add_bytes(self, bytes: &[u8]) -> Self {
+        self.add(Self::of(bytes))
+    }
+
+    /// Adds a 16-bit field.
+    #[must_use]
+    pub const fn add_u16(self, value: u16) -> Self {
+        Self(fold(self.0) as u64 + value as u64)
+    }
+
+    /// Adds a 32-bit field.
+    #[must_use]
+    pub const fn add_u32(self, value: u32) -> Self {
+        Self(fold(self.0) as u64 + value as u64)
+    }
+
+    /// Adds a 64-bit field.
+    #[must_use]
+    pub const fn add_u64(self, value: u64) -> Self {
+        Self(fold(self.0) as u64 + (value >> 32) + (value & 0xffff_ffff))
+    }
+
+    /// Adds the sum of a part that begins at an even offset of the whole.
+    #[must_use]
+    pub const fn add(self, part: Self) -> Self {
+        Self(fold(self.0) as u64 + fold(part.0) as u64)
+    }
+
+    /// Adds the sum of a part that begins `offset` bytes into the whole.
+    #[must_use]
+    pub const fn add_at(self, offset: usize, part: Self) -> Self {
+        let part = fold(part.0);
+        let part = if offset.is_multiple_of(2) {
+            part
+        } else {
+            part.swap_bytes()
+        };
+        Self(fold(self.0) as u64 + part as u64)
+    }
+
+    /// The sum itself, not complemented: what a checksum field holds when the port is to add the
+    /// rest (`VIRTIO_NET_HDR_F_NEEDS_CSUM` and its like).
+    pub const fn partial(self) -> u16 {
+        fold(self.0)
+    }
+
+    /// The checksum: the complement of the sum.
+    pub const fn finish(self) -> u16 {
+        !fold(self.0)
+    }
+
+    /// True when the summed bytes held their own checksum and it matches.
+    pub const fn is_valid(self) -> bool {
+        fold(self.0) == 0xffff
+    }
+}
+
+/// Copies `source` to `destination` and sums it in the same pass. Copies and sums as many bytes as
+/// both slices hold.
+pub fn copy_and_sum(destination: &mut [u8], source: &[u8]) -> Sum {
+    let length = destination.len().min(source.len());
+    let (source, destination) = (&source[..length], &mut destination[..length]);
+    let mut lanes: Lanes = [0; BLOCK / 4];
+    let (from, from_rest) = source.as_chunks::<BLOCK>();
+    let (to, to_rest) = destination.as_chunks_mut::<BLOCK>();
+    for (to, from) in to.iter_mut().zip(from) {
+        *to = *from;
+        accumulate(&mut lanes, from);
+    }
+    to_rest.copy_from_slice(from_rest);
+    Sum::from_native(lanes, from_rest)
+}
+
+/// What TCP and ICMPv6 sum besides their own bytes (RFC 9293 section 3.1, RFC 8200 section 8.1).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum PseudoHeader {
+    /// Over IPv4.
+    V4 {
+        /// Source address.
+        source: Ipv4Addr,
+        /// Destination address.
+        destination: Ipv4Addr,
+        /// The protocol that is summed.
+        protocol: Protocol,
+    },
+    /// Over IPv6.
+    V6 {
+        /// Source address.
+        source: Ipv6Addr,
+        /// Destination address.
+        destination: Ipv6Addr,
+        /// The protocol that is summed.
+        protocol: Protocol,
+    },
+}
+
+impl PseudoHeader {
+    /// The pseudo header between two addresses of one family; `None` when the families differ.
+    pub const fn new(source: IpAddr, destination: IpAddr, protocol: Protocol) -> Option<Self> {
+        match (source, destination) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => Some(Self::V4 {
+                source,
+                destination,
+                protocol,
+            }),
+            (IpAddr::V6(source), IpAddr::V6(destination)) => Some(Self::V6 {
+                source,
+                destination,
+                protocol,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The pseudo header's sum, for `length` bytes of protocol header and payload.
+    pub fn sum(&self, length: usize) -> Sum {
+        // A length above 65535 has upper bits over IPv6 only; over IPv4 no datagram is that long.
+        let sum = Sum::ZERO.add_u64(length as u64);
+        match self {
+            Self::V4 {
+                source,
+                destination,
+                protocol,
+            } => sum
+                .add_u32(source.to_bits())
+                .add_u32(destination.to_bits())
+                .add_u16(u16::from(protocol.number())),
+            Self::V6 {
+                source,
+                destination,
+                protocol,
+            } => sum
+                .add_bytes(&source.octets())
+                .add_bytes(&destination.octets())
+                .add_u16(u16::from(protocol.number())),
+        }
+    }
+}
+
+/// The sum of a mapping's payload and its pseudo header, before a checksum is taken of it.
+///
+/// The data sequence number always counts with all 64 bits, whatever the option carries.
+pub const fn dss_sum(
+    payload: Sum,
+    data_sequence: DataSequenceNumber,
+    subflow_offset: u32,
+    length: u16,
+) -> Sum {
+    payload
+        .add_u64(data_sequence.0)
+        .add_u32(subflow_offset)
+        .add_u16(length)
+}
+
+/// The checksum of a mapping whose payload sums to `payload`.
+pub const fn dss_checksum(
+    payload: Sum,
+    data_sequence: DataSequenceNumber,
+    subflow_offset: u32,
+    length: u16,
+) -> u16 {
+    dss_sum(payload, data_sequence, subflow_offset, length).finish()
+}
+
+/// True when `checksum` is right for a mapping whose payload sums to `payload`.
+pub const fn dss_checksum_is_valid(
+    payload: Sum,
+    data_sequence: DataSequenceNumber,
+    subflow_offset: u32,
+    length: u16,
+    checksum: u16,
+) -> bool {
+    dss_sum(payload, data_sequence, subflow_offset, length)
+        .add_u16(checksum)
+        .is_valid()
+}
