@@ -1,0 +1,97 @@
+//! From the addresses and ports of a segment to its subflow (RFC 9293 section 3.3.1).
+
+use core::net::SocketAddr;
+use std::collections::HashMap;
+use thiserror::Error;
+
+/// Both ends of a subflow, as seen from this host.
+///
+/// IPv6 flow labels and scopes are no part of a TCP connection's name: build the addresses with
+/// [`SocketAddr::new`], which leaves both at zero.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FourTuple {
+    /// Our address and port.
+    pub local: SocketAddr,
+    /// The peer's address and port.
+    pub remote: SocketAddr,
+}
+
+impl FourTuple {
+    /// The same subflow as the peer sees it.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self {
+            local: self.remote,
+            remote: self.local,
+        }
+    }
+}
+
+/// The table holds as many flows as it may; nothing was added.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Error)]
+#[error("the flow table is full: close connections or raise the limit on flows")]
+pub struct FlowTableFull;
+
+/// A bounded map from four-tuples to `V`.
+///
+/// Its hash is keyed, so a peer cannot choose ports that collide. It cannot be iterated: the
+/// order would depend on the key and with it the trace of a run.
+#[derive(Debug)]
+pub struct FlowTable<V> {
+    flows: HashMap<FourTuple, V, ahash::RandomState>,
+    max: usize,
+}
+
+impl<V> FlowTable<V> {
+    /// An empty table for at most `max` flows, its hash keyed with `seeds`.
+    pub fn new(seeds: [u64; 4], max: usize) -> Self {
+        let [first, second, third, fourth] = seeds;
+        let hasher = ahash::RandomState::with_seeds(first, second, third, fourth);
+        Self {
+            flows: HashMap::with_hasher(hasher),
+            max,
+        }
+    }
+
+    /// Adds a flow, or replaces its value and returns the former one.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowTableFull`] when the flow is new and the bound is reached.
+    pub fn insert(&mut self, flow: FourTuple, value: V) -> Result<Option<V>, FlowTableFull> {
+        if self.flows.len() >= self.max && !self.flows.contains_key(&flow) {
+            return Err(FlowTableFull);
+        }
+        Ok(self.flows.insert(flow, value))
+    }
+
+    /// The value of `flow`.
+    pub fn get(&self, flow: &FourTuple) -> Option<&V> {
+        self.flows.get(flow)
+    }
+
+    /// The value of `flow`, to be changed.
+    pub fn get_mut(&mut self, flow: &FourTuple) -> Option<&mut V> {
+        self.flows.get_mut(flow)
+    }
+
+    /// Takes `flow` out.
+    pub fn remove(&mut self, flow: &FourTuple) -> Option<V> {
+        self.flows.remove(flow)
+    }
+
+    /// True when `flow` is in the table.
+    pub fn contains(&self, flow: &FourTuple) -> bool {
+        self.flows.contains_key(flow)
+    }
+
+    /// How many flows there are.
+    pub fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// True when there is none.
+    pub fn is_empty(&self) -> bool {
+        self.flows.is_empty()
+    }
+}

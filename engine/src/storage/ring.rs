@@ -1,0 +1,113 @@
+//! Bytes of a stream in a ring, addressed by their absolute offset in that stream.
+
+use core::ops::Range;
+
+/// A ring whose size is a power of two. Offset `n` of the stream always lies at `n` modulo the
+/// size, so bytes may be written in any order within a window of that size.
+///
+/// The ring does not know which bytes are live: its owner does. Memory is taken with the first
+/// write, so an idle ring costs nothing.
+#[derive(Debug)]
+pub struct ByteRing {
+    memory: Box<[u8]>,
+    capacity: usize,
+}
+
+impl ByteRing {
+    /// The largest ring; more than a TCP window can ever cover (RFC 7323 section 2.3).
+    pub const MAX_CAPACITY: usize = 1 << 30;
+
+    /// A ring of at least `capacity` bytes, rounded up to a power of two and cut off at
+    /// [`Self::MAX_CAPACITY`].
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            memory: Box::default(),
+            capacity: Self::round_up(capacity),
+        }
+    }
+
+    fn round_up(capacity: usize) -> usize {
+        capacity.min(Self::MAX_CAPACITY).next_power_of_two()
+    }
+
+    /// How many bytes the ring holds.
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// True when memory has been taken.
+    pub const fn is_allocated(&self) -> bool {
+        !self.memory.is_empty()
+    }
+
+    /// Copies `bytes` to `offset` on. At most the ring's capacity is copied; the number is
+    /// returned.
+    pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> usize {
+        if bytes.is_empty() {
+            return 0;
+        }
+        if self.memory.is_empty() {
+            self.memory = vec![0; self.capacity].into_boxed_slice();
+        }
+        let count = bytes.len().min(self.capacity);
+        let position = self.position(offset);
+        let (head, tail) = bytes[..count].split_at(count.min(self.capacity - position));
+        self.memory[position..position + head.len()].copy_from_slice(head);
+        self.memory[..tail.len()].copy_from_slice(tail);
+        count
+    }
+
+    /// Copies the bytes from `offset` on to `into`. At most the ring's capacity is copied; the
+    /// number is returned. It is zero when nothing was ever written.
+    pub fn read_at(&self, offset: u64, into: &mut [u8]) -> usize {
+        let (head, tail) = self.slices(offset, into.len());
+        let (into_head, rest) = into.split_at_mut(head.len());
+        into_head.copy_from_slice(head);
+        rest[..tail.len()].copy_from_slice(tail);
+        head.len() + tail.len()
+    }
+
+    /// The `length` bytes from `offset` on in place, as two pieces because the ring may end in
+    /// the middle. Both are empty when nothing was ever written; no more than the ring's
+    /// capacity is returned.
+    pub fn slices(&self, offset: u64, length: usize) -> (&[u8], &[u8]) {
+        if self.memory.is_empty() {
+            return (&[], &[]);
+        }
+        let length = length.min(self.capacity);
+        let position = self.position(offset);
+        let head = length.min(self.capacity - position);
+        (
+            &self.memory[position..position + head],
+            &self.memory[..length - head],
+        )
+    }
+
+    /// Enlarges the ring to at least `capacity` bytes, keeping the bytes of `live`. A ring that is
+    /// as large already stays as it is.
+    pub fn grow(&mut self, capacity: usize, live: Range<u64>) {
+        let capacity = Self::round_up(capacity);
+        if capacity <= self.capacity {
+            return;
+        }
+        let mut larger = Self {
+            memory: Box::default(),
+            capacity,
+        };
+        let length = live.end.saturating_sub(live.start);
+        let (head, tail) = self.slices(live.start, usize::try_from(length).unwrap_or(usize::MAX));
+        larger.write_at(live.start, head);
+        larger.write_at(live.start.wrapping_add(head.len() as u64), tail);
+        *self = larger;
+    }
+
+    /// Gives the memory back; the bytes are gone. The next write takes memory again.
+    pub fn release_memory(&mut self) {
+        self.memory = Box::default();
+    }
+
+    /// Where `offset` lies. The mask keeps the result below the capacity, so the cast is exact.
+    const fn position(&self, offset: u64) -> usize {
+        (offset & (self.capacity as u64 - 1)) as usize
+    }
+}

@@ -1,0 +1,234 @@
+//! Values under small keys that never name a later value by mistake.
+
+use core::cmp::Ordering;
+use core::fmt;
+use core::hash::{Hash, Hasher};
+use core::marker::PhantomData;
+
+/// Names one value of a [`Slab<T>`]. Once that value is removed the key finds nothing, even when
+/// its place has been taken by another.
+pub struct Key<T> {
+    index: u32,
+    generation: u32,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Key<T> {
+    const fn new(index: u32, generation: u32) -> Self {
+        Self {
+            index,
+            generation,
+            of: PhantomData,
+        }
+    }
+
+    /// The place in the slab.
+    pub const fn index(self) -> u32 {
+        self.index
+    }
+
+    /// How often that place had been used before.
+    pub const fn generation(self) -> u32 {
+        self.generation
+    }
+
+    /// The key as one number, for a message or an event.
+    pub const fn to_u64(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+
+    /// The key that [`Self::to_u64`] made `bits` of. Any number is a key; one that no slab gave
+    /// out finds nothing.
+    pub const fn from_u64(bits: u64) -> Self {
+        Self::new(bits as u32, (bits >> 32) as u32)
+    }
+}
+
+// Derives would ask the same of `T`, which the key does not contain.
+impl<T> Copy for Key<T> {}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> PartialEq for Key<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_u64() == other.to_u64()
+    }
+}
+
+impl<T> Eq for Key<T> {}
+
+impl<T> PartialOrd for Key<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Key<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.index, self.generation).cmp(&(other.index, other.generation))
+    }
+}
+
+impl<T> Hash for Key<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.to_u64().hash(state);
+    }
+}
+
+impl<T> fmt::Debug for Key<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}v{}", self.index, self.generation)
+    }
+}
+
+#[derive(Debug)]
+struct Place<T> {
+    generation: u32,
+    value: Option<T>,
+}
+
+/// A bounded set of values of one kind, each under a [`Key`].
+///
+/// Places are used again last in first out and iteration is in the order of places, so the same
+/// calls always give the same keys and the same order.
+#[derive(Debug)]
+pub struct Slab<T> {
+    places: Vec<Place<T>>,
+    free: Vec<u32>,
+    max: usize,
+}
+
+impl<T> Slab<T> {
+    /// An empty slab for at most `max` values. Memory is taken as values come.
+    pub const fn new(max: usize) -> Self {
+        Self {
+            places: Vec::new(),
+            free: Vec::new(),
+            max,
+        }
+    }
+
+    /// Adds `value` and returns its key.
+    ///
+    /// # Errors
+    ///
+    /// Gives `value` back when the slab is full.
+    pub fn insert(&mut self, value: T) -> Result<Key<T>, T> {
+        if self.len() >= self.max {
+            return Err(value);
+        }
+        if let Some(index) = self.free.pop()
+            && let Some(place) = self.places.get_mut(index as usize)
+        {
+            place.value = Some(value);
+            return Ok(Key::new(index, place.generation));
+        }
+        let Ok(index) = u32::try_from(self.places.len()) else {
+            return Err(value);
+        };
+        self.places.push(Place {
+            generation: 0,
+            value: Some(value),
+        });
+        Ok(Key::new(index, 0))
+    }
+
+    /// Adds the value that `make` returns when told the key it will have, or nothing (`None`)
+    /// when the slab is full.
+    pub fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> T) -> Option<Key<T>> {
+        let index = match self.free.last() {
+            Some(index) => *index,
+            None => u32::try_from(self.places.len()).ok()?,
+        };
+        if self.is_full() {
+            return None;
+        }
+        let generation = self
+            .places
+            .get(index as usize)
+            .map_or(0, |place| place.generation);
+        self.insert(make(Key::new(index, generation))).ok()
+    }
+
+    /// Takes the value of `key` out; its key and copies of it find nothing from now on.
+    pub fn remove(&mut self, key: Key<T>) -> Option<T> {
+        let place = self.place_mut(key)?;
+        let value = place.value.take()?;
+        place.generation = place.generation.wrapping_add(1);
+        self.free.push(key.index);
+        Some(value)
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: Key<T>) -> Option<&T> {
+        let place = self.places.get(key.index as usize)?;
+        place
+            .value
+            .as_ref()
+            .filter(|_| place.generation == key.generation)
+    }
+
+    /// The value of `key`, to be changed.
+    pub fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
+        self.place_mut(key)?.value.as_mut()
+    }
+
+    /// Two different values at once, or `None` when the keys are the same or find nothing.
+    pub fn get_two_mut(&mut self, first: Key<T>, second: Key<T>) -> Option<(&mut T, &mut T)> {
+        let indices = [first.index as usize, second.index as usize];
+        let [one, two] = self.places.get_disjoint_mut(indices).ok()?;
+        if one.generation != first.generation || two.generation != second.generation {
+            return None;
+        }
+        Some((one.value.as_mut()?, two.value.as_mut()?))
+    }
+
+    /// True when `key` finds a value.
+    pub fn contains(&self, key: Key<T>) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+
+    /// True when there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// True when no further value can be added.
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.max
+    }
+
+    /// The bound.
+    pub const fn max(&self) -> usize {
+        self.max
+    }
+
+    /// Every value with its key, in the order of places.
+    pub fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
+        (0..).zip(&self.places).filter_map(|(index, place)| {
+            Some((Key::new(index, place.generation), place.value.as_ref()?))
+        })
+    }
+
+    /// Every value with its key, to be changed, in the order of places.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key<T>, &mut T)> {
+        (0..).zip(&mut self.places).filter_map(|(index, place)| {
+            Some((Key::new(index, place.generation), place.value.as_mut()?))
+        })
+    }
+
+    fn place_mut(&mut self, key: Key<T>) -> Option<&mut Place<T>> {
+        self.places
+            .get_mut(key.index as usize)
+            .filter(|place| place.generation == key.generation)
+    }
+}
