@@ -6,6 +6,7 @@
 
 pub mod congestion;
 pub mod mptcp;
+pub mod random;
 pub mod sequence;
 pub mod socket;
 pub mod stack;
