@@ -1,23 +1,253 @@
-//! Congestion controllers.
+//! Congestion control of one subflow (RFC 5681), in bytes, with the time as an argument.
+//!
+//! What every algorithm shares lives here: the window, slow start, restart after idle, undo.
+//! An [`Algorithm`] says how the window grows in congestion avoidance and what is left of it after
+//! a loss. A further one (OLIA and BALIA of the multipath family) is a file beside the others, a
+//! variant of [`Algorithm`] and a name in [`ControllerKind`].
 
-/// Which controller.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum ControllerKind {
-    /// RFC 9438.
-    Cubic,
-    /// RFC 5681.
-    Reno,
-    /// RFC 6356.
-    Lia,
+mod coupling;
+mod cubic;
+mod hystart;
+mod kind;
+mod lia;
+mod reno;
+mod window;
+
+pub use coupling::{Coupling, PathSample, lia_coupling};
+pub use cubic::Cubic;
+pub use kind::{ControllerKind, UnknownController};
+pub use lia::Lia;
+pub use reno::Reno;
+pub use window::initial_window;
+
+use crate::time::{Duration, Instant};
+use window::Window;
+
+/// What an acknowledgement tells congestion control.
+#[derive(Copy, Clone, Debug)]
+pub struct AckSample {
+    /// When the acknowledgement arrived.
+    pub now: Instant,
+    /// Bytes that it newly acknowledged, cumulatively or by SACK.
+    pub acked: u32,
+    /// The round-trip time it measured, if it measured one.
+    pub rtt: Option<Duration>,
+    /// The smoothed round-trip time (RFC 6298), this measurement included.
+    pub srtt: Duration,
+    /// The least round-trip time seen.
+    pub min_rtt: Duration,
+    /// Bytes in flight before it arrived.
+    pub in_flight: u32,
+    /// True when the window was what held sending back: only then may it grow (RFC 7661).
+    pub cwnd_limited: bool,
+    /// True during fast recovery, in which the window does not grow. False in the slow start
+    /// after a retransmission timeout.
+    pub in_recovery: bool,
+    /// What the connection published about all its subflows.
+    pub coupling: Coupling,
 }
 
-/// What couples the subflows of a connection (RFC 6356).
-#[derive(Copy, Clone, Debug, Default)]
-pub struct Coupling {
-    /// The aggressiveness factor.
-    pub alpha: f64,
-    /// Sum of the congestion windows in bytes.
-    pub total_window: u64,
-    /// More than one subflow is coupled.
-    pub coupled: bool,
+/// The part of congestion control in which algorithms differ.
+#[derive(Copy, Clone, Debug)]
+enum Algorithm {
+    Cubic(Cubic),
+    Reno(Reno),
+    Lia(Lia),
+}
+
+impl Algorithm {
+    fn new(kind: ControllerKind) -> Self {
+        match kind {
+            ControllerKind::Cubic => Self::Cubic(Cubic::default()),
+            ControllerKind::Reno => Self::Reno(Reno),
+            ControllerKind::Lia => Self::Lia(Lia),
+        }
+    }
+
+    /// How many bytes the window grows by when `acked` bytes are acknowledged in congestion
+    /// avoidance.
+    fn increase(&mut self, window: &Window, acked: f64, ack: &AckSample) -> f64 {
+        match self {
+            Self::Cubic(cubic) => cubic.increase(window, acked, ack),
+            Self::Reno(reno) => reno.increase(window, acked),
+            Self::Lia(lia) => lia.increase(window, acked, &ack.coupling),
+        }
+    }
+
+    /// The slow-start threshold after a loss with `in_flight` bytes outstanding.
+    fn reduce(&mut self, window: &Window, in_flight: f64) -> f64 {
+        match self {
+            Self::Cubic(cubic) => cubic.reduce(window, in_flight),
+            Self::Reno(reno) => reno.reduce(in_flight),
+            Self::Lia(lia) => lia.reduce(in_flight),
+        }
+    }
+}
+
+/// What to go back to when a loss turns out to have been none.
+#[derive(Copy, Clone, Debug)]
+struct BeforeReduction {
+    window: Window,
+    algorithm: Algorithm,
+}
+
+/// Congestion control of one subflow: how many bytes may be in flight.
+#[derive(Clone, Debug)]
+pub struct Controller {
+    window: Window,
+    algorithm: Algorithm,
+    before_reduction: Option<BeforeReduction>,
+}
+
+impl Controller {
+    /// A controller at the initial window (RFC 6928) for segments of `mss` bytes of payload.
+    pub fn new(kind: ControllerKind, mss: u32) -> Self {
+        Self {
+            window: Window::new(mss),
+            algorithm: Algorithm::new(kind),
+            before_reduction: None,
+        }
+    }
+
+    /// Which algorithm this is.
+    pub const fn kind(&self) -> ControllerKind {
+        match self.algorithm {
+            Algorithm::Cubic(_) => ControllerKind::Cubic,
+            Algorithm::Reno(_) => ControllerKind::Reno,
+            Algorithm::Lia(_) => ControllerKind::Lia,
+        }
+    }
+
+    /// The congestion window: how many bytes may be in flight. At least one segment.
+    pub fn window(&self) -> u32 {
+        self.window.bytes()
+    }
+
+    /// The slow-start threshold in bytes; `u32::MAX` while no loss has been seen.
+    pub fn ssthresh(&self) -> u32 {
+        self.window.threshold()
+    }
+
+    /// True while the window is below the slow-start threshold.
+    pub fn in_slow_start(&self) -> bool {
+        self.window.in_slow_start()
+    }
+
+    /// Lets the window grow by what an acknowledgement allows.
+    pub fn on_ack(&mut self, ack: &AckSample) {
+        if ack.in_recovery || ack.acked == 0 {
+            return;
+        }
+        if !ack.cwnd_limited {
+            if let Algorithm::Cubic(cubic) = &mut self.algorithm {
+                cubic.pause(ack.now);
+            }
+            return;
+        }
+        let acked = f64::from(ack.acked);
+        let left = if self.window.in_slow_start() {
+            self.slow_start(acked, ack)
+        } else {
+            acked
+        };
+        if left > 0.0 {
+            let growth = self.algorithm.increase(&self.window, left, ack);
+            self.window.grow(growth);
+        }
+    }
+
+    /// A loss was detected and fast recovery begins: call it once for each recovery.
+    ///
+    /// `in_flight` is the FlightSize of RFC 5681: bytes sent and not cumulatively acknowledged
+    /// when the loss was found, those deemed lost among them.
+    pub fn on_loss(&mut self, _now: Instant, in_flight: u32) {
+        self.remember();
+        let flight = self.window.limit_flight(in_flight);
+        let threshold = self.algorithm.reduce(&self.window, flight);
+        self.window.reduce_to(threshold);
+    }
+
+    /// The retransmission timer fired with `in_flight` bytes (FlightSize) outstanding: the window
+    /// becomes one segment. The threshold is lowered by the first of several timeouts in a row
+    /// only (RFC 5681 section 3.1).
+    pub fn on_timeout(&mut self, _now: Instant, in_flight: u32) {
+        if !self.window.is_single_segment() {
+            self.remember();
+            let flight = self.window.limit_flight(in_flight);
+            let threshold = self.algorithm.reduce(&self.window, flight);
+            self.window.reduce_to(threshold);
+            self.window.collapse();
+        }
+        if let Algorithm::Cubic(cubic) = &mut self.algorithm {
+            cubic.on_timeout();
+        }
+    }
+
+    /// The last loss or timeout was spurious (RFC 3522, RFC 5682, DSACK): window, threshold and
+    /// the algorithm's memory are what they were before it.
+    pub fn on_spurious(&mut self) {
+        if let Some(before) = self.before_reduction.take() {
+            self.window.restore(&before.window);
+            self.algorithm = before.algorithm;
+        }
+    }
+
+    /// Sending resumes after nothing was sent or outstanding for `idle`. When that is longer than
+    /// the retransmission timeout `rto` the window falls back to the restart window (RFC 5681
+    /// section 4.1), and the threshold remembers three quarters of it (RFC 7661 section 4.4.3),
+    /// so that slow start soon reaches it again.
+    pub fn on_idle(&mut self, now: Instant, idle: Duration, rto: Duration) {
+        if idle > rto {
+            self.window.restart();
+        }
+        if let Algorithm::Cubic(cubic) = &mut self.algorithm {
+            cubic.pause(now - idle);
+        }
+    }
+
+    /// The path's segment size changed. Before anything was acknowledged or lost the initial
+    /// window follows it; later the window stays what it is in bytes, but at least one segment.
+    pub fn set_mss(&mut self, mss: u32) {
+        self.window.set_mss(mss);
+    }
+
+    /// Goes on with another algorithm from the same window and threshold. The same kind keeps
+    /// what it knows.
+    pub fn switch(&mut self, kind: ControllerKind) {
+        if self.kind() != kind {
+            self.algorithm = Algorithm::new(kind);
+            self.before_reduction = None;
+        }
+    }
+
+    /// Grows the window in slow start and returns how many of the acknowledged bytes are left for
+    /// congestion avoidance.
+    fn slow_start(&mut self, acked: f64, ack: &AckSample) -> f64 {
+        let acked = match &mut self.algorithm {
+            // HyStart++ is for the first slow start, while no threshold is known (RFC 9406
+            // section 4.3).
+            Algorithm::Cubic(cubic) if !self.window.has_threshold() => {
+                match cubic.hystart.on_ack(ack) {
+                    hystart::Growth::Full => acked,
+                    hystart::Growth::Divided(by) => acked / by,
+                    hystart::Growth::Over => {
+                        self.window.leave_slow_start();
+                        return acked;
+                    }
+                }
+            }
+            _ => acked,
+        };
+        self.window.slow_start(acked)
+    }
+
+    fn remember(&mut self) {
+        let Self {
+            window, algorithm, ..
+        } = self;
+        self.before_reduction = Some(BeforeReduction {
+            window: *window,
+            algorithm: *algorithm,
+        });
+    }
 }
