@@ -8,10 +8,11 @@
 use crate::congestion::{ControllerKind, Coupling};
 use crate::sequence::DataSequenceNumber;
 use crate::storage::frame::Frame;
-use crate::time::Duration;
 use crate::wire::mptcp_option::{Key, MptcpOption, ResetReason};
 use arrayvec::ArrayVec;
 use core::ops::Range;
+
+pub use crate::tcp::Progress;
 
 /// What every subflow must stamp on its segments, written by home alone.
 #[derive(Copy, Clone, Debug)]
@@ -26,39 +27,6 @@ pub struct Published {
     pub multipath: bool,
     /// The congestion coupling of the subflows (RFC 6356).
     pub coupling: Coupling,
-}
-
-/// A subflow's shape at the time of a message, for the scheduler and for statistics.
-#[derive(Copy, Clone, PartialEq, Debug, Default)]
-pub struct Progress {
-    /// Bytes granted to the subflow so far, as far as it has seen the grants.
-    pub granted: u64,
-    /// Bytes of those that the peer has acknowledged on the subflow, in order.
-    pub acknowledged: u64,
-    /// Bytes it could send now past what it was granted.
-    pub room: u32,
-    /// Peer's window on this subflow in bytes (what fallback takes for the data window).
-    pub window: u32,
-    /// Payload bytes of a full segment.
-    pub segment_size: u32,
-    /// Congestion window in bytes.
-    pub congestion_window: u32,
-    /// Slow start threshold in bytes.
-    pub slow_start_threshold: u32,
-    /// Bytes in flight.
-    pub in_flight: u32,
-    /// Smoothed round trip; `None` before the first sample.
-    pub smoothed_rtt: Option<Duration>,
-    /// Variation of the round trip.
-    pub rtt_variation: Duration,
-    /// Retransmission timeout as it stands.
-    pub retransmission_timeout: Duration,
-    /// The subflow is in loss recovery.
-    pub in_recovery: bool,
-    /// Retransmission timeouts in a row without an acknowledgment.
-    pub timeouts: u32,
-    /// Segments retransmitted so far.
-    pub retransmissions: u64,
 }
 
 /// How the handshake of a subflow ended.

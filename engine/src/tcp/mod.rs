@@ -1,14 +1,15 @@
-//! One subflow's TCP (RFC 9293). Knows subflow sequence numbers only.
+//! One subflow's TCP (RFC 9293). Knows subflow sequence numbers only, never a DSN.
 
-use crate::time::Duration;
+mod config;
+mod progress;
+mod segment;
+mod state;
+mod tcb;
+pub mod time_wait;
 
-/// SO_KEEPALIVE with its three times (RFC 9293 section 3.8.4).
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub struct Keepalive {
-    /// Silence before the first probe.
-    pub idle: Duration,
-    /// Time between probes.
-    pub interval: Duration,
-    /// Unanswered probes until the subflow is given up.
-    pub count: u32,
-}
+pub use config::{Keepalive, Negotiated, TcbConfig};
+pub use progress::Progress;
+pub use segment::{Advanced, Content, Emission, InOrder, Payload, Plan, PlanKind, Received};
+pub use state::{End, State};
+pub use tcb::Tcb;
+pub use time_wait::TimeWaitRecord;
