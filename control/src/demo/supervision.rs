@@ -1,0 +1,114 @@
+//! What goes on beside a transfer: a link is cut and restored, and the progress is shown.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+
+use crate::lab::LabError;
+use crate::lab::link::Link;
+use crate::lab::namespace::Namespace;
+use crate::lab::netlink::RouteSocket;
+use crate::peer::Progress;
+
+/// How often a supervisor looks.
+const INTERVAL: Duration = Duration::from_millis(1);
+
+/// A link to be cut and restored while a transfer runs.
+pub struct Cut {
+    routes: RouteSocket,
+    interface: String,
+    stage: Stage,
+    cut_at: u64,
+    restore_at: u64,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    Whole,
+    Severed,
+    Restored,
+}
+
+impl Cut {
+    /// Cuts the last of `links` links after a quarter of `bytes` and restores it after the half.
+    /// One link alone is not cut: no path would be left.
+    ///
+    /// `namespace` is the host whose interface goes down; the other one sees its frames vanish.
+    pub fn in_the_middle(
+        namespace: &Namespace,
+        links: u8,
+        bytes: u64,
+    ) -> Result<Option<Self>, LabError> {
+        if links < 2 {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            routes: namespace.routes()?,
+            interface: Link(links).interface(),
+            stage: Stage::Whole,
+            cut_at: bytes / 4,
+            restore_at: bytes / 2,
+        }))
+    }
+
+    /// Takes the step, if any, that is due when `received` bytes have arrived.
+    fn step(&mut self, received: u64) -> Result<(), LabError> {
+        match self.stage {
+            Stage::Whole if received >= self.cut_at => {
+                self.routes.set_up(&self.interface, false)?;
+                self.stage = Stage::Severed;
+            }
+            Stage::Severed if received >= self.restore_at => {
+                self.routes.set_up(&self.interface, true)?;
+                self.stage = Stage::Restored;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Restores the link if the transfer ended while it was cut.
+    fn finish(&mut self) -> Result<bool, LabError> {
+        let was_cut = self.stage != Stage::Whole;
+        if self.stage == Stage::Severed {
+            self.routes.set_up(&self.interface, true)?;
+            self.stage = Stage::Restored;
+        }
+        Ok(was_cut)
+    }
+}
+
+/// Runs `transfer` and supervises it from a second thread until it returns.
+///
+/// Gives what the transfer gave, and whether a link was cut meanwhile.
+pub fn supervise<T>(
+    progress: &Progress,
+    bar: Option<&ProgressBar>,
+    mut cut: Option<Cut>,
+    transfer: impl FnOnce() -> T,
+) -> Result<(T, bool), LabError> {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let supervisor = scope.spawn(|| -> Result<bool, LabError> {
+            while !over.load(Ordering::Acquire) {
+                let received = progress.received();
+                if let Some(cut) = &mut cut {
+                    cut.step(received)?;
+                }
+                if let Some(bar) = bar {
+                    bar.set_position(received);
+                }
+                thread::sleep(INTERVAL);
+            }
+            cut.as_mut().map_or(Ok(false), Cut::finish)
+        });
+        let given = transfer();
+        over.store(true, Ordering::Release);
+        match supervisor.join() {
+            Ok(was_cut) => Ok((given, was_cut?)),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}

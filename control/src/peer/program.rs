@@ -1,0 +1,146 @@
+//! One transfer over the kernel's sockets, from opening the connection to the last byte.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::kernel_info::KernelSubflow;
+use super::socket::{Listener, Socket};
+use crate::stream::{Digest, Receiver, Stream};
+
+/// Bytes moved by one call of read or write.
+const CHUNK: usize = 1 << 18;
+
+/// How the program gets its connection.
+#[derive(Debug)]
+pub enum Role {
+    /// Waits for one.
+    Server(Listener),
+    /// Opens one to this address.
+    Client(SocketAddr),
+}
+
+/// What the program does with its connection.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// Sends the stream, then waits for the other side to finish.
+    Send(Stream),
+    /// Receives to the end, then finishes.
+    Receive,
+}
+
+/// How far a transfer has come, for who watches from another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    received: AtomicU64,
+}
+
+impl Progress {
+    /// Payload bytes that the receiving application has.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the receiver has `total` bytes.
+    pub fn set_received(&self, total: u64) {
+        self.received.store(total, Ordering::Relaxed);
+    }
+}
+
+/// What the program reports to and is bounded by.
+#[derive(Copy, Clone, Debug)]
+pub struct Watch<'a> {
+    /// Where a receiver tells how far it is.
+    pub progress: &'a Progress,
+    /// How long nothing may move before the program gives up.
+    pub patience: Duration,
+}
+
+/// What the program saw.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Bytes received.
+    pub received: u64,
+    /// The digest of the bytes received.
+    pub digest: Digest,
+    /// From the connection's establishment to the end of the other side's stream.
+    pub elapsed: Duration,
+    /// Whether the connection went on as plain TCP.
+    pub fallback: bool,
+    /// The subflows when the last byte had been handed over or received.
+    pub subflows: Vec<KernelSubflow>,
+}
+
+/// Runs the program in the calling thread's namespace.
+pub fn run(role: Role, activity: Activity, watch: Watch<'_>) -> io::Result<Outcome> {
+    // Linux takes further subflows only while something listens: the listener lives to the end.
+    let mut socket = match &role {
+        Role::Server(listener) => listener.accept(watch.patience)?,
+        Role::Client(address) => Socket::connect(*address, watch.patience)?,
+    };
+    socket.set_patience(watch.patience)?;
+    let start = Instant::now();
+    // Each side looks at its subflows before it says that it is done: until then none closes.
+    let (receiver, fallback, subflows) = match activity {
+        Activity::Send(stream) => {
+            send(&mut socket, stream)?;
+            let (fallback, subflows) = inspect(&socket)?;
+            socket.finish_sending()?;
+            (receive(&mut socket, None)?, fallback, subflows)
+        }
+        Activity::Receive => {
+            let receiver = receive(&mut socket, Some(watch.progress))?;
+            let (fallback, subflows) = inspect(&socket)?;
+            socket.finish_sending()?;
+            (receiver, fallback, subflows)
+        }
+    };
+    let elapsed = start.elapsed();
+    drop(role);
+    Ok(Outcome {
+        received: receiver.received(),
+        digest: receiver.finish(),
+        elapsed,
+        fallback,
+        subflows,
+    })
+}
+
+fn inspect(socket: &Socket) -> io::Result<(bool, Vec<KernelSubflow>)> {
+    let fallback = socket.fell_back()?;
+    let subflows = if fallback {
+        Vec::new()
+    } else {
+        socket.subflows()?
+    };
+    Ok((fallback, subflows))
+}
+
+fn send(socket: &mut Socket, stream: Stream) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let mut position = 0;
+    loop {
+        let count = stream.fill(position, &mut buffer);
+        if count == 0 {
+            return Ok(());
+        }
+        socket.write_all(&buffer[..count])?;
+        position += count as u64;
+    }
+}
+
+fn receive(socket: &mut Socket, progress: Option<&Progress>) -> io::Result<Receiver> {
+    let mut buffer = vec![0; CHUNK];
+    let mut receiver = Receiver::default();
+    loop {
+        let count = socket.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(receiver);
+        }
+        receiver.absorb(&buffer[..count]);
+        if let Some(progress) = progress {
+            progress.set_received(receiver.received());
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Stream sockets of protocol `IPPROTO_MPTCP` (RFC 8684 as Linux offers it to applications).
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Type};
+
+use super::kernel_info::{self, KernelSubflow};
+
+/// Whether the kernel makes Multipath TCP sockets in the calling thread's namespace.
+pub fn probe() -> io::Result<()> {
+    open(Domain::IPV4).map(drop)
+}
+
+fn open(domain: Domain) -> io::Result<socket2::Socket> {
+    socket2::Socket::new(domain, Type::STREAM, Some(Protocol::MPTCP))
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener(socket2::Socket);
+
+impl Listener {
+    /// Listens at `address`, in the calling thread's namespace.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let socket = open(Domain::for_address(address))?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(16)?;
+        Ok(Self(socket))
+    }
+
+    /// Waits at most `patience` for a connection.
+    pub fn accept(&self, patience: Duration) -> io::Result<Socket> {
+        self.0.set_read_timeout(Some(patience))?;
+        let (socket, _) = self.0.accept()?;
+        Socket::prepared(socket)
+    }
+}
+
+/// A connected socket.
+#[derive(Debug)]
+pub struct Socket(socket2::Socket);
+
+impl Socket {
+    /// Connects to `address` within `patience`, from the calling thread's namespace.
+    pub fn connect(address: SocketAddr, patience: Duration) -> io::Result<Self> {
+        let socket = open(Domain::for_address(address))?;
+        socket.connect_timeout(&address.into(), patience)?;
+        Self::prepared(socket)
+    }
+
+    /// Bounds how long a read or write may go without a byte moving.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        self.0.set_read_timeout(Some(patience))?;
+        self.0.set_write_timeout(Some(patience))
+    }
+
+    /// Says that no more will be sent.
+    pub fn finish_sending(&self) -> io::Result<()> {
+        self.0.shutdown(Shutdown::Write)
+    }
+
+    /// Whether the connection went on as plain TCP (RFC 8684, section 3.7).
+    pub fn fell_back(&self) -> io::Result<bool> {
+        kernel_info::fell_back(&self.0)
+    }
+
+    /// The kernel's view of each subflow.
+    pub fn subflows(&self) -> io::Result<Vec<KernelSubflow>> {
+        kernel_info::subflows(&self.0)
+    }
+
+    fn prepared(socket: socket2::Socket) -> io::Result<Self> {
+        socket.set_nonblocking(false)?;
+        Ok(Self(socket))
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.0.write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
