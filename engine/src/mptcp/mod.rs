@@ -1,4 +1,8 @@
 //! One MPTCP connection (RFC 8684): its data sequence space, its subflows, their paths.
 
-pub mod crypto;
+pub mod connection;
+pub mod counters;
+pub mod info;
 pub mod message;
+pub mod path_manager;
+pub mod scheduler;

@@ -1,0 +1,72 @@
+//! What a connection is told at its creation.
+
+use crate::congestion::ControllerKind;
+use crate::mptcp::scheduler::Scheduler;
+use crate::time::Duration;
+
+/// Which side opened the connection.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// This side sent the first SYN.
+    Client,
+    /// The peer did.
+    Server,
+}
+
+/// How MP_FASTCLOSE travels (RFC 8684 section 3.5).
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub enum FastcloseForm {
+    /// On a RST of every subflow.
+    #[default]
+    Reset,
+    /// On an ACK of one subflow, repeated until the peer resets it; the others are reset.
+    Acknowledgment,
+}
+
+/// Settings of one connection.
+#[derive(Copy, Clone, PartialEq, Debug)]
+pub struct ConnectionConfig {
+    /// Bytes that the application can write ahead of the peer's DATA_ACK.
+    pub send_buffer: usize,
+    /// Bytes that can wait for the application: the receive window.
+    pub receive_buffer: usize,
+    /// Which subflow carries the next bytes.
+    pub scheduler: Scheduler,
+    /// Congestion controller of the subflows; [`ControllerKind::Lia`] is coupled.
+    pub congestion: ControllerKind,
+    /// How the application's abort is told to the peer.
+    pub fastclose: FastcloseForm,
+    /// How long a connection without subflows waits for a join (break before make).
+    pub break_before_make: Duration,
+    /// How long a closed connection without progress lingers before it is aborted.
+    pub close_timeout: Duration,
+    /// First interval between repetitions of an ADD_ADDR; doubles.
+    pub add_address_interval: Duration,
+    /// Repetitions of an ADD_ADDR that is not echoed.
+    pub add_address_retries: u8,
+    /// First wait before a lost path is opened again; doubles.
+    pub rejoin_interval: Duration,
+    /// The longest wait before a lost path is opened again.
+    pub rejoin_interval_max: Duration,
+    /// Data-level timeouts in a row without progress after which the connection is given up.
+    pub data_retries: u32,
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self {
+            send_buffer: 4 << 20,
+            receive_buffer: 4 << 20,
+            scheduler: Scheduler::default(),
+            congestion: ControllerKind::Cubic,
+            fastclose: FastcloseForm::default(),
+            break_before_make: Duration::from_secs(60),
+            close_timeout: Duration::from_secs(60),
+            add_address_interval: Duration::from_secs(1),
+            add_address_retries: 3,
+            rejoin_interval: Duration::from_secs(1),
+            rejoin_interval_max: Duration::from_secs(30),
+            data_retries: 15,
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! How a connection fails, and why an operation on it cannot be done now.
+
+use thiserror::Error;
+
+/// Why a connection ended before both sides had closed it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Error)]
+pub enum ConnectionError {
+    /// The peer refused the first SYN.
+    #[error("connection refused: nothing listens at that address and port")]
+    Refused,
+    /// The handshake or the data went unanswered for too long.
+    #[error("connection timed out: the peer does not answer")]
+    TimedOut,
+    /// ICMP reported the destination unreachable.
+    #[error("destination unreachable: check routes and gateways")]
+    Unreachable,
+    /// The peer reset the connection or closed it fast.
+    #[error("connection reset by peer")]
+    Reset,
+    /// This side aborted it, or had to because MPTCP was broken on its only path.
+    #[error("connection aborted on this side")]
+    Aborted,
+    /// Every subflow was lost and none was joined in time.
+    #[error("every path was lost and none came back in time")]
+    PathsLost,
+}
+
+/// Why bytes cannot be read or written.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Error)]
+pub enum IoError {
+    /// Nothing to read, or no room to write: wait for the event.
+    #[error("the operation would block: wait for the connection to be ready")]
+    WouldBlock,
+    /// The sending direction was shut down.
+    #[error("the sending direction has been shut down")]
+    Shutdown,
+    /// The connection has failed.
+    #[error(transparent)]
+    Failed(#[from] ConnectionError),
+}
+
+/// Why an MP_JOIN is refused; each has its MP_TCPRST reason.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Error)]
+pub enum JoinRefusal {
+    /// The keys of both sides are not known yet, or the connection is regular TCP.
+    #[error("the connection does not take part in MPTCP (now)")]
+    NotMultipath,
+    /// The connection is closing or closed.
+    #[error("the connection is closing")]
+    Closing,
+    /// The limit on subflows is reached.
+    #[error("the connection has as many subflows as its limits allow")]
+    TooMany,
+}
