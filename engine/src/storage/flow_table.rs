@@ -95,3 +95,44 @@ impl<V> FlowTable<V> {
         self.flows.is_empty()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flow(remote_port: u16) -> FourTuple {
+        FourTuple {
+            local: SocketAddr::new([10, 0, 0, 1].into(), 80),
+            remote: SocketAddr::new([10, 0, 0, 2].into(), remote_port),
+        }
+    }
+
+    #[test]
+    fn all_four_parts_count() {
+        let mut table = FlowTable::new([1, 2, 3, 4], 8);
+        table.insert(flow(1), "one").unwrap();
+        assert_eq!(table.get(&flow(2)), None);
+        assert_eq!(table.get(&flow(1).reversed()), None);
+        assert_eq!(table.get(&flow(1).reversed().reversed()), Some(&"one"));
+        let mapped = SocketAddr::new("::ffff:10.0.0.2".parse().unwrap(), 1);
+        assert_eq!(
+            table.get(&FourTuple {
+                remote: mapped,
+                ..flow(1)
+            }),
+            None
+        );
+    }
+
+    #[test]
+    fn a_full_table_takes_no_new_flow_but_still_replaces() {
+        let mut table = FlowTable::new([0; 4], 2);
+        assert_eq!(table.insert(flow(1), 1), Ok(None));
+        assert_eq!(table.insert(flow(2), 2), Ok(None));
+        assert_eq!(table.insert(flow(3), 3), Err(FlowTableFull));
+        assert_eq!(table.insert(flow(2), 4), Ok(Some(2)));
+        assert_eq!(table.remove(&flow(1)), Some(1));
+        assert_eq!(table.insert(flow(3), 3), Ok(None));
+        assert_eq!(table.len(), 2);
+    }
+}

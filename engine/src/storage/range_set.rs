@@ -185,6 +185,14 @@ impl RangeSet {
         self.ranges.len()
     }
 
+    /// True when `range` overlaps a held range or lies right beside one.
+    pub fn touches(&self, range: &Range<u64>) -> bool {
+        let index = self.ranges.partition_point(|held| held.end < range.start);
+        self.ranges
+            .get(index)
+            .is_some_and(|held| held.start <= range.end)
+    }
+
     /// True when a range that touches nothing would be refused.
     pub fn is_full(&self) -> bool {
         self.ranges.len() >= self.max_ranges
@@ -198,5 +206,101 @@ impl RangeSet {
     /// How many offsets are in the set.
     pub fn total(&self) -> u64 {
         self.ranges.iter().map(|held| held.end - held.start).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    const BOUND: usize = 4;
+    const OFFSETS: u64 = 40;
+
+    /// The definition of the set: one element for each offset.
+    fn ranges_of(model: &BTreeSet<u64>) -> Vec<Range<u64>> {
+        let mut ranges: Vec<Range<u64>> = Vec::new();
+        for offset in model.iter().copied() {
+            match ranges.last_mut() {
+                Some(last) if last.end == offset => last.end += 1,
+                _ => ranges.push(offset..offset + 1),
+            }
+        }
+        ranges
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_set_of_offsets(
+            steps in prop::collection::vec((0..3_u8, 0..OFFSETS, 0..10_u64), 1..60),
+        ) {
+            let mut set = RangeSet::new(BOUND);
+            let mut model = BTreeSet::new();
+            for (step, start, length) in steps {
+                let range = start..start + length;
+                let mut wanted = model.clone();
+                let outcome = match step {
+                    0 => {
+                        wanted.extend(range.clone());
+                        set.insert(range)
+                    }
+                    1 => {
+                        wanted.retain(|offset| !range.contains(offset));
+                        set.remove(range)
+                    }
+                    _ => {
+                        wanted.retain(|offset| *offset >= start);
+                        set.remove_below(start);
+                        Ok(())
+                    }
+                };
+                // Refused exactly when the result would be over the bound, and then unchanged.
+                prop_assert_eq!(outcome.is_err(), ranges_of(&wanted).len() > BOUND);
+                if outcome.is_ok() {
+                    model = wanted;
+                }
+                prop_assert_eq!(set.iter().collect::<Vec<_>>(), ranges_of(&model));
+                prop_assert_eq!(set.total(), model.len() as u64);
+            }
+        }
+
+        #[test]
+        fn gaps_and_ranges_cover_the_window_once(
+            ranges in prop::collection::vec((0..OFFSETS, 0..6_u64), 0..8),
+            start in 0..OFFSETS,
+            length in 0..OFFSETS,
+        ) {
+            let mut set = RangeSet::new(64);
+            for (start, length) in ranges {
+                set.insert(start..start + length).unwrap();
+            }
+            let window = start..start + length;
+            let missing: Vec<u64> = set.gaps(window.clone()).flatten().collect();
+            let wanted: Vec<u64> = window.clone().filter(|offset| !set.contains(*offset)).collect();
+            prop_assert_eq!(&missing, &wanted);
+            prop_assert_eq!(set.contains_range(window), wanted.is_empty());
+            let first = (start..).find(|offset| !set.contains(*offset)).unwrap();
+            prop_assert_eq!(set.first_missing(start), first);
+        }
+    }
+
+    #[test]
+    fn a_full_set_still_merges() {
+        let mut set = RangeSet::new(2);
+        set.insert(0..10).unwrap();
+        set.insert(20..30).unwrap();
+        assert_eq!(set.insert(40..50), Err(RangeSetFull));
+        assert_eq!(set.remove(3..4), Err(RangeSetFull));
+        set.insert(10..20).unwrap();
+        assert_eq!(set.iter().collect::<Vec<_>>(), vec![0..30]);
+    }
+
+    #[test]
+    fn the_last_offsets_are_as_good_as_any() {
+        let mut set = RangeSet::new(2);
+        set.insert(u64::MAX - 2..u64::MAX).unwrap();
+        assert!(set.contains(u64::MAX - 1));
+        assert_eq!(set.first_gap(0..u64::MAX), Some(0..u64::MAX - 2));
     }
 }

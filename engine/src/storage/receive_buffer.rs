@@ -113,3 +113,88 @@ impl ReceiveBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::assembler::Assembler;
+    use proptest::prelude::*;
+
+    fn read(buffer: &mut ReceiveBuffer, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        let count = buffer.read(&mut bytes);
+        bytes.truncate(count);
+        bytes
+    }
+
+    #[test]
+    fn nothing_is_read_before_it_is_readable() {
+        let mut buffer = ReceiveBuffer::new(16);
+        assert_eq!(buffer.write_at(5, b"world"), 5);
+        assert_eq!(read(&mut buffer, 16), b"");
+        assert_eq!(buffer.write_at(0, b"hello"), 5);
+        buffer.make_readable(10);
+        let mut peeked = [0; 4];
+        assert_eq!(buffer.peek(&mut peeked), 4);
+        assert_eq!(&peeked, b"hell");
+        assert_eq!(buffer.free(), 6);
+        assert_eq!(read(&mut buffer, 7), b"hellowo");
+        assert_eq!(read(&mut buffer, 7), b"rld");
+        assert_eq!(buffer.free(), 16);
+    }
+
+    #[test]
+    fn only_the_part_within_the_window_is_written() {
+        let mut buffer = ReceiveBuffer::new(8);
+        buffer.write_at(0, b"abcd");
+        buffer.make_readable(4);
+        assert_eq!(buffer.window(), 4..8);
+        assert_eq!(buffer.write_at(2, b"XXefghYY"), 4);
+        assert_eq!(buffer.write_at(0, b"XX"), 0);
+        assert_eq!(buffer.write_at(8, b"Y"), 0);
+        assert_eq!(buffer.write_at(u64::MAX, b"Y"), 0);
+        buffer.make_readable(u64::MAX);
+        buffer.make_readable(0);
+        assert_eq!(read(&mut buffer, 100), b"abcdefgh");
+    }
+
+    #[test]
+    fn a_window_once_offered_is_kept() {
+        let mut buffer = ReceiveBuffer::new(8);
+        buffer.write_at(6, b"gh");
+        buffer.set_capacity(20);
+        buffer.set_capacity(4);
+        assert_eq!(buffer.window(), 0..20);
+        buffer.write_at(0, b"abcdef");
+        buffer.write_at(8, b"ijkl");
+        buffer.make_readable(12);
+        assert_eq!(read(&mut buffer, 100), b"abcdefghijkl");
+    }
+
+    proptest! {
+        /// Segments in any order, overlapping, with reads in between: the stream comes out.
+        #[test]
+        fn the_application_reads_the_stream(
+            segments in prop::collection::vec((0..200_u64, 1..40_usize, 0..30_usize), 1..80),
+        ) {
+            let stream: Vec<u8> = (0..=255).collect();
+            let mut buffer = ReceiveBuffer::new(50);
+            let mut assembler = Assembler::new(16);
+            let mut received = Vec::new();
+            let in_order = (0..6_u64).map(|n| (n * 40, 40, 50));
+            for (start, length, reading) in segments.into_iter().chain(in_order) {
+                let end = start + length as u64;
+                let window = buffer.window();
+                let (from, to) = (start.max(window.start), end.min(window.end));
+                let Ok(new) = assembler.insert(from, to) else { continue };
+                for part in new.iter().cloned() {
+                    let bytes = &stream[part.start as usize..part.end as usize];
+                    prop_assert_eq!(buffer.write_at(part.start, bytes), bytes.len());
+                }
+                buffer.make_readable(assembler.take_front(buffer.readable_end()));
+                received.extend(read(&mut buffer, reading));
+            }
+            prop_assert_eq!(&received[..], &stream[..received.len()]);
+        }
+    }
+}

@@ -111,3 +111,58 @@ impl ByteRing {
         (offset & (self.capacity as u64 - 1)) as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(ring: &ByteRing, offset: u64, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        let count = ring.read_at(offset, &mut bytes);
+        bytes.truncate(count);
+        bytes
+    }
+
+    #[test]
+    fn bytes_come_back_wherever_the_ring_ends() {
+        for offset in [0, 5, 12, 15, u64::from(u32::MAX) - 3, u64::MAX - 40] {
+            let mut ring = ByteRing::new(16);
+            assert_eq!(ring.write_at(offset, b"across the"), 10);
+            assert_eq!(read(&ring, offset, 10), b"across the", "offset {offset}");
+            assert_eq!(read(&ring, offset + 7, 3), b"the");
+        }
+    }
+
+    #[test]
+    fn an_idle_ring_has_no_memory() {
+        let mut ring = ByteRing::new(1 << 20);
+        ring.write_at(3, b"");
+        assert!(!ring.is_allocated());
+        assert_eq!(ring.slices(0, 10), (&[][..], &[][..]));
+        ring.write_at(3, b"x");
+        assert!(ring.is_allocated());
+        ring.release_memory();
+        assert!(!ring.is_allocated());
+    }
+
+    #[test]
+    fn no_more_than_the_capacity_is_copied() {
+        let mut ring = ByteRing::new(5);
+        assert_eq!(ring.capacity(), 8);
+        assert_eq!(ring.write_at(6, b"0123456789"), 8);
+        assert_eq!(read(&ring, 6, 100), b"01234567");
+        assert_eq!(ByteRing::new(usize::MAX).capacity(), ByteRing::MAX_CAPACITY);
+        assert_eq!(ByteRing::new(0).capacity(), 1);
+    }
+
+    #[test]
+    fn growing_keeps_what_is_live() {
+        let mut ring = ByteRing::new(8);
+        ring.write_at(5, b"wrapped!");
+        ring.grow(20, 5..13);
+        assert_eq!(ring.capacity(), 32);
+        assert_eq!(read(&ring, 5, 8), b"wrapped!");
+        ring.grow(4, 5..13);
+        assert_eq!(ring.capacity(), 32);
+    }
+}

@@ -91,3 +91,56 @@ impl SendBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(buffer: &SendBuffer, range: Range<u64>) -> Vec<u8> {
+        let (head, tail) = buffer.slices(range);
+        [head, tail].concat()
+    }
+
+    #[test]
+    fn what_is_pushed_stays_until_it_is_released() {
+        let mut buffer = SendBuffer::new(10);
+        assert_eq!(buffer.push(b"hello world"), 10);
+        assert_eq!(buffer.push(b"d"), 0);
+        assert_eq!(bytes(&buffer, 3..8), b"lo wo");
+        buffer.release(6);
+        assert_eq!(buffer.free(), 6);
+        assert_eq!(buffer.push(b"d again"), 6);
+        assert_eq!(bytes(&buffer, 0..100), b"world agai");
+        assert_eq!((buffer.start(), buffer.end()), (6, 16));
+    }
+
+    #[test]
+    fn releases_out_of_range_do_no_harm() {
+        let mut buffer = SendBuffer::new(8);
+        buffer.push(b"abcdef");
+        buffer.release(4);
+        buffer.release(2);
+        assert_eq!(bytes(&buffer, 0..9), b"ef");
+        buffer.release(1_000);
+        assert!(buffer.is_empty());
+        assert_eq!(buffer.end(), 6);
+        assert_eq!(bytes(&buffer, 0..9), b"");
+        assert_eq!(bytes(&buffer, Range { start: 7, end: 3 }), b"");
+    }
+
+    #[test]
+    fn a_live_buffer_changes_its_capacity_without_loss() {
+        let mut buffer = SendBuffer::new(8);
+        buffer.push(b"abcdefgh");
+        buffer.release(5);
+        buffer.push(b"ijklm");
+        buffer.set_capacity(100);
+        assert_eq!(buffer.push(&[b'.'; 200]), 92);
+        assert_eq!(bytes(&buffer, 5..15), b"fghijklm..");
+        buffer.set_capacity(4);
+        assert_eq!((buffer.free(), buffer.len()), (0, 100));
+        assert_eq!(bytes(&buffer, 5..15), b"fghijklm..");
+        buffer.release(103);
+        assert_eq!(buffer.free(), 2);
+    }
+}

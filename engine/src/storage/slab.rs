@@ -232,3 +232,83 @@ impl<T> Slab<T> {
             .filter(|place| place.generation == key.generation)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_stale_key_finds_nothing() {
+        let mut slab = Slab::new(4);
+        let old = slab.insert("old").unwrap();
+        assert_eq!(slab.remove(old), Some("old"));
+        let new = slab.insert("new").unwrap();
+        assert_eq!(new.index(), old.index());
+        assert_ne!(new, old);
+        assert_eq!(slab.get(old), None);
+        assert_eq!(slab.remove(old), None);
+        assert_eq!(slab.get(new), Some(&"new"));
+    }
+
+    #[test]
+    fn the_bound_holds_and_the_value_comes_back() {
+        let mut slab = Slab::new(1);
+        let key = slab.insert(1).unwrap();
+        assert_eq!(slab.insert(2), Err(2));
+        assert_eq!(slab.insert_with(|_| 3), None);
+        slab.remove(key);
+        let mut told = None;
+        let key = slab.insert_with(|key| {
+            told = Some(key);
+            4
+        });
+        assert_eq!(key, told);
+        assert_eq!(key.and_then(|key| slab.get(key)), Some(&4));
+    }
+
+    #[test]
+    fn a_key_survives_being_a_number() {
+        for bits in [0, 1, u64::MAX, 0x0123_4567_89ab_cdef] {
+            assert_eq!(Key::<u8>::from_u64(bits).to_u64(), bits);
+        }
+        assert_eq!(Slab::<u8>::new(8).get(Key::from_u64(u64::MAX)), None);
+    }
+
+    #[test]
+    fn two_values_at_once_must_be_two() {
+        let mut slab = Slab::new(4);
+        let (one, two) = (slab.insert(1).unwrap(), slab.insert(2).unwrap());
+        let (a, b) = slab.get_two_mut(two, one).unwrap();
+        core::mem::swap(a, b);
+        assert_eq!((slab.get(one), slab.get(two)), (Some(&2), Some(&1)));
+        assert_eq!(slab.get_two_mut(one, one), None);
+        slab.remove(two);
+        assert_eq!(slab.get_two_mut(one, two), None);
+    }
+
+    proptest! {
+        #[test]
+        fn iteration_finds_exactly_what_is_there(
+            steps in prop::collection::vec((any::<bool>(), 0..8_usize), 0..100),
+        ) {
+            let mut slab = Slab::new(6);
+            let mut live: Vec<(Key<usize>, usize)> = Vec::new();
+            for (number, (insert, which)) in steps.into_iter().enumerate() {
+                if insert {
+                    match slab.insert(number) {
+                        Ok(key) => live.push((key, number)),
+                        Err(_) => prop_assert_eq!(live.len(), 6),
+                    }
+                } else if which < live.len() {
+                    let (key, value) = live.remove(which);
+                    prop_assert_eq!(slab.remove(key), Some(value));
+                }
+                live.sort();
+                let found: Vec<_> = slab.iter().map(|(key, value)| (key, *value)).collect();
+                prop_assert_eq!(&found, &live);
+                prop_assert_eq!(slab.len(), live.len());
+            }
+        }
+    }
+}

@@ -298,3 +298,171 @@ impl<T: Copy> TimerWheel<T> {
 const fn tick(at: Instant) -> u64 {
     at.as_nanos() >> TICK_SHIFT
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::cmp::Reverse;
+    use std::collections::BinaryHeap;
+
+    fn nanos(nanos: u64) -> Instant {
+        Instant::from_nanos(nanos)
+    }
+
+    fn fired(wheel: &mut TimerWheel<u32>, now: Instant) -> Vec<u32> {
+        core::iter::from_fn(|| wheel.pop_expired(now)).collect()
+    }
+
+    #[test]
+    fn a_timer_fires_at_its_deadline_and_not_a_nanosecond_before() {
+        for deadline in [
+            1,
+            1_023,
+            1_024,
+            65_536,
+            1_000_000_007,
+            u64::MAX / 3,
+            u64::MAX,
+        ] {
+            let mut wheel = TimerWheel::new(Instant::ZERO, 8);
+            wheel.schedule(7, nanos(deadline)).unwrap();
+            assert_eq!(fired(&mut wheel, nanos(deadline - 1)), [], "{deadline}");
+            assert_eq!(fired(&mut wheel, nanos(deadline)), [7], "{deadline}");
+            assert_eq!(wheel.next_timeout(), None);
+        }
+    }
+
+    #[test]
+    fn a_deadline_in_the_past_fires_at_once() {
+        let mut wheel = TimerWheel::new(nanos(5_000_000), 8);
+        wheel.schedule(1, nanos(10)).unwrap();
+        wheel.schedule(2, nanos(4)).unwrap();
+        assert_eq!(wheel.next_timeout(), Some(nanos(4)));
+        assert_eq!(fired(&mut wheel, nanos(5_000_000)), [2, 1]);
+    }
+
+    #[test]
+    fn equal_deadlines_fire_in_the_order_they_were_set() {
+        let mut wheel = TimerWheel::new(Instant::ZERO, 8);
+        let at = Instant::from_millis(200);
+        let first = wheel.schedule(1, at).unwrap();
+        wheel.schedule(2, at).unwrap();
+        wheel.schedule(3, at).unwrap();
+        assert!(wheel.reschedule(first, Instant::from_millis(300)));
+        assert!(wheel.reschedule(first, at));
+        assert_eq!(fired(&mut wheel, at), [2, 3, 1]);
+    }
+
+    #[test]
+    fn a_fired_or_cancelled_timer_is_gone() {
+        let mut wheel = TimerWheel::new(Instant::ZERO, 1);
+        let id = wheel.schedule(1, nanos(5)).unwrap();
+        assert_eq!(wheel.schedule(2, nanos(5)), None);
+        assert_eq!(wheel.cancel(id), Some(1));
+        assert_eq!(wheel.cancel(id), None);
+        assert!(!wheel.reschedule(id, nanos(9)));
+        let mut timer = Some(id);
+        assert!(wheel.set(&mut timer, 3, Some(nanos(9))));
+        assert_eq!(fired(&mut wheel, nanos(9)), [3]);
+        assert!(wheel.set(&mut timer, 3, None));
+        assert!(wheel.is_empty() && timer.is_none());
+    }
+
+    #[test]
+    fn waiting_for_a_far_deadline_wakes_a_few_times_only() {
+        let deadline = Instant::from_millis(3_600_000);
+        let mut wheel = TimerWheel::new(nanos(12_345), 8);
+        wheel.schedule(1, deadline).unwrap();
+        let mut wakeups = 0;
+        while let Some(at) = wheel.next_timeout() {
+            assert!(at <= deadline);
+            wheel.pop_expired(at);
+            wakeups += 1;
+        }
+        assert!(wakeups <= LEVELS, "{wakeups}");
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Schedule(u64),
+        Reschedule(usize, u64),
+        Cancel(usize),
+        Advance(u64),
+        AdvanceToTimeout,
+    }
+
+    /// Distances of every scale, so that all levels of the wheel take part.
+    fn distance() -> impl Strategy<Value = u64> {
+        (0..44_u32, any::<u64>()).prop_map(|(bits, random)| random & ((1 << bits) - 1))
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => distance().prop_map(Step::Schedule),
+            2 => (any::<usize>(), distance()).prop_map(|(which, at)| Step::Reschedule(which, at)),
+            1 => any::<usize>().prop_map(Step::Cancel),
+            2 => distance().prop_map(Step::Advance),
+            2 => Just(Step::AdvanceToTimeout),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_heap(steps in prop::collection::vec(step(), 1..200)) {
+            let mut now = nanos(987_654_321);
+            let mut wheel = TimerWheel::new(now, 1_000);
+            // The model: a heap of (deadline, order, token) with entries that are out of date.
+            let mut heap = BinaryHeap::new();
+            let mut pending: Vec<(u32, TimerId<u32>, (Instant, usize))> = Vec::new();
+            for (order, step) in steps.into_iter().enumerate() {
+                match step {
+                    Step::Schedule(distance) => {
+                        let at = nanos(now.as_nanos() + distance);
+                        let token = order as u32;
+                        let id = wheel.schedule(token, at).unwrap();
+                        pending.push((token, id, (at, order)));
+                        heap.push(Reverse((at, order, token)));
+                    }
+                    Step::Reschedule(which, distance) if !pending.is_empty() => {
+                        let which = which % pending.len();
+                        let at = nanos(now.as_nanos() + distance);
+                        let (token, id, key) = &mut pending[which];
+                        prop_assert!(wheel.reschedule(*id, at));
+                        if key.0 != at {
+                            *key = (at, order);
+                            heap.push(Reverse((at, order, *token)));
+                        }
+                    }
+                    Step::Cancel(which) if !pending.is_empty() => {
+                        let (token, id, _) = pending.remove(which % pending.len());
+                        prop_assert_eq!(wheel.cancel(id), Some(token));
+                    }
+                    Step::Advance(distance) => now = nanos(now.as_nanos() + distance),
+                    Step::AdvanceToTimeout => now = wheel.next_timeout().unwrap_or(now).max(now),
+                    Step::Reschedule(..) | Step::Cancel(_) => {}
+                }
+                let mut wanted = Vec::new();
+                while let Some(Reverse((at, order, token))) = heap.peek().copied()
+                    && at <= now
+                {
+                    heap.pop();
+                    let held = pending.iter().position(|(held, _, key)| {
+                        *held == token && *key == (at, order)
+                    });
+                    if let Some(held) = held {
+                        pending.remove(held);
+                        wanted.push(token);
+                    }
+                }
+                prop_assert_eq!(fired(&mut wheel, now), wanted);
+                prop_assert_eq!(wheel.len(), pending.len());
+                let earliest = pending.iter().map(|(_, _, (at, _))| *at).min();
+                prop_assert_eq!(wheel.next_timeout().is_some(), earliest.is_some());
+                if let (Some(timeout), Some(earliest)) = (wheel.next_timeout(), earliest) {
+                    prop_assert!(now < timeout && timeout <= earliest);
+                }
+            }
+        }
+    }
+}
