@@ -124,3 +124,81 @@ fn socket_address_bytes(address: SocketAddr) -> [u8; 18] {
     bytes[16..].copy_from_slice(&address.port().to_be_bytes());
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Duration;
+
+    fn flow(remote_port: u16) -> FourTuple {
+        FourTuple {
+            local: SocketAddr::new([10, 0, 0, 1].into(), 80),
+            remote: SocketAddr::new([10, 0, 0, 2].into(), remote_port),
+        }
+    }
+
+    #[test]
+    fn the_seed_determines_everything() {
+        let draw = |seed| {
+            let mut random = Random::from_seed([seed; 32]);
+            let mut fork = random.fork("ports");
+            (
+                random.next_u64(),
+                random.next_u32(),
+                random.bytes::<7>(),
+                fork.next_u64(),
+            )
+        };
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+    }
+
+    #[test]
+    fn a_fork_depends_on_its_label_and_not_on_the_draws_before() {
+        let mut random = Random::from_u64(3);
+        let before = random.fork("keys").next_u64();
+        random.next_u64();
+        assert_eq!(random.fork("keys").next_u64(), before);
+        assert_ne!(random.fork("ports").next_u64(), before);
+        assert_ne!(random.clone().next_u64(), before);
+    }
+
+    #[test]
+    fn numbers_below_a_bound_are_equally_likely() {
+        let mut random = Random::from_u64(4);
+        let mut counts = [0_u32; 7];
+        for _ in 0..70_000 {
+            counts[random.below(7) as usize] += 1;
+        }
+        assert!(
+            counts.iter().all(|count| (9_500..10_500).contains(count)),
+            "{counts:?}"
+        );
+        assert_eq!((random.below(0), random.below(1)), (0, 0));
+        // With a bound of three quarters of the range a plain product would favour every third.
+        let bound = 3 << 62;
+        let low = (0..30_000)
+            .filter(|_| random.below(bound).is_multiple_of(3))
+            .count();
+        assert!((9_500..10_500).contains(&low), "{low}");
+    }
+
+    #[test]
+    fn each_flow_has_its_own_sequence_space_that_moves_on() {
+        let secret = KeyedHash::new([7; 32]);
+        let now = Instant::from_millis(5);
+        let first = secret.initial_sequence_number(&flow(1), now);
+        assert_eq!(secret.initial_sequence_number(&flow(1), now), first);
+        let later = secret.initial_sequence_number(&flow(1), now + Duration::from_millis(4));
+        assert_eq!(later - first, 1_000);
+        assert_ne!(secret.initial_sequence_number(&flow(2), now), first);
+        assert_ne!(
+            KeyedHash::new([8; 32]).initial_sequence_number(&flow(1), now),
+            first
+        );
+        assert_ne!(
+            secret.hash_flow(&flow(1), 1),
+            secret.hash_flow(&flow(1).reversed(), 1)
+        );
+    }
+}

@@ -1,9 +1,9 @@
 //! Congestion control of one subflow (RFC 5681), in bytes, with the time as an argument.
 //!
 //! What every algorithm shares lives here: the window, slow start, restart after idle, undo.
-//! An [`Algorithm`] says how the window grows in congestion avoidance and what is left of it after
+//! An `Algorithm` says how the window grows in congestion avoidance and what is left of it after
 //! a loss. A further one (OLIA and BALIA of the multipath family) is a file beside the others, a
-//! variant of [`Algorithm`] and a name in [`ControllerKind`].
+//! variant of `Algorithm` and a name in [`ControllerKind`].
 
 mod coupling;
 mod cubic;
@@ -11,6 +11,8 @@ mod hystart;
 mod kind;
 mod lia;
 mod reno;
+#[cfg(test)]
+mod tests;
 mod window;
 
 pub use coupling::{Coupling, PathSample, lia_coupling};

@@ -135,3 +135,95 @@ fn trailing_u64(digest: &[u8; 32]) -> u64 {
     let [.., a, b, c, d, e, f, g, h] = *digest;
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // From a capture of a connection between two Linux hosts.
+    const KEY_A: Key = Key(0xff2e_c3a2_f615_1881);
+    const KEY_B: Key = Key(0x54f0_4ad5_bd2d_9f42);
+    const NONCE_A: u32 = 0xc0d3_46f6;
+    const NONCE_B: u32 = 0x0a54_f9af;
+    const HMAC_A: [u8; 20] = [
+        0xb4, 0xe6, 0xa4, 0x1b, 0xf5, 0x86, 0x13, 0x13, 0xdf, 0x7f, 0x5f, 0x45, 0x49, 0x66, 0x99,
+        0x8a, 0xd7, 0xe6, 0x98, 0xa4,
+    ];
+    const HMAC_B: u64 = 0xc748_9cf7_0564_28b4;
+
+    const FROM_A: SenderKeys = SenderKeys {
+        sender: KEY_A,
+        receiver: KEY_B,
+    };
+    const FROM_B: SenderKeys = SenderKeys {
+        sender: KEY_B,
+        receiver: KEY_A,
+    };
+
+    #[test]
+    fn tokens_and_initial_numbers_are_those_of_linux() {
+        let (a, b) = (KeyDigest::from(KEY_A), KeyDigest::from(KEY_B));
+        assert_eq!(a.token, Token(0xe1e3_cdeb));
+        assert_eq!(b.token, Token(0xeef7_df2f));
+        let seen_of_a = DataSequenceNumber(1_172_603_837_543_216_362);
+        let seen_of_b = DataSequenceNumber(15_012_343_925_868_579_242);
+        assert_eq!(a.initial_data_sequence_number + 17, seen_of_a);
+        assert_eq!(b.initial_data_sequence_number + 1, seen_of_b);
+    }
+
+    #[test]
+    fn a_join_is_authenticated_as_by_linux() {
+        assert_eq!(FROM_B.join(NONCE_B, NONCE_A).truncated(), HMAC_B);
+        assert_eq!(FROM_A.join(NONCE_A, NONCE_B).full(), HMAC_A);
+    }
+
+    #[test]
+    fn a_join_with_any_bit_wrong_is_refused() {
+        assert!(FROM_B.join(NONCE_B, NONCE_A).verify_truncated(HMAC_B));
+        for bit in 0..64 {
+            assert!(
+                !FROM_B
+                    .join(NONCE_B, NONCE_A)
+                    .verify_truncated(HMAC_B ^ (1 << bit))
+            );
+        }
+        assert!(FROM_A.join(NONCE_A, NONCE_B).verify_full(&HMAC_A));
+        for bit in 0..160 {
+            let mut wrong = HMAC_A;
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            assert!(!FROM_A.join(NONCE_A, NONCE_B).verify_full(&wrong));
+        }
+    }
+
+    #[test]
+    fn a_code_of_the_other_direction_is_refused() {
+        assert!(!FROM_A.join(NONCE_A, NONCE_B).verify_truncated(HMAC_B));
+        assert!(!FROM_B.join(NONCE_B, NONCE_A).verify_full(&HMAC_A));
+    }
+
+    // The two codes below were computed with another implementation of HMAC-SHA256 over the
+    // message that RFC 8684 section 3.4.1 lays down.
+    #[test]
+    fn an_announced_address_is_authenticated() {
+        let v4 = IpAddr::from([10, 0, 1, 2]);
+        assert_eq!(FROM_A.add_address(1, v4, None), 0x10b2_76ae_5953_5824);
+        assert_eq!(
+            FROM_A.add_address(1, v4, Some(0)),
+            FROM_A.add_address(1, v4, None)
+        );
+        let v6: IpAddr = "2001:db8::1".parse().unwrap();
+        assert_eq!(FROM_B.add_address(2, v6, Some(8080)), 0x6304_53e4_ab03_1d47);
+    }
+
+    #[test]
+    fn an_announcement_that_was_changed_is_refused() {
+        let address = IpAddr::from([10, 0, 1, 2]);
+        let hmac = FROM_A.add_address(1, address, Some(80));
+        assert!(FROM_A.verify_add_address(1, address, Some(80), hmac));
+        assert!(!FROM_A.verify_add_address(2, address, Some(80), hmac));
+        assert!(!FROM_A.verify_add_address(1, IpAddr::from([10, 0, 1, 3]), Some(80), hmac));
+        assert!(!FROM_A.verify_add_address(1, address, None, hmac));
+        assert!(!FROM_A.verify_add_address(1, address, Some(80), hmac ^ 1));
+        assert!(!FROM_B.verify_add_address(1, address, Some(80), hmac));
+    }
+}
