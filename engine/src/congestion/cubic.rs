@@ -38,7 +38,7 @@ impl Epoch {
 
 /// The algorithm's memory; windows in segments.
 #[derive(Copy, Clone, Debug, Default)]
-pub struct Cubic {
+pub(super) struct Cubic {
     epoch: Option<Epoch>,
     /// W_max: where the last loss occurred, lowered by fast convergence. Zero before any loss.
     max_window: f64,

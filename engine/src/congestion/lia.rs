@@ -6,7 +6,7 @@ use super::window::Window;
 
 /// The algorithm itself; what it knows of the other subflows comes with each acknowledgement.
 #[derive(Copy, Clone, Debug, Default)]
-pub struct Lia;
+pub(super) struct Lia;
 
 impl Lia {
     pub(super) fn increase(self, window: &Window, acked: f64, coupling: &Coupling) -> f64 {

@@ -16,13 +16,13 @@ mod tests;
 mod window;
 
 pub use coupling::{Coupling, PathSample, lia_coupling};
-pub use cubic::Cubic;
 pub use kind::{ControllerKind, UnknownController};
-pub use lia::Lia;
-pub use reno::Reno;
 pub use window::initial_window;
 
 use crate::time::{Duration, Instant};
+use cubic::Cubic;
+use lia::Lia;
+use reno::Reno;
 use window::Window;
 
 /// What an acknowledgement tells congestion control.
@@ -40,7 +40,9 @@ pub struct AckSample {
     pub min_rtt: Duration,
     /// Bytes in flight before it arrived.
     pub in_flight: u32,
-    /// True when the window was what held sending back: only then may it grow (RFC 7661).
+    /// True when the window was what held sending back: only then may it grow (RFC 7661). That
+    /// is: since the last acknowledgement the bytes in flight came within a segment of the
+    /// window, or in slow start to half of it, for there the window doubles each round trip.
     pub cwnd_limited: bool,
     /// True during fast recovery, in which the window does not grow. False in the slow start
     /// after a retransmission timeout.

@@ -4,7 +4,7 @@ use super::window::Window;
 
 /// The algorithm itself; it needs no memory beyond the window.
 #[derive(Copy, Clone, Debug, Default)]
-pub struct Reno;
+pub(super) struct Reno;
 
 impl Reno {
     pub(super) fn increase(self, window: &Window, acked: f64) -> f64 {
