@@ -5,7 +5,10 @@ use std::os::fd::BorrowedFd;
 use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
 
+use super::af_packet::AfPacketPort;
 use super::memory::MemoryPort;
+use super::pcap::CapturedPort;
+use super::tap::TapPort;
 use super::{Burst, Port, PortCounters, PortError};
 
 /// A port of any kind.
@@ -13,12 +16,21 @@ use super::{Burst, Port, PortCounters, PortError};
 pub enum AnyPort {
     /// One end of a link within the process.
     Memory(MemoryPort),
+    /// A TAP device.
+    Tap(TapPort),
+    /// A packet socket.
+    AfPacket(AfPacketPort),
+    /// Any of them behind a tee.
+    Captured(Box<CapturedPort<AnyPort>>),
 }
 
 macro_rules! dispatch {
     ($self:ident, $port:ident => $call:expr) => {
         match $self {
             Self::Memory($port) => $call,
+            Self::Tap($port) => $call,
+            Self::AfPacket($port) => $call,
+            Self::Captured($port) => $call,
         }
     };
 }
@@ -69,5 +81,23 @@ impl Port for AnyPort {
 impl From<MemoryPort> for AnyPort {
     fn from(port: MemoryPort) -> Self {
         Self::Memory(port)
+    }
+}
+
+impl From<TapPort> for AnyPort {
+    fn from(port: TapPort) -> Self {
+        Self::Tap(port)
+    }
+}
+
+impl From<AfPacketPort> for AnyPort {
+    fn from(port: AfPacketPort) -> Self {
+        Self::AfPacket(port)
+    }
+}
+
+impl From<CapturedPort<AnyPort>> for AnyPort {
+    fn from(port: CapturedPort<AnyPort>) -> Self {
+        Self::Captured(Box::new(port))
     }
 }

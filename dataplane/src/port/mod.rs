@@ -11,9 +11,14 @@
 //! call. A port never blocks, and what it cannot take it refuses or counts as lost
 //! ([`PortCounters`]): a link that is down looks to the engine like a link that loses everything.
 
+pub mod af_packet;
 mod any;
 mod error;
+pub mod interface;
 pub mod memory;
+pub mod pcap;
+pub mod tap;
+mod virtio;
 
 use std::os::fd::BorrowedFd;
 
@@ -27,12 +32,14 @@ pub use error::PortError;
 /// How many frames one call of [`Port::receive`] brings at most.
 pub const BURST: usize = 32;
 
-/// The largest frame a port with segmentation carries: Ethernet and IPv6 headers, and the 65,535
-/// bytes that the length field of IPv6 can state.
-pub const LARGEST_FRAME: usize = 14 + 40 + 65_535;
+/// The largest frame a port with segmentation takes, in bytes from the Ethernet header on.
+///
+/// With one byte more Linux would cut the frame before it reaches the device (`gso_max_size`).
+pub const LARGEST_FRAME: usize = 65_535;
 
-/// Capacity of a [`FramePool`] whose frames can hold what any port receives: the largest frame
-/// and the header a port may put before it.
+/// Capacity of a [`FramePool`] whose frames can hold what any port receives: the 65,535 bytes
+/// that the length field of IP can state, the Ethernet and IPv6 headers which that does not
+/// count, and the header a port may put before them.
 pub const POOL_FRAME_CAPACITY: usize = 65_664;
 
 /// A frame that came in by a port.

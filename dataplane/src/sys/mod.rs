@@ -2,4 +2,8 @@
 //! `unsafe`, each behind an interface that can.
 
 pub(crate) mod eventfd;
+pub(crate) mod interface;
+pub(crate) mod packet;
 pub(crate) mod poll;
+pub(crate) mod ring;
+pub(crate) mod tun;

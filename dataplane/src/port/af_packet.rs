@@ -1,0 +1,282 @@
+//! A packet socket on an interface, with rings shared with the kernel.
+//!
+//! Each frame is preceded by a `virtio_net_hdr`, so that segments of up to 64 KiB and partial
+//! checksums pass in both directions whatever the interface can do: the kernel does the rest.
+//! Receiving costs no system call, sending one a burst.
+//!
+//! # Addresses
+//!
+//! The kernel sees every frame that the port sees. So that it does not answer in the engine's
+//! place, with resets for connections it does not know or with answers to ARP requests, the
+//! engine brings **its own IP addresses, which must not be given to the interface**, and had
+//! better bring an Ethernet address of its own too: to the kernel its frames are then another
+//! host's, even where the kernel forwards. The interface is made promiscuous for that, for as
+//! long as the port is open.
+
+use std::cell::Cell;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
+use braid_engine::storage::frame::FramePool;
+
+use super::virtio::{self, VIRTIO_HEADER};
+use super::{Burst, LARGEST_FRAME, Port, PortCounters, PortError, Received};
+use crate::sys::interface::{self, Interface};
+use crate::sys::packet::PacketSocket;
+use crate::sys::ring::{BLOCK, Packet, Rings, SLOTS_PER_BLOCK, TRANSMIT_ROOM};
+
+const _: () = assert!(VIRTIO_HEADER + LARGEST_FRAME <= TRANSMIT_ROOM);
+
+/// How a packet socket is opened.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct AfPacketOptions {
+    /// Leave segmentation and TCP checksums of sent frames to the kernel and the NIC. Received
+    /// frames may be large, and lack checksums, whether or not this is set.
+    pub offload: bool,
+    /// Hand frames to the driver past queueing disciplines and traffic control. Faster; a full
+    /// driver queue then loses frames.
+    pub bypass_queueing: bool,
+    /// Frames that wait to be received at most; rounded up to a multiple of 15. Each takes 68 KiB
+    /// of memory that is never swapped.
+    pub receive_frames: usize,
+    /// The same for frames that wait to be sent.
+    pub transmit_frames: usize,
+}
+
+impl Default for AfPacketOptions {
+    /// Offload, queueing disciplines, and rings of 32 and 16 MiB.
+    fn default() -> Self {
+        Self {
+            offload: true,
+            bypass_queueing: false,
+            receive_frames: 480,
+            transmit_frames: 240,
+        }
+    }
+}
+
+/// A packet socket on an interface.
+#[derive(Debug)]
+pub struct AfPacketPort {
+    // Dropped before the socket whose memory they are.
+    rings: Rings,
+    socket: PacketSocket,
+    name: String,
+    index: libc::c_int,
+    offload: bool,
+    /// Frames were committed since the kernel last took any.
+    unsent: bool,
+    gone: bool,
+    counters: PortCounters,
+    /// Losses that the kernel has told so far; asking it starts again from zero.
+    ring_full: Cell<u64>,
+}
+
+impl AfPacketPort {
+    /// Opens a packet socket on the interface `name` of the current network namespace.
+    ///
+    /// # Errors
+    ///
+    /// When the interface does not exist or is not Ethernet, `CAP_NET_RAW` is missing, or the
+    /// kernel lacks a feature of packet sockets.
+    pub fn open(name: &str, options: AfPacketOptions) -> Result<Self, PortError> {
+        let interface = Interface::find(name)?;
+        interface.ethernet_address()?;
+        let index = interface.index()?;
+        let action = || format!("opening a packet socket on \"{name}\"");
+        let refused = |source| PortError::refused(action(), "CAP_NET_RAW", source);
+        let socket = PacketSocket::new().map_err(refused)?;
+        let blocks = |frames: usize| frames.max(1).div_ceil(SLOTS_PER_BLOCK);
+        let transmit_blocks = blocks(options.transmit_frames);
+        let rings = socket
+            .make_rings(blocks(options.receive_frames), transmit_blocks)
+            .map_err(|(feature, source)| match source.raw_os_error() {
+                Some(libc::ENOPROTOOPT | libc::EINVAL) => PortError::Unsupported {
+                    feature,
+                    fix: "use Linux 4.20 or later, or a TAP port",
+                },
+                _ => PortError::System {
+                    action: format!("{} ({feature})", action()),
+                    source,
+                },
+            })?;
+        if options.bypass_queueing {
+            socket.bypass_queueing().map_err(refused)?;
+        }
+        socket.ask_send_buffer(i32::try_from(transmit_blocks * BLOCK).unwrap_or(i32::MAX));
+        socket.bind(index).map_err(refused)?;
+        Ok(Self {
+            rings,
+            socket,
+            name: name.into(),
+            index,
+            offload: options.offload,
+            unsent: false,
+            gone: false,
+            counters: PortCounters::default(),
+            ring_full: Cell::new(0),
+        })
+    }
+
+    /// The interface's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn gone(&mut self) -> PortError {
+        self.gone = true;
+        PortError::Gone {
+            name: self.name.clone(),
+        }
+    }
+
+    /// Gives up what was committed and not taken, as a link that is down does.
+    fn lose_unsent(&mut self) {
+        self.counters.transmit_dropped += self.rings.withdraw() as u64;
+        self.unsent = false;
+    }
+}
+
+impl Port for AfPacketPort {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            checksum: self.offload,
+            segmentation: self.offload,
+            max_frame: LARGEST_FRAME,
+        }
+    }
+
+    fn receive(
+        &mut self,
+        port: PortId,
+        pool: &mut FramePool,
+        burst: &mut Burst,
+    ) -> Result<usize, PortError> {
+        if self.gone {
+            return Err(self.gone());
+        }
+        let before = burst.len();
+        // A burst bounds the frames looked at too, so that those left out cannot hold the worker.
+        for _ in before..burst.capacity() {
+            let copied = self.rings.receive::<VIRTIO_HEADER, _>(|packet| {
+                let Packet::Whole(bytes) = packet else {
+                    return None;
+                };
+                let (header, bytes) = bytes.split_first_chunk()?;
+                let meta = virtio::parse(*header, bytes.len(), port).ok()?;
+                let mut frame = pool.take();
+                let Some(room) = frame.buffer_mut().get_mut(..bytes.len()) else {
+                    pool.put(frame);
+                    return None;
+                };
+                room.copy_from_slice(bytes);
+                frame.set_filled(0..bytes.len());
+                Some(Received { frame, meta })
+            });
+            match copied {
+                Some(Some(received)) => {
+                    self.counters.received_frames += 1;
+                    self.counters.received_bytes += received.frame.bytes().len() as u64;
+                    burst.push(received);
+                }
+                Some(None) => self.counters.receive_dropped += 1,
+                None => break,
+            }
+        }
+        Ok(burst.len() - before)
+    }
+
+    fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
+        let room = (length <= LARGEST_FRAME)
+            .then(|| self.rings.transmit_room())
+            .flatten()
+            .and_then(|room| room.get_mut(VIRTIO_HEADER..VIRTIO_HEADER + length));
+        if room.is_none() {
+            self.counters.transmit_full += 1;
+        }
+        room
+    }
+
+    fn commit(&mut self, length: usize, meta: TransmitMeta) {
+        if let Some(header) = self
+            .rings
+            .transmit_room()
+            .and_then(|room| room.first_chunk_mut())
+        {
+            *header = virtio::emit(meta);
+            self.rings.transmit(VIRTIO_HEADER + length);
+            self.counters.transmitted_frames += 1;
+            self.counters.transmitted_bytes += length as u64;
+            self.unsent = true;
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), PortError> {
+        if self.gone {
+            return Err(self.gone());
+        }
+        if !self.unsent {
+            return Ok(());
+        }
+        match self.socket.kick() {
+            Ok(()) => self.unsent = self.rings.transmit_pending(),
+            Err(error) => match error.raw_os_error() {
+                Some(libc::ENXIO) if !interface::exists(self.index) => return Err(self.gone()),
+                // No room now: the frames stay offered and are taken with the next flush.
+                Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR) => {
+                    self.unsent = self.rings.transmit_pending();
+                }
+                // The interface is down, or does not take the frame at the head of the ring.
+                _ => self.lose_unsent(),
+            },
+        }
+        Ok(())
+    }
+
+    fn poll_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    fn transmit_pending(&self) -> bool {
+        self.unsent
+    }
+
+    fn prepare_to_sleep(&mut self) -> bool {
+        // An interface that goes down leaves an error behind which would end every sleep at once.
+        let down = self
+            .socket
+            .take_error()
+            .is_some_and(|error| error.raw_os_error() == Some(libc::ENETDOWN));
+        self.gone |= down && !interface::exists(self.index);
+        !self.gone && !self.rings.has_received()
+    }
+
+    fn counters(&self) -> PortCounters {
+        let ring_full = self.ring_full.get() + self.socket.take_drops();
+        self.ring_full.set(ring_full);
+        PortCounters {
+            receive_dropped: self.counters.receive_dropped + ring_full,
+            ..self.counters
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_that_does_not_exist_is_reported_before_anything_is_opened() {
+        let error = AfPacketPort::open("eth99", AfPacketOptions::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "interface \"eth99\" does not exist; `ip link` lists those that do"
+        );
+    }
+
+    #[test]
+    fn an_interface_without_ethernet_is_refused() {
+        let error = AfPacketPort::open("lo", AfPacketOptions::default()).unwrap_err();
+        assert!(matches!(error, PortError::NotEthernet { name } if name == "lo"));
+    }
+}

@@ -1,0 +1,23 @@
+//! What an operator has to know of an interface before giving it to the engine.
+
+use super::PortError;
+use crate::sys::interface::Interface;
+
+/// The Ethernet address of an interface of the current network namespace.
+///
+/// # Errors
+///
+/// When it does not exist or is not Ethernet.
+pub fn ethernet_address(name: &str) -> Result<[u8; 6], PortError> {
+    Interface::find(name)?.ethernet_address()
+}
+
+/// The MTU of an interface of the current network namespace, in bytes without the Ethernet
+/// header.
+///
+/// # Errors
+///
+/// When it does not exist.
+pub fn mtu(name: &str) -> Result<usize, PortError> {
+    Interface::find(name)?.mtu()
+}

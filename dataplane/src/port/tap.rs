@@ -1,0 +1,230 @@
+//! A TAP device: the host's own kernel is on the other side.
+//!
+//! Each frame is preceded by a `virtio_net_hdr`, so that with offloads on the kernel hands over
+//! and takes segments of up to 64 KiB with their checksums left out. A frame is read straight
+//! into a pool frame and written from where the engine built it: one system call a frame.
+//!
+//! The engine brings its own Ethernet and IP addresses. They must not be given to the interface,
+//! which is the kernel's end of the wire and has addresses of its own.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
+use braid_engine::storage::frame::{Frame, FramePool};
+
+use super::virtio::{self, VIRTIO_HEADER};
+use super::{Burst, LARGEST_FRAME, Port, PortCounters, PortError, Received};
+use crate::sys::interface::InterfaceName;
+use crate::sys::tun;
+
+/// A TAP device.
+#[derive(Debug)]
+pub struct TapPort {
+    device: File,
+    name: InterfaceName,
+    offload: bool,
+    /// The header, and after it the frame being built.
+    outgoing: Box<[u8]>,
+    /// Taken for a read that found nothing.
+    spare: Option<Frame>,
+    gone: bool,
+    counters: PortCounters,
+}
+
+impl TapPort {
+    /// Attaches to the TAP device `name` of the current network namespace, creating it if there
+    /// is none. A device created so is down, and vanishes with the port.
+    ///
+    /// `offload` lets segments of up to 64 KiB and partial checksums pass in both directions.
+    ///
+    /// # Errors
+    ///
+    /// When the name is invalid or in use, the driver is missing, or `CAP_NET_ADMIN` is.
+    pub fn open(name: &str, offload: bool) -> Result<Self, PortError> {
+        let interface = InterfaceName::parse(name)?;
+        let action = "opening a TAP device";
+        let device = tun::open().map_err(|source| match source.raw_os_error() {
+            Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => PortError::TunMissing,
+            _ => PortError::refused(action, "CAP_NET_ADMIN", source),
+        })?;
+        tun::attach(&device, &interface).map_err(|source| match source.raw_os_error() {
+            Some(libc::EBUSY | libc::EINVAL) => PortError::TapBusy { name: name.into() },
+            _ => PortError::refused(action, "CAP_NET_ADMIN", source),
+        })?;
+        Self::from_device(device, interface, offload)
+    }
+
+    /// Takes over a TAP device that was opened elsewhere, such as by a process in another
+    /// network namespace. It must have been made with `IFF_TAP`, `IFF_NO_PI` and `IFF_VNET_HDR`,
+    /// as [`TapPort::open`] makes it.
+    ///
+    /// # Errors
+    ///
+    /// When the descriptor is not such a device.
+    pub fn from_fd(fd: OwnedFd, offload: bool) -> Result<Self, PortError> {
+        let device = File::from(fd);
+        let unsuitable = PortError::Unsupported {
+            feature: "this descriptor as a TAP device",
+            fix: "pass one made with IFF_TAP, IFF_NO_PI and IFF_VNET_HDR",
+        };
+        match tun::identify(&device) {
+            Ok((name, true)) => Self::from_device(device, name, offload),
+            _ => Err(unsuitable),
+        }
+    }
+
+    fn from_device(device: File, name: InterfaceName, offload: bool) -> Result<Self, PortError> {
+        tun::configure(&device, VIRTIO_HEADER, offload).map_err(|source| PortError::System {
+            action: format!("setting the offloads of TAP device \"{}\"", name.as_str()),
+            source,
+        })?;
+        Ok(Self {
+            device,
+            name,
+            offload,
+            outgoing: vec![0; VIRTIO_HEADER + LARGEST_FRAME].into_boxed_slice(),
+            spare: None,
+            gone: false,
+            counters: PortCounters::default(),
+        })
+    }
+
+    /// The device's name.
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// The Ethernet address of the kernel's end, whichever namespace that is in.
+    ///
+    /// # Errors
+    ///
+    /// When the device is gone.
+    pub fn kernel_ethernet_address(&self) -> Result<[u8; 6], PortError> {
+        tun::ethernet_address(&self.device).map_err(|_| self.gone())
+    }
+
+    /// The device, to be handed to another process.
+    pub fn into_fd(self) -> OwnedFd {
+        self.device.into()
+    }
+
+    fn gone(&self) -> PortError {
+        PortError::Gone {
+            name: self.name.as_str().into(),
+        }
+    }
+
+    /// Reads one frame; an error when none is there.
+    fn read_into(&mut self, frame: &mut Frame) -> io::Result<Reading> {
+        let length = self.device.read(frame.buffer_mut())?;
+        // The driver cuts a frame that is too long without saying so.
+        if length <= VIRTIO_HEADER || length == frame.capacity() {
+            return Ok(Reading::LeftOut);
+        }
+        let mut header = [0; VIRTIO_HEADER];
+        header.copy_from_slice(&frame.buffer_mut()[..VIRTIO_HEADER]);
+        frame.set_filled(VIRTIO_HEADER..length);
+        Ok(Reading::Frame {
+            header,
+            length: length - VIRTIO_HEADER,
+        })
+    }
+}
+
+enum Reading {
+    Frame {
+        header: [u8; VIRTIO_HEADER],
+        length: usize,
+    },
+    LeftOut,
+}
+
+impl Port for TapPort {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            checksum: self.offload,
+            segmentation: self.offload,
+            max_frame: LARGEST_FRAME,
+        }
+    }
+
+    fn receive(
+        &mut self,
+        port: PortId,
+        pool: &mut FramePool,
+        burst: &mut Burst,
+    ) -> Result<usize, PortError> {
+        if self.gone {
+            return Err(self.gone());
+        }
+        let before = burst.len();
+        // A burst bounds the reads too, so that frames left out cannot hold the worker.
+        for _ in before..burst.capacity() {
+            let mut frame = self.spare.take().unwrap_or_else(|| pool.take());
+            match self.read_into(&mut frame) {
+                Ok(Reading::Frame { header, length }) => {
+                    if let Ok(meta) = virtio::parse(header, length, port) {
+                        self.counters.received_frames += 1;
+                        self.counters.received_bytes += length as u64;
+                        burst.push(Received { frame, meta });
+                    } else {
+                        self.counters.receive_dropped += 1;
+                        self.spare = Some(frame);
+                    }
+                }
+                Ok(Reading::LeftOut) => {
+                    self.counters.receive_dropped += 1;
+                    self.spare = Some(frame);
+                }
+                Err(error) => {
+                    self.spare = Some(frame);
+                    if error.raw_os_error() == Some(libc::EBADFD) {
+                        self.gone = true;
+                        return Err(self.gone());
+                    }
+                    // Nothing there, or the interface is down.
+                    break;
+                }
+            }
+        }
+        Ok(burst.len() - before)
+    }
+
+    fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
+        let room = self.outgoing.get_mut(VIRTIO_HEADER..VIRTIO_HEADER + length);
+        if room.is_none() {
+            self.counters.transmit_full += 1;
+        }
+        room
+    }
+
+    fn commit(&mut self, length: usize, meta: TransmitMeta) {
+        self.outgoing[..VIRTIO_HEADER].copy_from_slice(&virtio::emit(meta));
+        let end = (VIRTIO_HEADER + length).min(self.outgoing.len());
+        // The driver takes a frame as a whole or not at all.
+        match self.device.write_all(&self.outgoing[..end]) {
+            Ok(()) => {
+                self.counters.transmitted_frames += 1;
+                self.counters.transmitted_bytes += length as u64;
+            }
+            Err(error) => {
+                self.counters.transmit_dropped += 1;
+                self.gone |= error.raw_os_error() == Some(libc::EBADFD);
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), PortError> {
+        if self.gone { Err(self.gone()) } else { Ok(()) }
+    }
+
+    fn poll_fd(&self) -> BorrowedFd<'_> {
+        self.device.as_fd()
+    }
+
+    fn counters(&self) -> PortCounters {
+        self.counters
+    }
+}

@@ -1,0 +1,4 @@
+//! What the tests of ports share.
+
+pub(crate) mod namespace;
+pub(crate) mod peer;

@@ -1,0 +1,81 @@
+//! Tests that run inside user and network namespaces of their own.
+
+use std::process::{Command, Output};
+
+/// Tells the test that it runs in its namespaces already.
+const INSIDE: &str = "BRAID_TEST_NAMESPACE";
+
+/// Runs `body` as the test named `test` in a process of its own, in which it is root of a new
+/// network namespace that holds nothing but a loopback.
+///
+/// Where the machine cannot, the test is skipped by name; with `CI=true` it fails instead.
+pub(crate) fn run(test: &str, body: impl FnOnce()) {
+    run_with(&["-Urn"], test, body);
+}
+
+/// The same with other namespaces: arguments of unshare(1).
+pub(crate) fn run_with(unshare: &[&str], test: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    if let Err(why) = possible() {
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "{test} cannot run here: {why}"
+        );
+        eprintln!("skipped {test}: {why}");
+        return;
+    }
+    let output = Command::new("unshare")
+        .args(unshare)
+        .arg(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let shown = show(&output);
+    assert!(
+        output.status.success(),
+        "{test} failed in its namespaces:\n{shown}"
+    );
+    assert!(
+        shown.contains("1 passed"),
+        "{test} is not the name of a test:\n{shown}"
+    );
+}
+
+fn possible() -> Result<(), String> {
+    for (program, arguments) in [
+        ("unshare", &["-Urn", "true"][..]),
+        ("ip", &["-V"]),
+        ("test", &["-c", "/dev/net/tun"]),
+    ] {
+        let output = Command::new(program)
+            .args(arguments)
+            .output()
+            .map_err(|error| format!("`{program}` cannot be run ({error})"))?;
+        if !output.status.success() {
+            return Err(format!(
+                "`{program} {}` fails: {}",
+                arguments.join(" "),
+                show(&output)
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Runs ip(8) with these words as arguments.
+pub(crate) fn ip(arguments: &str) {
+    let output = Command::new("ip")
+        .args(arguments.split(' '))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "ip {arguments}: {}", show(&output));
+}
+
+fn show(output: &Output) -> String {
+    let text = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
