@@ -2,6 +2,7 @@
 
 pub mod connection;
 pub mod counters;
+pub mod crypto;
 pub mod info;
 pub mod message;
 pub mod path_manager;
