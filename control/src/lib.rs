@@ -1,6 +1,7 @@
 //! What the program `braid` is made of: the command line, the demonstration, and the laboratory
 //! of namespaces and links that it and the interoperation tests run in.
 
+pub mod cli;
 pub mod demo;
 pub mod lab;
 pub mod peer;

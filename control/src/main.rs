@@ -1,3 +1,7 @@
-//! The command line of Braid.
+//! The program `braid`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    braid_control::cli::main()
+}

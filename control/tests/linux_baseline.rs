@@ -3,15 +3,14 @@
 //! Without the usual harness, because a user namespace is entered before any thread starts.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use braid_control::demo::baseline::Baseline;
 use braid_control::demo::supervision::Cut;
 use braid_control::lab::isolation::leave_host_network;
+use braid_control::lab::link::Family;
 use braid_control::peer::{self, Progress};
 use braid_control::stream::Stream;
-
-const PATIENCE: Duration = Duration::from_secs(30);
+use indicatif::ProgressBar;
 
 fn main() -> ExitCode {
     let name = "linux_uses_both_links_and_survives_a_cut";
@@ -28,17 +27,19 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         };
     }
-    linux_uses_both_links();
-    linux_survives_a_cut();
+    for family in [Family::V4, Family::V6] {
+        linux_uses_both_links(family);
+        linux_survives_a_cut(family);
+    }
     eprintln!("test {name} ... ok");
     ExitCode::SUCCESS
 }
 
-fn linux_uses_both_links() {
+fn linux_uses_both_links(family: Family) {
     let stream = Stream::new(1, 64 << 20);
-    let baseline = Baseline::create(2).unwrap();
+    let baseline = Baseline::create(2, family, false).unwrap();
     let outcome = baseline
-        .upload(stream, &Progress::default(), PATIENCE, None)
+        .upload(stream, &Progress::default(), (ProgressBar::hidden(), None))
         .unwrap();
     assert_eq!(outcome.digest, stream.digest());
     assert!(!outcome.fallback);
@@ -53,11 +54,12 @@ fn linux_uses_both_links() {
     }
 }
 
-fn linux_survives_a_cut() {
+fn linux_survives_a_cut(family: Family) {
     let stream = Stream::new(2, 64 << 20);
-    let baseline = Baseline::create(2).unwrap();
+    let baseline = Baseline::create(2, family, false).unwrap();
     let cut = Cut::in_the_middle(baseline.server(), 2, stream.length()).unwrap();
-    let progress = Progress::default();
-    let outcome = baseline.upload(stream, &progress, PATIENCE, cut).unwrap();
+    let outcome = baseline
+        .upload(stream, &Progress::default(), (ProgressBar::hidden(), cut))
+        .unwrap();
     assert_eq!(outcome.digest, stream.digest());
 }

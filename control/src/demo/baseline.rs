@@ -1,16 +1,17 @@
 //! The yardstick: Linux to Linux Multipath TCP over links of the same kind, with the same program
 //! at both ends.
 
-use std::net::Ipv4Addr;
 use std::thread;
-use std::time::Duration;
 
 use super::DemoError;
+use super::bars::Bars;
+use super::linux::{self, PathRole};
+use super::plan::{PATIENCE, Plan};
+use super::report::goodput;
 use super::supervision::{Cut, supervise};
 use crate::lab::link::{Family, Link, Side};
 use crate::lab::namespace::Namespace;
-use crate::lab::netlink::{Endpoint, EndpointFlags};
-use crate::peer::{self, Activity, Listener, Outcome, Progress, Role, Watch};
+use crate::peer::{self, Activity, Outcome, PeerProtocol, Progress, Role, Watch};
 use crate::stream::Stream;
 
 /// The server's port.
@@ -21,23 +22,27 @@ const PORT: u16 = 5001;
 pub struct Baseline {
     client: Namespace,
     server: Namespace,
+    family: Family,
 }
 
 impl Baseline {
     /// Makes the namespaces and `links` links between them.
-    pub fn create(links: u8) -> Result<Self, DemoError> {
-        let baseline = Self {
-            client: Namespace::create()?,
-            server: Namespace::create()?,
-        };
+    pub fn create(links: u8, family: Family, checksum: bool) -> Result<Self, DemoError> {
+        let (client, server) = (Namespace::create()?, Namespace::create()?);
+        linux::tune(&client, checksum)?;
+        linux::tune(&server, checksum)?;
         for link in Link::all(links) {
-            link.add_veth(&baseline.client, &baseline.server)?;
-            link.configure(&baseline.client, Side::Engine)?;
-            link.configure(&baseline.server, Side::Peer)?;
+            link.add_veth(&client, &server)?;
+            link.configure(&client, Side::Engine)?;
+            link.configure(&server, Side::Peer)?;
         }
-        announce(&baseline.server, links)?;
-        accept_announcements(&baseline.client, links)?;
-        Ok(baseline)
+        linux::manage_paths(&server, PathRole::Announce, links, family)?;
+        linux::manage_paths(&client, PathRole::Follow, links, family)?;
+        Ok(Self {
+            client,
+            server,
+            family,
+        })
     }
 
     /// The namespace of the server.
@@ -50,66 +55,53 @@ impl Baseline {
         &self,
         stream: Stream,
         progress: &Progress,
-        patience: Duration,
-        cut: Option<Cut>,
+        supervision: (indicatif::ProgressBar, Option<Cut>),
     ) -> Result<Outcome, DemoError> {
-        let watch = Watch { progress, patience };
-        let address = (Link(1).address(Family::V4, Side::Peer), PORT).into();
-        // Linux takes joins only where something listens, so the listener is at every address.
-        let anywhere = (Ipv4Addr::UNSPECIFIED, PORT).into();
-        let listener = self
-            .server
-            .run(|| Listener::bind(anywhere))?
-            .map_err(|source| DemoError::Transfer {
-                what: "cannot listen".into(),
-                source,
-            })?;
-        let transfer = || {
+        let watch = Watch {
+            progress,
+            patience: PATIENCE,
+        };
+        let protocol = PeerProtocol::Multipath;
+        let listener = linux::listen(&self.server, protocol, self.family, PORT)?;
+        let address = (Link(1).address(self.family, Side::Peer), PORT).into();
+        let (bar, cut) = supervision;
+        let (result, _) = supervise(progress, &bar, cut, || {
             thread::scope(|scope| {
                 let server = scope.spawn(move || {
                     self.server
                         .run(|| peer::run(Role::Server(listener), Activity::Receive, watch))
                 });
-                let sent = self
-                    .client
-                    .run(|| peer::run(Role::Client(address), Activity::Send(stream), watch))?;
+                let sent = self.client.run(|| {
+                    peer::run(
+                        Role::Client(protocol, address),
+                        Activity::Send(stream),
+                        watch,
+                    )
+                })?;
                 let received = match server.join() {
                     Ok(received) => received?,
                     Err(panic) => std::panic::resume_unwind(panic),
                 };
-                sent.map_err(|source| DemoError::Transfer {
-                    what: "the sending side of Linux to Linux failed".into(),
-                    source,
-                })?;
-                received.map_err(|source| DemoError::Transfer {
-                    what: "the receiving side of Linux to Linux failed".into(),
-                    source,
-                })
+                sent.map_err(DemoError::transfer(
+                    "the sending side of Linux to Linux failed",
+                ))?;
+                received.map_err(DemoError::transfer(
+                    "the receiving side of Linux to Linux failed",
+                ))
             })
-        };
-        supervise(progress, None, cut, transfer)?.0
-    }
-}
-
-/// Makes a kernel tell its peers of its address on every link but the first, where connections
-/// begin.
-pub fn announce(namespace: &Namespace, links: u8) -> Result<(), DemoError> {
-    let mut path_manager = namespace.path_manager()?;
-    path_manager.set_limits(u32::from(links.saturating_sub(1)), 0)?;
-    for link in Link::all(links).skip(1) {
-        path_manager.add_endpoint(&Endpoint {
-            address: link.address(Family::V4, Side::Peer),
-            flags: EndpointFlags::SIGNAL,
-            id: Some(link.0),
-            interface: None,
         })?;
+        result
     }
-    Ok(())
 }
 
-/// Makes a kernel open a subflow to every address that its peers announce.
-pub fn accept_announcements(namespace: &Namespace, links: u8) -> Result<(), DemoError> {
-    let others = u32::from(links.saturating_sub(1));
-    namespace.path_manager()?.set_limits(others, others)?;
-    Ok(())
+/// Measures Linux against Linux as `plan` has the engine measured: bits of payload a second.
+pub(super) fn measure(plan: &Plan, stream: Stream, bars: &Bars) -> Result<u64, DemoError> {
+    let baseline = Baseline::create(plan.links, plan.family, plan.checksum)?;
+    let cut = match plan.cut {
+        true => Cut::in_the_middle(baseline.server(), plan.links, plan.bytes)?,
+        false => None,
+    };
+    let bar = bars.start("Linux to Linux", plan.bytes);
+    let outcome = baseline.upload(stream, &Progress::default(), (bar, cut))?;
+    Ok(goodput(outcome.received, outcome.elapsed))
 }

@@ -69,6 +69,14 @@ impl Cut {
         Ok(())
     }
 
+    fn describe(&self) -> &'static str {
+        match self.stage {
+            Stage::Whole => "",
+            Stage::Severed => "one link cut",
+            Stage::Restored => "link restored",
+        }
+    }
+
     /// Restores the link if the transfer ended while it was cut.
     fn finish(&mut self) -> Result<bool, LabError> {
         let was_cut = self.stage != Stage::Whole;
@@ -85,7 +93,7 @@ impl Cut {
 /// Gives what the transfer gave, and whether a link was cut meanwhile.
 pub fn supervise<T>(
     progress: &Progress,
-    bar: Option<&ProgressBar>,
+    bar: &ProgressBar,
     mut cut: Option<Cut>,
     transfer: impl FnOnce() -> T,
 ) -> Result<(T, bool), LabError> {
@@ -96,12 +104,13 @@ pub fn supervise<T>(
                 let received = progress.received();
                 if let Some(cut) = &mut cut {
                     cut.step(received)?;
+                    bar.set_message(cut.describe());
                 }
-                if let Some(bar) = bar {
-                    bar.set_position(received);
-                }
+                bar.set_position(received);
                 thread::sleep(INTERVAL);
             }
+            bar.set_position(progress.received());
+            bar.abandon();
             cut.as_mut().map_or(Ok(false), Cut::finish)
         });
         let given = transfer();

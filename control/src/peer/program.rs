@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::kernel_info::KernelSubflow;
-use super::socket::{Listener, Socket};
+use super::socket::{Listener, PeerProtocol, Socket};
 use crate::stream::{Digest, Receiver, Stream};
 
 /// Bytes moved by one call of read or write.
@@ -18,7 +18,7 @@ pub enum Role {
     /// Waits for one.
     Server(Listener),
     /// Opens one to this address.
-    Client(SocketAddr),
+    Client(PeerProtocol, SocketAddr),
 }
 
 /// What the program does with its connection.
@@ -77,7 +77,7 @@ pub fn run(role: Role, activity: Activity, watch: Watch<'_>) -> io::Result<Outco
     // Linux takes further subflows only while something listens: the listener lives to the end.
     let mut socket = match &role {
         Role::Server(listener) => listener.accept(watch.patience)?,
-        Role::Client(address) => Socket::connect(*address, watch.patience)?,
+        Role::Client(protocol, address) => Socket::connect(*protocol, *address, watch.patience)?,
     };
     socket.set_patience(watch.patience)?;
     let start = Instant::now();

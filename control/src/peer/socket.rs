@@ -1,20 +1,37 @@
 //! Stream sockets of protocol `IPPROTO_MPTCP` (RFC 8684 as Linux offers it to applications).
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Type};
 
 use super::kernel_info::{self, KernelSubflow};
 
-/// Whether the kernel makes Multipath TCP sockets in the calling thread's namespace.
-pub fn probe() -> io::Result<()> {
-    open(Domain::IPV4).map(drop)
+/// What the program asks the kernel to speak.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum PeerProtocol {
+    /// Multipath TCP.
+    Multipath,
+    /// TCP without options of Multipath TCP.
+    Plain,
 }
 
-fn open(domain: Domain) -> io::Result<socket2::Socket> {
-    socket2::Socket::new(domain, Type::STREAM, Some(Protocol::MPTCP))
+impl PeerProtocol {
+    fn open(self, address: SocketAddr) -> io::Result<socket2::Socket> {
+        let protocol = match self {
+            Self::Multipath => Protocol::MPTCP,
+            Self::Plain => Protocol::TCP,
+        };
+        socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(protocol))
+    }
+}
+
+/// Whether the kernel makes Multipath TCP sockets in the calling thread's namespace.
+pub fn probe() -> io::Result<()> {
+    PeerProtocol::Multipath
+        .open((Ipv4Addr::UNSPECIFIED, 0).into())
+        .map(drop)
 }
 
 /// A listening socket.
@@ -23,8 +40,8 @@ pub struct Listener(socket2::Socket);
 
 impl Listener {
     /// Listens at `address`, in the calling thread's namespace.
-    pub fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = open(Domain::for_address(address))?;
+    pub fn bind(protocol: PeerProtocol, address: SocketAddr) -> io::Result<Self> {
+        let socket = protocol.open(address)?;
         socket.set_reuse_address(true)?;
         socket.bind(&address.into())?;
         socket.listen(16)?;
@@ -45,8 +62,12 @@ pub struct Socket(socket2::Socket);
 
 impl Socket {
     /// Connects to `address` within `patience`, from the calling thread's namespace.
-    pub fn connect(address: SocketAddr, patience: Duration) -> io::Result<Self> {
-        let socket = open(Domain::for_address(address))?;
+    pub fn connect(
+        protocol: PeerProtocol,
+        address: SocketAddr,
+        patience: Duration,
+    ) -> io::Result<Self> {
+        let socket = protocol.open(address)?;
         socket.connect_timeout(&address.into(), patience)?;
         Self::prepared(socket)
     }

@@ -1,0 +1,206 @@
+//! `braid demo`: shows the engine at work against Linux's own Multipath TCP.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use super::size::Size;
+use crate::demo::{self, DemoError, LinuxPlan, PeerChoice, Plan, PortKind};
+use crate::lab::link;
+use crate::peer::PeerProtocol;
+
+/// Transfer data between the engine and Linux over several links, and prove that it arrived.
+///
+/// Makes its own namespaces (root is not needed), runs the engine as server and as client, sends
+/// both ways, cuts a link in the middle of each run and restores it, and measures Linux against
+/// Linux beside it.
+#[derive(Debug, Args)]
+pub(super) struct DemoArguments {
+    /// How much each run transfers, such as 64KiB, 256MiB or 1G.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB")]
+    bytes: Size,
+
+    /// How many links join the two hosts.
+    #[arg(long, value_name = "N", default_value_t = 2,
+          value_parser = clap::value_parser!(u8).range(1..=8))]
+    links: u8,
+
+    /// Who is at the other end; Linux, unless the machine forbids namespaces.
+    #[arg(long, value_enum)]
+    peer: Option<Peer>,
+
+    /// How the engine reaches Linux; TAP devices, unless the machine keeps /dev/net/tun to root.
+    #[arg(long, value_enum)]
+    port: Option<Port>,
+
+    /// Write a capture of each link to this directory.
+    #[arg(long, value_name = "DIR")]
+    pcap: Option<PathBuf>,
+
+    /// What the engine is.
+    #[arg(long, value_enum, default_value_t = Role::Both)]
+    role: Role,
+
+    /// The internet protocol of all links.
+    #[arg(long, value_enum, default_value_t = Family::V4)]
+    family: Family,
+
+    /// Protect the data with the checksums of Multipath TCP as well.
+    #[arg(long)]
+    checksum: bool,
+
+    /// What befalls the links: in the middle of each run one is cut and restored (where there are
+    /// two or more), or nothing.
+    #[arg(long, value_enum, default_value_t = Fault::Cut)]
+    fault: Fault,
+
+    /// What Linux speaks.
+    #[arg(long, value_enum, default_value_t = Protocol::Mptcp)]
+    peer_protocol: Protocol,
+
+    /// A command for `sh -c` in the peer's namespace once the links are up.
+    #[arg(long, value_name = "CMD", hide = true)]
+    peer_setup: Option<String>,
+
+    /// Print one JSON object instead of progress and tables.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+enum Peer {
+    /// The kernel, in a namespace of its own.
+    Linux,
+    /// A second engine, over links in memory.
+    Engine,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Port {
+    /// TAP devices whose other side is in the peer's namespace.
+    Tap,
+    /// Packet sockets on virtual Ethernet pairs.
+    AfPacket,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+enum Role {
+    /// It connects.
+    Client,
+    /// It listens.
+    Server,
+    /// First the one, then the other.
+    Both,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+enum Family {
+    /// IPv4.
+    #[value(name = "4")]
+    V4,
+    /// IPv6.
+    #[value(name = "6")]
+    V6,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+enum Fault {
+    /// A link goes down and comes up again.
+    Cut,
+    /// All links stay whole.
+    None,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
+enum Protocol {
+    /// Multipath TCP.
+    Mptcp,
+    /// TCP alone.
+    Tcp,
+}
+
+/// Runs the verb.
+pub(super) fn run(arguments: DemoArguments) -> Result<(), Failure> {
+    let json = arguments.json;
+    let plan = parse(arguments)?;
+    let report = demo::run(&plan).map_err(|error| match error {
+        DemoError::Refused(_) => Failure::Configuration(error.to_string()),
+        _ => Failure::Run(error.to_string()),
+    })?;
+    if json {
+        let text = serde_json::to_string(&report)
+            .map_err(|error| Failure::Run(format!("cannot print the report: {error}")))?;
+        println!("{text}");
+    } else {
+        print!("{}", report.as_text());
+    }
+    if report.ok {
+        Ok(())
+    } else {
+        Err(Failure::Reported)
+    }
+}
+
+fn parse(arguments: DemoArguments) -> Result<Plan, Failure> {
+    if arguments.bytes.0 == 0 {
+        return Err(Failure::Configuration(
+            "--bytes 0 transfers nothing: give a size of at least 1".into(),
+        ));
+    }
+    let peer = parse_peer(&arguments)?;
+    if let Some(directory) = &arguments.pcap {
+        demo::capture::check_directory(directory).map_err(|error| {
+            Failure::Configuration(format!(
+                "cannot write captures to {}: {error}; name a directory that you can write to",
+                directory.display()
+            ))
+        })?;
+    }
+    Ok(Plan {
+        bytes: arguments.bytes.0,
+        links: arguments.links,
+        peer,
+        roles: match arguments.role {
+            Role::Client => vec![demo::Role::Client],
+            Role::Server => vec![demo::Role::Server],
+            Role::Both => vec![demo::Role::Server, demo::Role::Client],
+        },
+        family: match arguments.family {
+            Family::V4 => link::Family::V4,
+            Family::V6 => link::Family::V6,
+        },
+        checksum: arguments.checksum,
+        cut: arguments.fault == Fault::Cut,
+        capture: arguments.pcap,
+        show_progress: !arguments.json && std::io::stderr().is_terminal(),
+    })
+}
+
+fn parse_peer(arguments: &DemoArguments) -> Result<PeerChoice, Failure> {
+    let linux = LinuxPlan {
+        port: arguments.port.map(|port| match port {
+            Port::Tap => PortKind::Tap,
+            Port::AfPacket => PortKind::AfPacket,
+        }),
+        protocol: match arguments.peer_protocol {
+            Protocol::Mptcp => PeerProtocol::Multipath,
+            Protocol::Tcp => PeerProtocol::Plain,
+        },
+        setup: arguments.peer_setup.clone(),
+    };
+    match arguments.peer {
+        Some(Peer::Engine) if linux != LinuxPlan::default() => Err(Failure::Configuration(
+            "--peer engine leaves Linux out, so --port, --peer-protocol and --peer-setup mean \
+             nothing: drop them or use --peer linux"
+                .into(),
+        )),
+        Some(Peer::Engine) => Ok(PeerChoice::Engine),
+        Some(Peer::Linux) => Ok(PeerChoice::Linux(linux)),
+        // What was asked of Linux by name is not quietly replaced by another engine either.
+        None if linux != LinuxPlan::default() => Ok(PeerChoice::Linux(linux)),
+        None => Ok(PeerChoice::LinuxIfAllowed),
+    }
+}

@@ -1,0 +1,93 @@
+//! The command line: one file a verb.
+//!
+//! Exit status 0 says that all went well, 1 that a run failed, 2 that the request itself cannot
+//! be carried out: then one sentence on standard error says what mends it, and nothing was begun.
+
+mod demo;
+mod size;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+/// A user-space Multipath TCP engine.
+#[derive(Debug, Parser)]
+#[command(name = "braid", version, about, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Demo(demo::DemoArguments),
+}
+
+/// Why the program ends with a status other than 0.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The request cannot be carried out as it stands; nothing was begun. Exit status 2.
+    #[error("{0}")]
+    Configuration(String),
+    /// What was begun did not end well. Exit status 1.
+    #[error("{0}")]
+    Run(String),
+    /// The same, and the report has said so already. Exit status 1.
+    #[error("a run failed")]
+    Reported,
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Configuration(_) => ExitCode::from(2),
+            Self::Run(_) | Self::Reported => ExitCode::from(1),
+        }
+    }
+}
+
+/// Runs the program with the arguments of the process.
+///
+/// Call it from the main thread before any other is started.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return explain(&error),
+    };
+    let result = match arguments.verb {
+        Verb::Demo(arguments) => demo::run(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if !matches!(failure, Failure::Reported) {
+                eprintln!("braid: {failure}");
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+/// Prints help where it was asked for, and otherwise what is wrong in a single sentence.
+fn explain(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp
+            | ErrorKind::DisplayVersion
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    ) {
+        error.exit();
+    }
+    let text = error.render().to_string();
+    let sentence: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty())
+        .collect();
+    let sentence = sentence.join(" ");
+    let sentence = sentence.trim_start_matches("error: ");
+    eprintln!("braid: {sentence}; `braid demo --help` lists what can be asked for");
+    ExitCode::from(2)
+}

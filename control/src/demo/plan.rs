@@ -1,0 +1,86 @@
+//! What a demonstration is to do, checked before anything begins.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::report::{Direction, Role, Task};
+use crate::lab::link::Family;
+use crate::peer::PeerProtocol;
+
+/// How long nothing may move before a run is given up.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How the engine reaches Linux.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum PortKind {
+    /// TAP devices.
+    Tap,
+    /// Packet sockets on veth pairs.
+    AfPacket,
+}
+
+/// What concerns Linux as the peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinuxPlan {
+    /// How it is reached; TAP where that is allowed, otherwise packet sockets, when none is named.
+    pub port: Option<PortKind>,
+    /// What its sockets speak.
+    pub protocol: PeerProtocol,
+    /// A shell command to be run in its namespace once the links are up.
+    pub setup: Option<String>,
+}
+
+impl Default for LinuxPlan {
+    fn default() -> Self {
+        Self {
+            port: None,
+            protocol: PeerProtocol::Multipath,
+            setup: None,
+        }
+    }
+}
+
+/// Who is to be at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerChoice {
+    /// Linux; where that is impossible, a second engine, and the user is told why.
+    LinuxIfAllowed,
+    /// Linux or nothing.
+    Linux(LinuxPlan),
+    /// A second engine.
+    Engine,
+}
+
+/// A demonstration to be made.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Bytes in each run; at least 1.
+    pub bytes: u64,
+    /// Links between the hosts; 1 to 8, as many as Linux can use for one connection.
+    pub links: u8,
+    /// Who is at the other end.
+    pub peer: PeerChoice,
+    /// What the engine is, one after the other.
+    pub roles: Vec<Role>,
+    /// The internet protocol.
+    pub family: Family,
+    /// Whether both sides ask for DSS checksums (RFC 8684, section 3.3).
+    pub checksum: bool,
+    /// Whether a link is cut in each run.
+    pub cut: bool,
+    /// Where captures of the links go.
+    pub capture: Option<PathBuf>,
+    /// Whether progress bars are drawn on standard error.
+    pub show_progress: bool,
+}
+
+impl Plan {
+    /// The runs to be made, in order.
+    pub fn tasks(&self) -> impl Iterator<Item = Task> {
+        self.roles.iter().flat_map(|&role| {
+            [Direction::Upload, Direction::Download]
+                .into_iter()
+                .map(move |direction| Task { role, direction })
+        })
+    }
+}
