@@ -175,7 +175,8 @@ impl TcpOptions {
     /// Writes all options to the front of `buffer` and returns [`Self::len`].
     ///
     /// Padding goes where it brings timestamps to a multiple of 4, the layout that fast paths of
-    /// receivers look for (RFC 7323 appendix A), as far as it costs nothing.
+    /// receivers look for (RFC 7323 appendix A), as far as it costs nothing; on a SYN the options
+    /// then stand as Linux writes them.
     pub fn emit(&self, buffer: &mut [u8]) -> Result<usize, EmitError> {
         let length = self.len();
         let mut padding = length - self.unpadded_len();
@@ -197,6 +198,10 @@ impl TcpOptions {
             writer.u32(timestamps.echo)?;
         }
         if let Some(shift) = self.window_scale {
+            if padding > 0 {
+                writer.u8(KIND_NO_OPERATION)?;
+                padding -= 1;
+            }
             writer.array([
                 KIND_WINDOW_SCALE,
                 WINDOW_SCALE_LEN as u8,
