@@ -2,3 +2,4 @@
 
 pub mod port;
 mod sys;
+pub mod worker;

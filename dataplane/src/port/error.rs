@@ -63,6 +63,14 @@ pub enum PortError {
         /// The interface.
         name: String,
     },
+    /// A worker cannot drive so many ports.
+    #[error("{count} ports are more than the {limit} that one worker drives: use fewer links")]
+    TooMany {
+        /// How many were given.
+        count: usize,
+        /// How many are possible.
+        limit: usize,
+    },
     /// A capture file cannot be written.
     #[error("cannot write the capture {}: {source}; choose another `--pcap` directory", path.display())]
     Capture {

@@ -310,8 +310,8 @@ mod tests {
                 .slot(offset)
                 .start
                 .cast::<tpacket2_hdr>()
-                .write(header)
-        };
+                .write(header);
+        }
     }
 
     #[test]

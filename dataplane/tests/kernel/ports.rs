@@ -1,6 +1,4 @@
-//! TAP and AF_PACKET against this host's kernel, in namespaces of the tests' own.
-
-mod support;
+//! TAP and AF_PACKET: what passes to and from the kernel, whole and in time of trouble.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -9,14 +7,14 @@ use std::os::fd::OwnedFd;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use crate::support::namespace::{self, ip};
+use crate::support::peer::{PATIENCE, PAYLOAD, Peer, segment_of};
 use braid_dataplane::port::af_packet::{AfPacketOptions, AfPacketPort};
 use braid_dataplane::port::interface;
 use braid_dataplane::port::tap::TapPort;
 use braid_dataplane::port::{Burst, LARGEST_FRAME, POOL_FRAME_CAPACITY, Port, PortError};
 use braid_engine::stack::{ChecksumOffload, PortId, ReceivedChecksum, Segmentation, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
-use support::namespace::{self, ip};
-use support::peer::{PATIENCE, PAYLOAD, Peer, segment_of};
 
 fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i * 7 % 253) as u8).collect()
@@ -90,7 +88,7 @@ fn exchange_large_segments(port: impl Port) {
 
 #[test]
 fn tap_answers_arp_and_echo() {
-    namespace::run("tap_answers_arp_and_echo", || {
+    namespace::run("ports::tap_answers_arp_and_echo", || {
         let mut peer = Peer::new(tap());
         let address = peer.port.kernel_ethernet_address().unwrap();
         assert_eq!(address, interface::ethernet_address("tap0").unwrap());
@@ -102,14 +100,14 @@ fn tap_answers_arp_and_echo() {
 
 #[test]
 fn tap_carries_large_segments_both_ways() {
-    namespace::run("tap_carries_large_segments_both_ways", || {
-        exchange_large_segments(tap())
+    namespace::run("ports::tap_carries_large_segments_both_ways", || {
+        exchange_large_segments(tap());
     });
 }
 
 #[test]
 fn tap_without_offload_gets_finished_frames() {
-    namespace::run("tap_without_offload_gets_finished_frames", || {
+    namespace::run("ports::tap_without_offload_gets_finished_frames", || {
         let port = TapPort::open("tap0", false).unwrap();
         ip("addr add 10.9.0.1/24 dev tap0");
         ip("link set tap0 up");
@@ -131,7 +129,7 @@ fn tap_without_offload_gets_finished_frames() {
 #[test]
 fn tap_that_is_down_loses_frames_and_works_again_when_up() {
     namespace::run(
-        "tap_that_is_down_loses_frames_and_works_again_when_up",
+        "ports::tap_that_is_down_loses_frames_and_works_again_when_up",
         || {
             let mut peer = Peer::new(tap());
             peer.resolve();
@@ -149,7 +147,7 @@ fn tap_that_is_down_loses_frames_and_works_again_when_up() {
 
 #[test]
 fn tap_that_is_deleted_says_so() {
-    namespace::run("tap_that_is_deleted_says_so", || {
+    namespace::run("ports::tap_that_is_deleted_says_so", || {
         let mut port = tap();
         ip("link delete tap0");
         let error = receive_until_error(&mut port);
@@ -162,21 +160,24 @@ fn tap_that_is_deleted_says_so() {
 
 #[test]
 fn tap_passes_from_hand_to_hand_as_a_descriptor() {
-    namespace::run("tap_passes_from_hand_to_hand_as_a_descriptor", || {
-        let port = TapPort::from_fd(tap().into_fd(), true).unwrap();
-        assert_eq!(port.name(), "tap0");
-        let mut peer = Peer::new(port);
-        peer.resolve();
-        assert_eq!(peer.echo(b"again"), Some(b"again".to_vec()));
-        let other = OwnedFd::from(File::open("/dev/null").unwrap());
-        let error = TapPort::from_fd(other, true).unwrap_err();
-        assert!(matches!(error, PortError::Unsupported { .. }), "{error}");
-    });
+    namespace::run(
+        "ports::tap_passes_from_hand_to_hand_as_a_descriptor",
+        || {
+            let port = TapPort::from_fd(tap().into_fd(), true).unwrap();
+            assert_eq!(port.name(), "tap0");
+            let mut peer = Peer::new(port);
+            peer.resolve();
+            assert_eq!(peer.echo(b"again"), Some(b"again".to_vec()));
+            let other = OwnedFd::from(File::open("/dev/null").unwrap());
+            let error = TapPort::from_fd(other, true).unwrap_err();
+            assert!(matches!(error, PortError::Unsupported { .. }), "{error}");
+        },
+    );
 }
 
 #[test]
 fn tap_in_use_is_told_apart() {
-    namespace::run("tap_in_use_is_told_apart", || {
+    namespace::run("ports::tap_in_use_is_told_apart", || {
         let _port = tap();
         let error = TapPort::open("tap0", true).unwrap_err();
         assert!(
@@ -190,7 +191,7 @@ fn tap_in_use_is_told_apart() {
 fn ports_without_permission_name_the_capability() {
     namespace::run_with(
         &["-U"],
-        "ports_without_permission_name_the_capability",
+        "ports::ports_without_permission_name_the_capability",
         || {
             let error = TapPort::open("braid-tap9", true).unwrap_err().to_string();
             assert!(
@@ -214,7 +215,7 @@ fn ports_without_permission_name_the_capability() {
 
 #[test]
 fn af_packet_answers_arp_and_echo() {
-    namespace::run("af_packet_answers_arp_and_echo", || {
+    namespace::run("ports::af_packet_answers_arp_and_echo", || {
         let mut peer = Peer::new(veth(AfPacketOptions::default()));
         assert_eq!(
             peer.resolve(),
@@ -228,7 +229,7 @@ fn af_packet_answers_arp_and_echo() {
 
 #[test]
 fn af_packet_carries_large_segments_both_ways() {
-    namespace::run("af_packet_carries_large_segments_both_ways", || {
+    namespace::run("ports::af_packet_carries_large_segments_both_ways", || {
         exchange_large_segments(veth(AfPacketOptions::default()));
     });
 }
@@ -236,7 +237,7 @@ fn af_packet_carries_large_segments_both_ways() {
 #[test]
 fn af_packet_past_the_queueing_discipline_carries_the_same() {
     namespace::run(
-        "af_packet_past_the_queueing_discipline_carries_the_same",
+        "ports::af_packet_past_the_queueing_discipline_carries_the_same",
         || {
             let options = AfPacketOptions {
                 bypass_queueing: true,
@@ -249,53 +250,56 @@ fn af_packet_past_the_queueing_discipline_carries_the_same() {
 
 #[test]
 fn af_packet_passes_64_kib_whole_between_two_ports() {
-    namespace::run("af_packet_passes_64_kib_whole_between_two_ports", || {
-        let near = veth(AfPacketOptions::default());
-        let far = AfPacketPort::open("veth1", AfPacketOptions::default()).unwrap();
-        let (mut near, mut far) = (Peer::new(near), Peer::new(far));
-        // Many times round both rings, with the largest frame.
-        let payload = pattern(LARGEST_FRAME - PAYLOAD);
-        for round in 0..1_000 {
-            let (from, to) = if round % 2 == 0 {
-                (&mut near, &mut far)
-            } else {
-                (&mut far, &mut near)
-            };
-            let frame = from.segment(9, 16, round, 0, &payload);
-            let segmentation = Segmentation {
-                ipv6: false,
-                header_length: PAYLOAD as u16,
-                segment_size: 1_448,
-            };
-            let checksum = ChecksumOffload::Partial {
-                start: 34,
-                offset: 16,
-            };
-            from.send(
-                &frame,
-                TransmitMeta {
-                    checksum,
-                    segmentation: Some(segmentation),
-                },
-            );
-            let whole = to.receive(|received| {
-                let segment = segment_of(received)?;
-                (segment.sequence == round && segment.payload.len() > 60_000)
-                    .then(|| (received.frame.bytes() == frame, segment))
-            });
-            let (same, segment) = whole.unwrap_or_else(|| panic!("nothing in round {round}"));
-            assert!(same, "round {round}");
-            assert_eq!(segment.acknowledgment, 0);
-            assert_eq!(segment.segment_size, Some(1_448));
-            assert_eq!(segment.checksum, ReceivedChecksum::Partial);
-        }
-    });
+    namespace::run(
+        "ports::af_packet_passes_64_kib_whole_between_two_ports",
+        || {
+            let near = veth(AfPacketOptions::default());
+            let far = AfPacketPort::open("veth1", AfPacketOptions::default()).unwrap();
+            let (mut near, mut far) = (Peer::new(near), Peer::new(far));
+            // Many times round both rings, with the largest frame.
+            let payload = pattern(LARGEST_FRAME - PAYLOAD);
+            for round in 0..1_000 {
+                let (from, to) = if round % 2 == 0 {
+                    (&mut near, &mut far)
+                } else {
+                    (&mut far, &mut near)
+                };
+                let frame = from.segment(9, 16, round, 0, &payload);
+                let segmentation = Segmentation {
+                    ipv6: false,
+                    header_length: PAYLOAD as u16,
+                    segment_size: 1_448,
+                };
+                let checksum = ChecksumOffload::Partial {
+                    start: 34,
+                    offset: 16,
+                };
+                from.send(
+                    &frame,
+                    TransmitMeta {
+                        checksum,
+                        segmentation: Some(segmentation),
+                    },
+                );
+                let whole = to.receive(|received| {
+                    let segment = segment_of(received)?;
+                    (segment.sequence == round && segment.payload.len() > 60_000)
+                        .then(|| (received.frame.bytes() == frame, segment))
+                });
+                let (same, segment) = whole.unwrap_or_else(|| panic!("nothing in round {round}"));
+                assert!(same, "round {round}");
+                assert_eq!(segment.acknowledgment, 0);
+                assert_eq!(segment.segment_size, Some(1_448));
+                assert_eq!(segment.checksum, ReceivedChecksum::Partial);
+            }
+        },
+    );
 }
 
 #[test]
 fn af_packet_that_is_down_loses_frames_and_works_again_when_up() {
     namespace::run(
-        "af_packet_that_is_down_loses_frames_and_works_again_when_up",
+        "ports::af_packet_that_is_down_loses_frames_and_works_again_when_up",
         || {
             let mut peer = Peer::new(veth(AfPacketOptions::default()));
             peer.resolve();
@@ -317,43 +321,50 @@ fn af_packet_that_is_down_loses_frames_and_works_again_when_up() {
 
 #[test]
 fn af_packet_whose_interface_is_deleted_says_so() {
-    namespace::run("af_packet_whose_interface_is_deleted_says_so", || {
-        let mut port = veth(AfPacketOptions::default());
-        ip("link delete veth0");
-        port.prepare_to_sleep();
-        let error = receive_until_error(&mut port);
-        assert!(
-            matches!(&error, PortError::Gone { name } if name == "veth0"),
-            "{error}"
-        );
-    });
+    namespace::run(
+        "ports::af_packet_whose_interface_is_deleted_says_so",
+        || {
+            let mut port = veth(AfPacketOptions::default());
+            ip("link delete veth0");
+            port.prepare_to_sleep();
+            let error = receive_until_error(&mut port);
+            assert!(
+                matches!(&error, PortError::Gone { name } if name == "veth0"),
+                "{error}"
+            );
+        },
+    );
 }
 
 #[test]
 fn af_packet_ring_that_overflows_counts_what_it_lost() {
-    namespace::run("af_packet_ring_that_overflows_counts_what_it_lost", || {
-        let options = AfPacketOptions {
-            receive_frames: 15,
-            ..AfPacketOptions::default()
-        };
-        let near = veth(options);
-        let mut far = Peer::new(AfPacketPort::open("veth1", AfPacketOptions::default()).unwrap());
-        for _ in 0..100 {
-            far.send(&far.segment(9, 16, 0, 0, &[]), TransmitMeta::default());
-        }
-        let mut near = near;
-        let mut pool = FramePool::new(POOL_FRAME_CAPACITY, 64);
-        let mut received = 0;
-        let deadline = Instant::now() + PATIENCE;
-        while received + near.counters().receive_dropped < 100 && Instant::now() < deadline {
-            let mut burst = Burst::new();
-            near.receive(PortId(0), &mut pool, &mut burst).unwrap();
-            received += burst.len() as u64;
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        assert!(near.counters().receive_dropped > 0);
-        assert!(received >= 15, "{received}");
-    });
+    namespace::run(
+        "ports::af_packet_ring_that_overflows_counts_what_it_lost",
+        || {
+            let options = AfPacketOptions {
+                receive_frames: 15,
+                ..AfPacketOptions::default()
+            };
+            let near = veth(options);
+            let mut far =
+                Peer::new(AfPacketPort::open("veth1", AfPacketOptions::default()).unwrap());
+            for _ in 0..100 {
+                far.send(&far.segment(9, 16, 0, 0, &[]), TransmitMeta::default());
+            }
+            let mut near = near;
+            let mut pool = FramePool::new(POOL_FRAME_CAPACITY, 64);
+            let mut received = 0;
+            let deadline = Instant::now() + PATIENCE;
+            while received + near.counters().receive_dropped < 100 && Instant::now() < deadline {
+                let mut burst = Burst::new();
+                near.receive(PortId(0), &mut pool, &mut burst).unwrap();
+                received += burst.len() as u64;
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            assert!(near.counters().receive_dropped > 0);
+            assert!(received >= 15, "{received}");
+        },
+    );
 }
 
 fn receive_until_error(port: &mut impl Port) -> PortError {

@@ -1,0 +1,224 @@
+//! One core's poll loop: frames from ports to an engine and back.
+//!
+//! A step is bounded ([`BURST`](crate::port::BURST) frames from each port, the timers that are
+//! due, [`TRANSMIT_BUDGET`] frames out), so that neither direction and no port starves another.
+//! Between steps the owner of the worker serves the engine's sockets; when there is nothing to
+//! do, [`Worker::rest`] sleeps.
+
+mod clock;
+mod engine;
+mod idle;
+mod ports;
+
+use std::collections::VecDeque;
+
+use braid_engine::stack::PortId;
+use braid_engine::time::{Duration, Instant};
+
+pub use clock::Clock;
+pub use engine::Engine;
+pub use idle::{IdlePolicy, Waker};
+pub use ports::{Ports, TRANSMIT_BUDGET};
+
+use crate::port::{AnyPort, Burst, Port, PortError};
+use crate::sys::poll;
+
+/// How long a worker sleeps at most while a port is full: no port announces that it has room
+/// again.
+const FULL_PORT_NAP: Duration = Duration::from_millis(1);
+
+/// How many ports a worker drives at most.
+pub const MAX_PORTS: usize = poll::MAX_DESCRIPTORS - 1;
+
+/// What one step did.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+#[must_use = "whether there was work decides whether to rest"]
+pub struct Work {
+    /// Frames received.
+    pub received: usize,
+    /// Frames sent.
+    pub transmitted: usize,
+    /// Timers fired.
+    pub timers: bool,
+    /// Ports failed; [`Worker::take_failure`] tells which.
+    pub failed: bool,
+}
+
+impl Work {
+    /// Whether there was nothing to do.
+    pub fn is_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// Drives an engine over its ports.
+#[derive(Debug)]
+pub struct Worker<E> {
+    engine: E,
+    ports: Ports,
+    clock: Clock,
+    idle: IdlePolicy,
+    waker: Waker,
+    burst: Burst,
+    /// Since when there has been nothing to do.
+    idle_since: Option<Instant>,
+    failures: VecDeque<(PortId, PortError)>,
+}
+
+impl<E: Engine> Worker<E> {
+    /// A worker for `engine`, whose ports are `ports` in this order from `PortId(0)` on.
+    ///
+    /// # Errors
+    ///
+    /// When there are more than [`MAX_PORTS`] ports, or the process is out of file descriptors.
+    pub fn new(
+        engine: E,
+        ports: Vec<AnyPort>,
+        clock: Clock,
+        idle: IdlePolicy,
+    ) -> Result<Self, PortError> {
+        if ports.len() > MAX_PORTS {
+            return Err(PortError::TooMany {
+                count: ports.len(),
+                limit: MAX_PORTS,
+            });
+        }
+        Ok(Self {
+            engine,
+            ports: Ports::new(ports),
+            clock,
+            idle,
+            waker: Waker::new()?,
+            burst: Burst::new(),
+            idle_since: None,
+            failures: VecDeque::new(),
+        })
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// The engine, for its owner to serve sockets.
+    pub fn engine_mut(&mut self) -> &mut E {
+        &mut self.engine
+    }
+
+    /// The ports.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    /// The present on the clock of the worker.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// What wakes the worker from other threads.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// The next port that failed, and why. It is told once; from then on the port loses what is
+    /// sent by it.
+    pub fn take_failure(&mut self) -> Option<(PortId, PortError)> {
+        self.failures.pop_front()
+    }
+
+    /// Receives, advances and transmits once, each within its bound.
+    pub fn step(&mut self, now: Instant) -> Work {
+        let failures = self.failures.len();
+        let received = self.receive(now);
+        let timers = self.engine.poll_timeout().is_some_and(|due| due <= now);
+        if timers {
+            self.engine.advance(now);
+        }
+        let transmitted = self.transmit(now);
+        Work {
+            received,
+            transmitted,
+            timers,
+            failed: self.failures.len() > failures,
+        }
+    }
+
+    fn receive(&mut self, now: Instant) -> usize {
+        let mut received = 0;
+        for id in self.ports.ids() {
+            let result = self
+                .ports
+                .receive(id, self.engine.frame_pool(), &mut self.burst);
+            received += self.burst.len();
+            for frame in self.burst.drain(..) {
+                self.engine.receive(now, frame.frame, frame.meta);
+            }
+            self.note(now, id, result.err());
+        }
+        received
+    }
+
+    fn transmit(&mut self, now: Instant) -> usize {
+        self.ports.begin();
+        let transmitted = self.engine.transmit(now, &mut self.ports);
+        for id in self.ports.ids() {
+            let result = self.ports.flush(id);
+            self.note(now, id, result.err());
+        }
+        transmitted
+    }
+
+    /// A port fails once at most, which bounds the queue.
+    fn note(&mut self, now: Instant, port: PortId, failure: Option<PortError>) {
+        if let Some(error) = failure {
+            self.engine.set_link(now, port, false);
+            self.failures.push_back((port, error));
+        }
+    }
+
+    /// Sleeps, if it is time to after a step that did `work`, until a frame comes, a timer is
+    /// due, the waker rings or `deadline` is reached. Work that the caller did for the engine's
+    /// sockets counts as work too: it should step again rather than rest.
+    pub fn rest(&mut self, work: Work, deadline: Option<Instant>) {
+        let now = self.now();
+        if !work.is_none() || self.ports.refusals().budget_spent {
+            self.idle_since = None;
+            return;
+        }
+        let idle_since = *self.idle_since.get_or_insert(now);
+        let IdlePolicy::Sleep { after } = self.idle else {
+            return std::hint::spin_loop();
+        };
+        if now.saturating_since(idle_since) < after {
+            return std::hint::spin_loop();
+        }
+        let until = [
+            self.engine.poll_timeout(),
+            deadline,
+            self.full_port_deadline(now),
+        ]
+        .into_iter()
+        .flatten()
+        .min();
+        if until.is_some_and(|until| until <= now) || !self.ports.prepare_to_sleep() {
+            return;
+        }
+        let descriptors = self
+            .ports
+            .working()
+            .map(Port::poll_fd)
+            .chain([self.waker.as_fd()]);
+        // A wait that fails is one that ends at once.
+        let _ = poll::readable(descriptors, until.map(|until| until.saturating_since(now)));
+        self.waker.silence();
+    }
+
+    fn full_port_deadline(&self, now: Instant) -> Option<Instant> {
+        let full =
+            self.ports.refusals().port_full || self.ports.working().any(Port::transmit_pending);
+        full.then(|| now + FULL_PORT_NAP)
+    }
+}
+
+#[cfg(test)]
+mod tests;

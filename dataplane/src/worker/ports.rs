@@ -1,0 +1,152 @@
+//! The ports of one worker, as the engine fills them.
+
+use braid_engine::stack::{Capabilities, PortId, TransmitBatch, TransmitMeta};
+use braid_engine::storage::frame::FramePool;
+
+use crate::port::{AnyPort, Burst, LARGEST_FRAME, Port, PortCounters, PortError};
+
+/// How many frames a worker sends in one step at most.
+pub const TRANSMIT_BUDGET: usize = 64;
+
+/// What came of the last batch.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct Refusals {
+    /// The batch was as long as it may be: there may be more to send.
+    pub(super) budget_spent: bool,
+    /// A port was full: what there is to send has to wait for it.
+    pub(super) port_full: bool,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Working(AnyPort),
+    /// A port beyond use. It takes frames and loses them, as a link that is down does.
+    Failed {
+        scratch: Box<[u8]>,
+        counters: PortCounters,
+    },
+}
+
+/// The ports of one worker; the first is `PortId(0)`.
+#[derive(Debug)]
+pub struct Ports {
+    slots: Vec<Slot>,
+    budget: usize,
+    refusals: Refusals,
+}
+
+impl Ports {
+    pub(super) fn new(ports: Vec<AnyPort>) -> Self {
+        let slots = ports.into_iter().map(Slot::Working).collect();
+        Self {
+            slots,
+            budget: 0,
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// Their ids.
+    pub fn ids(&self) -> impl Iterator<Item = PortId> + use<> {
+        let count = u16::try_from(self.slots.len()).unwrap_or(u16::MAX);
+        (0..count).map(PortId)
+    }
+
+    /// What the port takes over from the engine; `None` when there is no such port or it failed.
+    pub fn capabilities(&self, port: PortId) -> Option<Capabilities> {
+        match self.slots.get(usize::from(port.0))? {
+            Slot::Working(port) => Some(port.capabilities()),
+            Slot::Failed { .. } => None,
+        }
+    }
+
+    /// What the port has done so far; `None` when there is no such port.
+    pub fn counters(&self, port: PortId) -> Option<PortCounters> {
+        match self.slots.get(usize::from(port.0))? {
+            Slot::Working(port) => Some(port.counters()),
+            Slot::Failed { counters, .. } => Some(*counters),
+        }
+    }
+
+    /// Begins a batch of [`TRANSMIT_BUDGET`] frames.
+    pub(super) fn begin(&mut self) {
+        self.budget = TRANSMIT_BUDGET;
+        self.refusals = Refusals::default();
+    }
+
+    pub(super) fn refusals(&self) -> Refusals {
+        self.refusals
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        id: PortId,
+        pool: &mut FramePool,
+        burst: &mut Burst,
+    ) -> Result<usize, PortError> {
+        let received = match self.slots.get_mut(usize::from(id.0)) {
+            Some(Slot::Working(port)) => port.receive(id, pool, burst),
+            _ => Ok(0),
+        };
+        received.inspect_err(|_| self.fail(id))
+    }
+
+    pub(super) fn flush(&mut self, id: PortId) -> Result<(), PortError> {
+        let flushed = match self.slots.get_mut(usize::from(id.0)) {
+            Some(Slot::Working(port)) => port.flush(),
+            _ => Ok(()),
+        };
+        flushed.inspect_err(|_| self.fail(id))
+    }
+
+    fn fail(&mut self, id: PortId) {
+        if let Some(slot) = self.slots.get_mut(usize::from(id.0))
+            && let Slot::Working(port) = slot
+        {
+            let counters = port.counters();
+            let scratch = vec![0; LARGEST_FRAME].into_boxed_slice();
+            *slot = Slot::Failed { scratch, counters };
+        }
+    }
+
+    /// The ports that work, in order.
+    pub(super) fn working(&self) -> impl Iterator<Item = &AnyPort> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Working(port) => Some(port),
+            Slot::Failed { .. } => None,
+        })
+    }
+
+    /// Asks all ports that work whether there is anything to wait for, as each has to be told.
+    pub(super) fn prepare_to_sleep(&mut self) -> bool {
+        self.slots
+            .iter_mut()
+            .fold(true, |nothing, slot| match slot {
+                Slot::Working(port) => port.prepare_to_sleep() && nothing,
+                Slot::Failed { .. } => nothing,
+            })
+    }
+}
+
+impl TransmitBatch for Ports {
+    fn reserve(&mut self, port: PortId, length: usize) -> Option<&mut [u8]> {
+        if self.budget == 0 {
+            self.refusals.budget_spent = true;
+            return None;
+        }
+        let room = match self.slots.get_mut(usize::from(port.0))? {
+            Slot::Working(port) => port.reserve(length),
+            Slot::Failed { scratch, .. } => scratch.get_mut(..length),
+        };
+        self.refusals.port_full |= room.is_none();
+        room
+    }
+
+    fn commit(&mut self, port: PortId, length: usize, meta: TransmitMeta) {
+        self.budget = self.budget.saturating_sub(1);
+        match self.slots.get_mut(usize::from(port.0)) {
+            Some(Slot::Working(port)) => port.commit(length, meta),
+            Some(Slot::Failed { counters, .. }) => counters.transmit_dropped += 1,
+            None => {}
+        }
+    }
+}

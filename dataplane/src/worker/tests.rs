@@ -1,0 +1,230 @@
+//! A worker between memory links and engines too simple to be wrong.
+
+use std::time::Duration as StdDuration;
+
+use braid_engine::stack::{ReceiveMeta, TransmitBatch, TransmitMeta};
+use braid_engine::storage::frame::{Frame, FramePool};
+
+use super::*;
+use crate::port::memory::{MemoryOptions, MemoryPort};
+use crate::port::{BURST, POOL_FRAME_CAPACITY};
+
+/// Sends every frame back by the port it came from.
+struct Mirror {
+    pool: FramePool,
+    waiting: VecDeque<(Frame, PortId)>,
+    timer: Option<Instant>,
+    fired: usize,
+    down: Vec<PortId>,
+}
+
+impl Mirror {
+    fn new() -> Self {
+        Self {
+            pool: FramePool::new(POOL_FRAME_CAPACITY, 64),
+            waiting: VecDeque::new(),
+            timer: None,
+            fired: 0,
+            down: Vec::new(),
+        }
+    }
+}
+
+impl Engine for Mirror {
+    fn frame_pool(&mut self) -> &mut FramePool {
+        &mut self.pool
+    }
+
+    fn receive(&mut self, _now: Instant, frame: Frame, meta: ReceiveMeta) {
+        self.waiting.push_back((frame, meta.port));
+    }
+
+    fn set_link(&mut self, _now: Instant, port: PortId, up: bool) {
+        assert!(!up);
+        self.down.push(port);
+    }
+
+    fn advance(&mut self, now: Instant) {
+        assert!(
+            self.timer.is_some_and(|due| due <= now),
+            "advanced before the timer was due"
+        );
+        self.timer = None;
+        self.fired += 1;
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.timer
+    }
+
+    fn transmit(&mut self, _now: Instant, batch: &mut impl TransmitBatch) -> usize {
+        let mut sent = 0;
+        while let Some((frame, port)) = self.waiting.front() {
+            let bytes = frame.bytes();
+            let Some(room) = batch.reserve(*port, bytes.len()) else {
+                break;
+            };
+            room.copy_from_slice(bytes);
+            batch.commit(*port, bytes.len(), TransmitMeta::default());
+            sent += 1;
+            if let Some((frame, _)) = self.waiting.pop_front() {
+                self.pool.put(frame);
+            }
+        }
+        sent
+    }
+}
+
+fn worker(links: usize, queue: usize) -> (Worker<Mirror>, Vec<MemoryPort>) {
+    let options = MemoryOptions {
+        queue,
+        ..MemoryOptions::default()
+    };
+    let (near, far): (Vec<_>, Vec<_>) = (0..links)
+        .map(|_| MemoryPort::pair(options).unwrap())
+        .unzip();
+    let ports = near.into_iter().map(AnyPort::from).collect();
+    let idle = IdlePolicy::Sleep {
+        after: StdDuration::ZERO,
+    };
+    (
+        Worker::new(Mirror::new(), ports, Clock::start(), idle).unwrap(),
+        far,
+    )
+}
+
+fn send(port: &mut MemoryPort, byte: u8) {
+    port.reserve(60).unwrap().fill(byte);
+    port.commit(60, TransmitMeta::default());
+    port.flush().unwrap();
+}
+
+fn receive(port: &mut MemoryPort) -> Vec<u8> {
+    let mut burst = Burst::new();
+    let mut pool = FramePool::new(POOL_FRAME_CAPACITY, 64);
+    port.receive(PortId(0), &mut pool, &mut burst).unwrap();
+    burst
+        .iter()
+        .map(|received| received.frame.bytes()[0])
+        .collect()
+}
+
+#[test]
+fn frames_pass_by_the_port_they_belong_to() {
+    let (mut worker, mut far) = worker(3, 64);
+    for (i, port) in (0..).zip(&mut far) {
+        send(port, i);
+    }
+    let work = worker.step(worker.now());
+    assert_eq!(
+        work,
+        Work {
+            received: 3,
+            transmitted: 3,
+            ..Work::default()
+        }
+    );
+    for (i, port) in (0..).zip(&mut far) {
+        assert_eq!(receive(port), [i]);
+    }
+    assert!(worker.step(worker.now()).is_none());
+}
+
+#[test]
+fn a_step_is_bounded_and_the_next_carries_on() {
+    let (mut worker, mut far) = worker(3, 256);
+    for port in &mut far {
+        for i in 0..100 {
+            send(port, i);
+        }
+    }
+    let first = worker.step(worker.now());
+    assert_eq!(
+        (first.received, first.transmitted),
+        (3 * BURST, TRANSMIT_BUDGET)
+    );
+    let mut transmitted = first.transmitted;
+    while transmitted < 300 {
+        let work = worker.step(worker.now());
+        assert!(work.received <= 3 * BURST && work.transmitted <= TRANSMIT_BUDGET);
+        assert!(work.transmitted > 0, "stuck at {transmitted}");
+        worker.rest(work, None);
+        transmitted += work.transmitted;
+    }
+    assert_eq!(
+        worker
+            .ports()
+            .counters(PortId(2))
+            .unwrap()
+            .transmitted_frames,
+        100
+    );
+}
+
+#[test]
+fn timers_fire_when_due_and_a_sleep_ends_by_then() {
+    let (mut worker, _far) = worker(1, 4);
+    let start = worker.now();
+    let due = start + Duration::from_millis(30);
+    worker.engine_mut().timer = Some(due);
+    while worker.engine().fired == 0 {
+        let work = worker.step(worker.now());
+        worker.rest(work, None);
+        assert!(worker.now().saturating_since(start) < Duration::from_secs(10));
+    }
+    assert!(worker.now() >= due);
+}
+
+/// Rests without a deadline of its own; fails when the rest lasts to the one set here.
+fn rest_until_woken(worker: &mut Worker<Mirror>) {
+    let deadline = worker.now() + Duration::from_secs(20);
+    worker.rest(Work::default(), Some(deadline));
+    assert!(worker.now() < deadline, "nothing ended the sleep");
+}
+
+#[test]
+fn a_frame_ends_a_sleep() {
+    let (mut worker, mut far) = worker(2, 4);
+    let mut port = far.remove(1);
+    let sender = std::thread::spawn(move || {
+        std::thread::sleep(StdDuration::from_millis(20));
+        send(&mut port, 9);
+        port
+    });
+    rest_until_woken(&mut worker);
+    assert_eq!(worker.step(worker.now()).received, 1);
+    assert_eq!(receive(&mut sender.join().unwrap()), [9]);
+}
+
+#[test]
+fn a_waker_ends_one_sleep() {
+    let (mut worker, _far) = worker(1, 4);
+    let waker = worker.waker();
+    let other = std::thread::spawn(move || {
+        std::thread::sleep(StdDuration::from_millis(20));
+        waker.wake();
+    });
+    rest_until_woken(&mut worker);
+    other.join().unwrap();
+    let deadline = worker.now() + Duration::from_millis(20);
+    worker.rest(Work::default(), Some(deadline));
+    assert!(worker.now() >= deadline, "the bell rings on");
+}
+
+#[test]
+fn a_full_port_delays_and_does_not_stop_what_is_to_be_sent() {
+    let (mut worker, mut far) = worker(1, 2);
+    for i in 0..2 {
+        send(&mut far[0], i);
+    }
+    let _ = worker.step(worker.now());
+    for i in 2..4 {
+        send(&mut far[0], i);
+    }
+    let work = worker.step(worker.now());
+    assert_eq!((work.received, work.transmitted), (2, 0));
+    assert_eq!(receive(&mut far[0]), [0, 1]);
+    rest_until_woken(&mut worker);
+    assert_eq!(worker.step(worker.now()).transmitted, 2);
+    assert_eq!(receive(&mut far[0]), [2, 3]);
+}

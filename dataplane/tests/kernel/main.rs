@@ -1,0 +1,5 @@
+//! The data plane against this host's kernel, in namespaces of the tests' own.
+
+mod ports;
+mod support;
+mod worker;

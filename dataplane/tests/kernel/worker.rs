@@ -1,0 +1,206 @@
+//! A worker over ports of the kernel.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::support::namespace::{self, ip};
+use braid_dataplane::port::af_packet::{AfPacketOptions, AfPacketPort};
+use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
+use braid_dataplane::port::tap::TapPort;
+use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, PortError};
+use braid_dataplane::worker::{Clock, Engine, IdlePolicy, Work, Worker};
+use braid_engine::stack::{PortId, ReceiveMeta, TransmitBatch, TransmitMeta};
+use braid_engine::storage::frame::{Frame, FramePool};
+use braid_engine::time::Instant;
+
+/// Counts what comes in and sends what it is given.
+struct Probe {
+    pool: FramePool,
+    received: [usize; 2],
+    outgoing: VecDeque<(PortId, Vec<u8>)>,
+    down: Vec<PortId>,
+}
+
+impl Engine for Probe {
+    fn frame_pool(&mut self) -> &mut FramePool {
+        &mut self.pool
+    }
+
+    fn receive(&mut self, _now: Instant, frame: Frame, meta: ReceiveMeta) {
+        self.received[usize::from(meta.port.0)] += 1;
+        self.pool.put(frame);
+    }
+
+    fn set_link(&mut self, _now: Instant, port: PortId, up: bool) {
+        assert!(!up);
+        self.down.push(port);
+    }
+
+    fn advance(&mut self, _now: Instant) {}
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    fn transmit(&mut self, _now: Instant, batch: &mut impl TransmitBatch) -> usize {
+        let mut sent = 0;
+        while let Some((port, frame)) = self.outgoing.front() {
+            let Some(room) = batch.reserve(*port, frame.len()) else {
+                break;
+            };
+            room.copy_from_slice(frame);
+            batch.commit(*port, frame.len(), TransmitMeta::default());
+            self.outgoing.pop_front();
+            sent += 1;
+        }
+        sent
+    }
+}
+
+fn try_worker(ports: Vec<AnyPort>) -> Result<Worker<Probe>, PortError> {
+    let probe = Probe {
+        pool: FramePool::new(POOL_FRAME_CAPACITY, 64),
+        received: [0; 2],
+        outgoing: VecDeque::new(),
+        down: Vec::new(),
+    };
+    Worker::new(probe, ports, Clock::start(), IdlePolicy::default())
+}
+
+fn worker(ports: Vec<AnyPort>) -> Worker<Probe> {
+    try_worker(ports).unwrap()
+}
+
+/// A veth pair of quiet interfaces, `name` and `name` with a "p" after it.
+fn veth(name: &str) {
+    ip(&format!("link add {name} type veth peer name {name}p"));
+    for end in [name.to_string(), format!("{name}p")] {
+        std::fs::write(format!("/proc/sys/net/ipv6/conf/{end}/disable_ipv6"), "1").unwrap();
+        ip(&format!("link set {end} up"));
+    }
+}
+
+fn open(name: &str) -> AnyPort {
+    AfPacketPort::open(name, AfPacketOptions::default())
+        .unwrap()
+        .into()
+}
+
+/// Steps until `done`, at most ten seconds; how often.
+fn step_until(worker: &mut Worker<Probe>, done: impl Fn(&Worker<Probe>) -> bool) -> usize {
+    let deadline = worker.now() + Duration::from_secs(10);
+    let mut steps = 0;
+    while !done(worker) {
+        let work = worker.step(worker.now());
+        worker.rest(work, Some(deadline));
+        steps += 1;
+        assert!(worker.now() < deadline, "waited in vain");
+    }
+    steps
+}
+
+const BROADCAST: [u8; 60] = [0xff; 60];
+
+#[test]
+fn an_interface_that_is_deleted_takes_no_other_with_it() {
+    namespace::run(
+        "worker::an_interface_that_is_deleted_takes_no_other_with_it",
+        || {
+            veth("one");
+            veth("two");
+            let mut worker = worker(vec![open("one"), open("two")]);
+            let mut far = self::worker(vec![open("twop")]);
+            ip("link delete one");
+            step_until(&mut worker, |worker| !worker.engine().down.is_empty());
+            assert_eq!(worker.engine().down, [PortId(0)]);
+            let failure = worker
+                .take_failure()
+                .map(|(port, error)| (port, error.to_string()));
+            let expected = "interface \"one\" is gone: create it again and restart the port";
+            assert_eq!(failure, Some((PortId(0), expected.to_string())));
+            assert!(worker.take_failure().is_none());
+            for port in [0, 1, 0, 1] {
+                worker
+                    .engine_mut()
+                    .outgoing
+                    .push_back((PortId(port), BROADCAST.to_vec()));
+            }
+            far.engine_mut()
+                .outgoing
+                .push_back((PortId(0), BROADCAST.to_vec()));
+            assert_eq!(worker.step(worker.now()).transmitted, 4);
+            assert_eq!(
+                worker.ports().counters(PortId(0)).unwrap().transmit_dropped,
+                2
+            );
+            step_until(&mut far, |far| far.engine().received[0] == 2);
+            step_until(&mut worker, |worker| worker.engine().received[1] == 1);
+        },
+    );
+}
+
+#[test]
+fn a_link_that_is_down_does_not_keep_the_worker_awake() {
+    namespace::run(
+        "worker::a_link_that_is_down_does_not_keep_the_worker_awake",
+        || {
+            veth("one");
+            let tap = TapPort::open("tap0", true).unwrap();
+            ip("link set tap0 up");
+            let mut worker = worker(vec![open("one"), tap.into()]);
+            ip("link set one down");
+            ip("link set tap0 down");
+            for port in [0, 1] {
+                worker
+                    .engine_mut()
+                    .outgoing
+                    .push_back((PortId(port), BROADCAST.to_vec()));
+            }
+            // What came before the links went down, and the loss of what is sent after.
+            let deadline = worker.now() + Duration::from_millis(100);
+            while worker.now() < deadline {
+                let work = worker.step(worker.now());
+                worker.rest(work, Some(deadline));
+            }
+            for port in [0, 1] {
+                assert_eq!(
+                    worker
+                        .ports()
+                        .counters(PortId(port))
+                        .unwrap()
+                        .transmit_dropped,
+                    1
+                );
+            }
+            let mut rests = 0;
+            let deadline = worker.now() + Duration::from_millis(100);
+            while worker.now() < deadline {
+                assert_eq!(worker.step(worker.now()), Work::default());
+                // Past the time that it polls in vain.
+                std::thread::sleep(Duration::from_millis(1));
+                worker.rest(Work::default(), Some(deadline));
+                rests += 1;
+            }
+            assert!(rests < 5, "{rests} rests in 100 ms");
+            assert!(worker.engine().down.is_empty() && worker.take_failure().is_none());
+        },
+    );
+}
+
+#[test]
+fn too_many_ports_are_refused() {
+    let ports = (0..65)
+        .map(|_| MemoryPort::pair(MemoryOptions::default()).unwrap().0.into())
+        .collect();
+    let refused = try_worker(ports).err();
+    assert!(
+        matches!(
+            refused,
+            Some(PortError::TooMany {
+                count: 65,
+                limit: 64
+            })
+        ),
+        "{refused:?}"
+    );
+}
