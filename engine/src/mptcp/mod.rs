@@ -7,3 +7,4 @@ pub mod info;
 pub mod message;
 pub mod path_manager;
 pub mod scheduler;
+pub mod subflow;

@@ -1,0 +1,105 @@
+//! A message from home comes in.
+
+use super::outflow::SendBytes;
+use super::{Input, Outbox, Phase, Subflow};
+use crate::mptcp::message::{FallbackReason, ToHome, ToSubflow};
+use crate::sequence::DataSequenceNumber;
+use crate::storage::frame::FramePool;
+use crate::time::Instant;
+use crate::wire::mptcp_option::ResetReason;
+
+impl Subflow {
+    /// Takes a message of home. `source` is the connection's send buffer, which only
+    /// [`ToSubflow::Retain`] reads; frames come from and go to `pool`.
+    pub fn deliver(
+        &mut self,
+        now: Instant,
+        message: ToSubflow,
+        source: &impl SendBytes,
+        pool: &mut FramePool,
+        out: &mut Outbox<ToHome>,
+    ) {
+        if self.phase == Phase::Reset {
+            return;
+        }
+        match message {
+            ToSubflow::Grant {
+                data_sequence,
+                length,
+                checksum,
+                push,
+            } => {
+                self.outflow.grant(data_sequence, length, checksum);
+                self.tcp.queue(length.into(), push);
+            }
+            ToSubflow::DataFin { data_sequence } => {
+                if self.phase.is_multipath() {
+                    self.outflow.data_fin = Some(data_sequence);
+                    self.tcp.request_ack();
+                }
+            }
+            ToSubflow::Acknowledge => self.tcp.request_ack(),
+            ToSubflow::Signal(option) => {
+                if self.phase.is_multipath() {
+                    self.signals.push(option);
+                    if self.signals.next().is_some() {
+                        self.tcp.request_ack();
+                    }
+                }
+            }
+            ToSubflow::Probe => self.tcp.request_probe(),
+            ToSubflow::FallBack { infinite } => self.fall_back(now, infinite, pool, out),
+            ToSubflow::SetBackup(backup) => self.handshake.set_backup(backup),
+            ToSubflow::Retain { until } => self.retain(until, source, out),
+            ToSubflow::SetController(kind) => self.tcp.set_controller(kind),
+            ToSubflow::SetNoDelay(nodelay) => self.tcp.set_nodelay(nodelay),
+            ToSubflow::SetCork(cork) => self.tcp.set_cork(cork),
+            ToSubflow::SetKeepalive(keepalive) => self.tcp.set_keepalive(keepalive),
+            ToSubflow::Close => self.tcp.close(),
+            ToSubflow::Reset { options } => self.reset(options, out),
+        }
+    }
+
+    fn fall_back(
+        &mut self,
+        now: Instant,
+        infinite: Option<DataSequenceNumber>,
+        pool: &mut FramePool,
+        out: &mut Outbox<ToHome>,
+    ) {
+        // What home orders it need not be told.
+        let told = core::mem::replace(&mut self.established, false);
+        let reason = FallbackReason::ChecksumFailed;
+        let before = self.phase;
+        if matches!(self.phase.on(Input::FallBack(reason)), super::Step::To(_)) {
+            self.phase = Phase::Plain(reason);
+            self.outflow.end_multipath();
+        } else {
+            self.step(Input::FallBack(reason), out);
+        }
+        self.established = told;
+        if !matches!(self.phase, Phase::Plain(_)) {
+            return;
+        }
+        if let (Some(data_sequence), true) = (infinite, before.is_multipath()) {
+            self.outflow.declare_infinite(data_sequence);
+        }
+        self.inflow.unblock();
+        self.pass_data(now, pool, out);
+    }
+
+    fn retain(
+        &mut self,
+        until: DataSequenceNumber,
+        source: &impl SendBytes,
+        out: &mut Outbox<ToHome>,
+    ) {
+        let acknowledged = self.tcp.acknowledged_offset();
+        if self.outflow.retain(until, acknowledged, source) {
+            out.push(ToHome::Retained);
+        } else {
+            // The stream has a hole that this side can never fill.
+            self.refuse(ResetReason::LackOfResources, out);
+        }
+    }
+}

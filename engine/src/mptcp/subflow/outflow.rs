@@ -1,0 +1,161 @@
+//! What home granted: the send stream, its mappings, and copies of bytes home could not keep.
+
+use super::send_mapping::{SendMapping, SendMappings};
+use crate::sequence::DataSequenceNumber;
+
+/// The longest mapping that the length field of a DSS holds.
+pub(super) const LONGEST_MAPPING: u32 = u16::MAX as u32;
+
+/// A connection's send buffer, to copy from.
+pub trait SendBytes {
+    /// The `length` bytes from `start` on, in two pieces; what is not held is left out.
+    fn slices(&self, start: DataSequenceNumber, length: usize) -> (&[u8], &[u8]);
+}
+
+/// Where an infinite mapping begins (RFC 8684 section 3.7), and how far it was carried.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct InfiniteMapping {
+    /// Offset in the send stream.
+    pub(super) offset: u64,
+    /// Data sequence number of the byte there.
+    pub(super) data_sequence: DataSequenceNumber,
+    /// End of the first data that carried it; once that is acknowledged the peer has heard.
+    pub(super) carried: Option<u64>,
+}
+
+/// The sending half of a subflow above TCP.
+#[derive(Debug, Default)]
+pub(super) struct Outflow {
+    pub(super) mappings: SendMappings,
+    /// A DATA_FIN that is to go on the next segment without data.
+    pub(super) data_fin: Option<DataSequenceNumber>,
+    pub(super) infinite: Option<InfiniteMapping>,
+    /// Mappings are declared no more.
+    plain: bool,
+    retained: Retained,
+}
+
+/// Copies of a run of the send stream.
+#[derive(Debug, Default)]
+struct Retained {
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Retained {
+    fn end(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+impl Outflow {
+    /// Takes in a grant.
+    pub(super) fn grant(
+        &mut self,
+        data_sequence: DataSequenceNumber,
+        length: u16,
+        checksum: Option<u16>,
+    ) {
+        // Without mappings on the wire the length field bounds nothing.
+        let longest = if self.plain { 1 << 30 } else { LONGEST_MAPPING };
+        self.mappings
+            .grant(data_sequence, length, checksum, longest);
+    }
+
+    /// Everything before `acknowledged` has arrived.
+    pub(super) fn release(&mut self, acknowledged: u64) {
+        self.mappings.release(acknowledged);
+        if !self.retained.bytes.is_empty() && self.retained.end() <= acknowledged {
+            self.retained = Retained::default();
+        }
+        if let Some(infinite) = self.infinite
+            && infinite.carried.is_some_and(|end| end <= acknowledged)
+        {
+            self.infinite = None;
+        }
+    }
+
+    /// MPTCP is over: no DATA_FIN, and mappings of any length.
+    pub(super) fn end_multipath(&mut self) {
+        self.data_fin = None;
+        self.plain = true;
+    }
+
+    /// An infinite mapping is to be declared from `data_sequence` on.
+    pub(super) fn declare_infinite(&mut self, data_sequence: DataSequenceNumber) {
+        let offset = self
+            .mappings
+            .of(data_sequence)
+            .map_or(self.mappings.end(), |mapping| {
+                mapping.offset + data_sequence.offset_from(mapping.data_sequence)
+            });
+        self.infinite = Some(InfiniteMapping {
+            offset,
+            data_sequence,
+            carried: None,
+        });
+    }
+
+    /// The first unacknowledged byte begins an infinite mapping.
+    pub(super) fn declare_infinite_from(&mut self, acknowledged: u64) {
+        if let Some(mapping) = self.mappings.at(acknowledged) {
+            self.infinite = Some(InfiniteMapping {
+                offset: acknowledged,
+                data_sequence: mapping.data_sequence_at(acknowledged),
+                carried: None,
+            });
+        }
+    }
+
+    /// Copies what lies before `until` and is not acknowledged, so that home may release it. False
+    /// when home's buffer no longer holds it all.
+    pub(super) fn retain(
+        &mut self,
+        until: DataSequenceNumber,
+        acknowledged: u64,
+        source: &impl SendBytes,
+    ) -> bool {
+        let Some(end) = self.mappings.end_before(until) else {
+            return true;
+        };
+        if self.retained.bytes.is_empty() {
+            self.retained.start = acknowledged;
+        }
+        for mapping in self.mappings.after(self.retained.end()) {
+            if mapping.offset >= end {
+                break;
+            }
+            let from = self.retained.end().max(mapping.offset);
+            let length = (mapping.end() - from) as usize;
+            let (front, back) = source.slices(mapping.data_sequence_at(from), length);
+            if front.len() + back.len() != length {
+                return false;
+            }
+            self.retained.bytes.extend_from_slice(front);
+            self.retained.bytes.extend_from_slice(back);
+        }
+        true
+    }
+
+    /// End of the retained bytes, if `offset` is among them.
+    pub(super) fn retained_end(&self, offset: u64) -> Option<u64> {
+        (self.retained.start..self.retained.end())
+            .contains(&offset)
+            .then(|| self.retained.end())
+    }
+
+    pub(super) fn retained_bytes(&self, offset: u64, length: u32) -> &[u8] {
+        let Some(start) = offset.checked_sub(self.retained.start) else {
+            return &[];
+        };
+        let held = self.retained.bytes.len();
+        let start = usize::try_from(start).unwrap_or(usize::MAX).min(held);
+        let end = start.saturating_add(length as usize).min(held);
+        self.retained.bytes.get(start..end).unwrap_or_default()
+    }
+
+    /// The mapping of the byte at `offset`.
+    pub(super) fn mapping_at(&self, offset: u64) -> Option<&SendMapping> {
+        self.mappings.at(offset)
+    }
+}
