@@ -1,5 +1,7 @@
 //! What an operator has to know of an interface before giving it to the engine.
 
+use braid_engine::wire::ethernet::MacAddress;
+
 use super::PortError;
 use crate::sys::interface::Interface;
 
@@ -8,7 +10,7 @@ use crate::sys::interface::Interface;
 /// # Errors
 ///
 /// When it does not exist or is not Ethernet.
-pub fn ethernet_address(name: &str) -> Result<[u8; 6], PortError> {
+pub fn ethernet_address(name: &str) -> Result<MacAddress, PortError> {
     Interface::find(name)?.ethernet_address()
 }
 

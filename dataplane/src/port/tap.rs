@@ -13,6 +13,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
 use braid_engine::storage::frame::{Frame, FramePool};
+use braid_engine::wire::ethernet::MacAddress;
 
 use super::virtio::{self, VIRTIO_HEADER};
 use super::{Burst, LARGEST_FRAME, Port, PortCounters, PortError, Received};
@@ -101,7 +102,7 @@ impl TapPort {
     /// # Errors
     ///
     /// When the device is gone.
-    pub fn kernel_ethernet_address(&self) -> Result<[u8; 6], PortError> {
+    pub fn kernel_ethernet_address(&self) -> Result<MacAddress, PortError> {
         tun::ethernet_address(&self.device).map_err(|_| self.gone())
     }
 

@@ -6,6 +6,7 @@
 //! [`Malformed`].
 
 use braid_engine::stack::{ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, TransmitMeta};
+use braid_engine::wire::checksum::Sum;
 
 /// Bytes of the header.
 pub(crate) const VIRTIO_HEADER: usize = 10;
@@ -108,16 +109,7 @@ pub(crate) fn complete_checksum(frame: &mut [u8], start: u16, offset: u16) {
     let Some(covered) = frame.get(start..) else {
         return;
     };
-    let mut sum: u64 = 0;
-    for pair in covered.chunks(2) {
-        let low = pair.get(1).copied().unwrap_or(0);
-        sum += u64::from(u16::from_be_bytes([pair[0], low]));
-    }
-    while sum > 0xffff {
-        sum = (sum & 0xffff) + (sum >> 16);
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits above")]
-    let checksum = !(sum as u16);
+    let checksum = Sum::of(covered).finish();
     if let Some(bytes) = frame.get_mut(field..field + 2) {
         bytes.copy_from_slice(&checksum.to_be_bytes());
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use braid_engine::wire::ethernet::MacAddress;
+
 use crate::port::PortError;
 
 /// A name that the kernel would take for an interface, ended by a zero byte.
@@ -87,7 +89,7 @@ impl Interface {
     }
 
     /// Its Ethernet address.
-    pub(crate) fn ethernet_address(&self) -> Result<[u8; 6], PortError> {
+    pub(crate) fn ethernet_address(&self) -> Result<MacAddress, PortError> {
         let request = self.query(libc::SIOCGIFHWADDR)?;
         // SAFETY: the kernel filled this member in answer to SIOCGIFHWADDR.
         let address = unsafe { request.ifr_ifru.ifru_hwaddr };
@@ -100,7 +102,7 @@ impl Interface {
         for (to, from) in bytes.iter_mut().zip(address.sa_data) {
             *to = u8::from_ne_bytes(from.to_ne_bytes());
         }
-        Ok(bytes)
+        Ok(MacAddress(bytes))
     }
 
     fn query(&self, what: libc::Ioctl) -> Result<libc::ifreq, PortError> {

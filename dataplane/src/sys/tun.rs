@@ -5,6 +5,8 @@ use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::OpenOptionsExt;
 
+use braid_engine::wire::ethernet::MacAddress;
+
 use super::interface::InterfaceName;
 
 /// What every device of ours is: Ethernet frames, each after a `virtio_net_hdr` and nothing else.
@@ -56,7 +58,7 @@ pub(crate) fn configure(file: &File, header: usize, offload: bool) -> io::Result
 }
 
 /// The Ethernet address of the kernel's side of the device, whichever namespace that is in.
-pub(crate) fn ethernet_address(file: &File) -> io::Result<[u8; 6]> {
+pub(crate) fn ethernet_address(file: &File) -> io::Result<MacAddress> {
     let mut request = InterfaceName::default().request();
     // SAFETY: SIOCGIFHWADDR writes one `ifreq`.
     check(unsafe { libc::ioctl(file.as_raw_fd(), libc::SIOCGIFHWADDR, &raw mut request) })?;
@@ -66,7 +68,7 @@ pub(crate) fn ethernet_address(file: &File) -> io::Result<[u8; 6]> {
     for (to, from) in bytes.iter_mut().zip(data) {
         *to = u8::from_ne_bytes(from.to_ne_bytes());
     }
-    Ok(bytes)
+    Ok(MacAddress(bytes))
 }
 
 fn set_nonblocking(fd: RawFd) -> io::Result<()> {

@@ -15,6 +15,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use braid_engine::stack::{Capabilities, ChecksumOffload, PortId, ReceivedChecksum, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
+use braid_engine::wire::IpPacket;
+use braid_engine::wire::ethernet::EthernetHeader;
+use braid_engine::wire::ip::Protocol;
 
 use self::file::{Direction, PcapngWriter};
 use super::virtio::complete_checksum;
@@ -229,18 +232,10 @@ const TCP_CHECKSUM: u16 = 16;
 
 /// Where the TCP header of an Ethernet frame starts.
 fn tcp_header(frame: &[u8]) -> Option<u16> {
-    const ETHERNET: usize = 14;
-    const IPV6: usize = 40;
-    const TCP: u8 = 6;
-    let [.., kind_0, kind_1] = *frame.first_chunk::<ETHERNET>()?;
-    let packet = &frame[ETHERNET..];
-    let (protocol, header) = match u16::from_be_bytes([kind_0, kind_1]) {
-        0x0800 => (*packet.get(9)?, usize::from(packet[0] & 0x0f) * 4),
-        0x86dd => (*packet.get(6)?, IPV6),
-        _ => return None,
-    };
-    (protocol == TCP)
-        .then(|| u16::try_from(ETHERNET + header).ok())
+    let (ethernet, start) = EthernetHeader::parse(frame).ok()?;
+    let packet = IpPacket::parse(ethernet.ether_type, frame.get(start..)?).ok()?;
+    (packet.header.protocol() == Protocol::Tcp)
+        .then(|| u16::try_from(start + packet.payload.start).ok())
         .flatten()
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use braid_dataplane::port::{Burst, POOL_FRAME_CAPACITY, Port, Received};
 use braid_engine::stack::{ChecksumOffload, PortId, ReceivedChecksum, Segmentation, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
+use braid_engine::wire::ethernet::MacAddress;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -85,7 +86,7 @@ impl<P: Port> Peer<P> {
     }
 
     /// Asks for the kernel's Ethernet address, and uses it from then on.
-    pub(crate) fn resolve(&mut self) -> [u8; 6] {
+    pub(crate) fn resolve(&mut self) -> MacAddress {
         let mut request = self.ethernet(0x0806);
         request.extend([0, 1, 8, 0, 6, 4, 0, 1]);
         request.extend(OWN_ETHERNET);
@@ -99,7 +100,7 @@ impl<P: Port> Peer<P> {
             (reply && bytes.get(28..32) == Some(&KERNEL_IP)).then(|| bytes[22..28].to_vec())
         });
         self.kernel_ethernet = reply.expect("an ARP reply").try_into().unwrap();
-        self.kernel_ethernet
+        MacAddress(self.kernel_ethernet)
     }
 
     /// Sends an echo request with this payload; the payload of the reply.
