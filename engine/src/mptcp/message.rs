@@ -41,7 +41,8 @@ pub enum Establishment {
         /// The peer allows joins to the address and port of the first subflow.
         join_to_this_address: bool,
     },
-    /// The first subflow, without MPTCP.
+    /// The first subflow, without MPTCP. Data is taken in the order it is delivered, whatever its
+    /// data sequence numbers.
     Plain(FallbackReason),
     /// A further subflow; ready for data.
     Joined {
@@ -131,7 +132,8 @@ pub enum ToHome {
     Progress(Progress),
     /// An MPTCP option that concerns the connection: ADD_ADDR, REMOVE_ADDR, MP_PRIO, MP_FAIL, MP_FASTCLOSE.
     Option(MptcpOption),
-    /// Data of this mapping failed its checksum and was not passed on.
+    /// Data of this mapping failed its checksum and was not passed on. The subflow keeps it until
+    /// [`ToSubflow::FallBack`] makes it plain data or [`ToSubflow::Reset`] drops it.
     ChecksumFailed {
         /// Start of the mapping.
         data_sequence: DataSequenceNumber,
@@ -174,7 +176,8 @@ pub enum ToSubflow {
     Acknowledge,
     /// Send this option on an acknowledgment, once.
     Signal(MptcpOption),
-    /// Probe the peer's closed window or its life: a segment that must be answered.
+    /// Probe the peer's closed window or its life: a segment that must be answered. The answer is
+    /// told to home by [`ToHome::DataAck`] or [`ToHome::Progress`], even if it changes nothing.
     Probe,
     /// MPTCP is over on this connection: identity mapping in both directions; with `infinite`,
     /// say so to the peer by an infinite mapping that starts there.
@@ -182,7 +185,7 @@ pub enum ToSubflow {
         /// First data sequence number of the infinite mapping.
         infinite: Option<DataSequenceNumber>,
     },
-    /// The connection is confirmed: MPTCP works end to end (home has heard a DSS on any subflow).
+    /// This side wants the path used as backup only, or no longer.
     SetBackup(
         /// The local backup flag of the path.
         bool,

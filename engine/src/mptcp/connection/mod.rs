@@ -1,9 +1,29 @@
-//! The home side of one connection (RFC 8684).
+//! The home side of one connection (RFC 8684): its data sequence space, its subflows as home sees
+//! them, its paths, its fallback and its end.
+//!
+//! A [`Connection`] never sees a segment. Subflows tell it what happened
+//! ([`ToHome`]) and it tells them what to do ([`ToSubflow`]); the stack carries the messages, and
+//! an application's calls, and the time.
 
 mod close;
 mod config;
 mod context;
+mod data_space;
+mod deliver;
+mod ending;
 mod error;
+mod establish;
+mod fallback;
+mod falling_back;
+mod ledger;
+mod link;
+mod paths;
+mod receive;
+mod reinject;
+mod schedule;
+mod send;
+mod subflow_view;
+mod timers;
 
 pub use close::{CloseEvent, DataState, IllegalTransition};
 pub use config::{ConnectionConfig, FastcloseForm, Role};
@@ -11,3 +31,382 @@ pub use context::{
     ConnectionEvent, Context, OpenSubflow, Outbox, Request, SubflowHandle, SubflowPath,
 };
 pub use error::{ConnectionError, IoError, JoinRefusal};
+pub use establish::JoinKeys;
+pub use fallback::{Sign, Standing, Verdict};
+
+use super::crypto::KeyDigest;
+use super::info::{ConnectionInfo, SubflowInfo};
+use super::message::{FallbackReason, Published, ToHome, ToSubflow};
+use super::path_manager::PathManager;
+use crate::congestion::Coupling;
+use crate::sequence::DataSequenceNumber;
+use crate::storage::send_buffer::SendBuffer;
+use crate::time::Instant;
+use crate::wire::mptcp_option::{Key, Token};
+use data_space::DataSpace;
+use ending::Fastclose;
+use receive::ReceiveState;
+use send::SendState;
+use subflow_view::SubflowView;
+
+/// How far the connection is multipath.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Mode {
+    /// The handshake of the first subflow is under way.
+    Opening,
+    /// Keys were exchanged.
+    Multipath {
+        /// A DSS was heard.
+        confirmed: bool,
+    },
+    /// MP_FAIL was sent on the only subflow; its echo is due by then.
+    AwaitingEcho { due: Instant },
+    /// Regular TCP.
+    Fallback(FallbackReason),
+}
+
+/// What is known of the peer once the keys are exchanged.
+#[derive(Copy, Clone, Debug)]
+struct Peer {
+    key: Key,
+    token: Token,
+    /// It takes joins to the address and port of the first subflow.
+    join_to_first_address: bool,
+}
+
+/// One connection, on its home core.
+#[derive(Debug)]
+pub struct Connection {
+    config: ConnectionConfig,
+    role: Role,
+    local_key: Key,
+    local_token: Token,
+    peer: Option<Peer>,
+    checksum: bool,
+    nodelay: bool,
+    cork: bool,
+    mode: Mode,
+    state: DataState,
+    /// Why it failed.
+    failure: Option<ConnectionError>,
+    /// The application is done with it: nobody reads.
+    released: bool,
+    /// [`Request::Gone`] was made.
+    gone: bool,
+    send: SendState,
+    receive: ReceiveState,
+    published: Published,
+    views: Vec<SubflowView>,
+    next_subflow_id: u32,
+    subflows_max: u8,
+    /// More than one subflow was established at some time.
+    ever_joined: bool,
+    paths: PathManager,
+    /// The limits allow no further subflow for now.
+    slots_full: bool,
+    /// Without a subflow: a join is awaited until then.
+    join_due: Option<Instant>,
+    /// Closed by the application: it must make progress until then.
+    close_due: Option<Instant>,
+    /// An MP_FASTCLOSE on an ACK that the peer has not answered.
+    fastclose: Option<Fastclose>,
+}
+
+impl Connection {
+    /// A connection that this side opens: its first subflow, `first`, is in its handshake.
+    pub fn connect(
+        config: ConnectionConfig,
+        local_key: Key,
+        first: SubflowHandle,
+        path: SubflowPath,
+    ) -> Self {
+        Self::new(Role::Client, config, local_key, first, path)
+    }
+
+    /// A connection that a listener accepts. Its first subflow reports
+    /// [`ToHome::Established`] like one that this side opens, before any data.
+    pub fn accept(
+        config: ConnectionConfig,
+        local_key: Key,
+        first: SubflowHandle,
+        path: SubflowPath,
+    ) -> Self {
+        Self::new(Role::Server, config, local_key, first, path)
+    }
+
+    fn new(
+        role: Role,
+        config: ConnectionConfig,
+        local_key: Key,
+        first: SubflowHandle,
+        path: SubflowPath,
+    ) -> Self {
+        let digest = KeyDigest::from(local_key);
+        // Until the peer's key is known its stream counts from zero, and stays there if it never
+        // has one.
+        let unknown = DataSpace::after(DataSequenceNumber(0));
+        let receive = ReceiveState::new(config.receive_buffer, unknown);
+        let published = Published {
+            data_ack: receive.data_ack(),
+            window_edge: receive.window_edge(),
+            long_data_ack: false,
+            multipath: false,
+            coupling: Coupling::default(),
+        };
+        Self {
+            config,
+            role,
+            local_key,
+            local_token: digest.token,
+            peer: None,
+            checksum: false,
+            nodelay: false,
+            cork: false,
+            mode: Mode::Opening,
+            state: DataState::Opening,
+            failure: None,
+            released: false,
+            gone: false,
+            send: SendState::new(config.send_buffer, digest.initial_data_sequence_number),
+            receive,
+            published,
+            views: vec![SubflowView::new(first, 0, path, None)],
+            next_subflow_id: 1,
+            subflows_max: 1,
+            ever_joined: false,
+            paths: PathManager::new(path),
+            slots_full: false,
+            join_due: None,
+            close_due: None,
+            fastclose: None,
+        }
+    }
+
+    /// Takes a message of one of the subflows.
+    pub fn deliver(&mut self, from: SubflowHandle, message: ToHome, cx: &mut Context<'_>) {
+        self.on_message(from, message, cx);
+        self.settle(cx);
+    }
+
+    /// Fires the timers that are due.
+    pub fn advance(&mut self, cx: &mut Context<'_>) {
+        self.fire_timers(cx);
+        self.settle(cx);
+    }
+
+    /// When `advance` is due next.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.earliest_timer()
+    }
+
+    /// Grants what can be granted and asks for the paths that are wanted: after every call that
+    /// changed something.
+    fn settle(&mut self, cx: &mut Context<'_>) {
+        self.push(cx);
+        self.manage_paths(cx);
+        self.finish_if_done(cx);
+    }
+
+    /// Appends to the stream what there is room for, and returns how much that was.
+    ///
+    /// # Errors
+    ///
+    /// [`IoError::WouldBlock`] when there is no room; [`ConnectionEvent::Writable`] follows.
+    pub fn write(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<usize, IoError> {
+        if let Some(failure) = self.failure {
+            return Err(failure.into());
+        }
+        if !self.state.can_write() || self.send.fin != send::Fin::Open || self.released {
+            return Err(IoError::Shutdown);
+        }
+        let written = self.send.buffer.push(bytes);
+        self.send.writer_waits |= written < bytes.len();
+        if written > 0 {
+            self.settle(cx);
+        } else if !bytes.is_empty() {
+            return Err(IoError::WouldBlock);
+        }
+        Ok(written)
+    }
+
+    /// Takes the oldest bytes received; `Ok(0)` is the end of the stream. What had arrived before
+    /// a failure can still be read.
+    ///
+    /// # Errors
+    ///
+    /// [`IoError::WouldBlock`] when nothing waits; [`ConnectionEvent::Readable`] follows.
+    pub fn read(&mut self, into: &mut [u8], cx: &mut Context<'_>) -> Result<usize, IoError> {
+        let count = self.receive.buffer.read(into);
+        if count > 0 {
+            self.after_read(cx);
+            return Ok(count);
+        }
+        if into.is_empty() && self.receive.buffer.readable() > 0 {
+            return Ok(0);
+        }
+        match self.failure {
+            _ if self.receive.is_finished() => Ok(0),
+            Some(failure) => Err(failure.into()),
+            None => Err(IoError::WouldBlock),
+        }
+    }
+
+    fn after_read(&mut self, cx: &mut Context<'_>) {
+        self.publish();
+        let segment_size = self.views.iter().map(SubflowView::segment_size).max();
+        if self.state.can_receive()
+            && self
+                .receive
+                .take_window_update(segment_size.unwrap_or_default())
+        {
+            // A peer heeds each subflow's own window too, so all of them tell it.
+            for view in self.views.iter().filter(|view| view.is_open()) {
+                cx.out.send(view.handle, ToSubflow::Acknowledge);
+            }
+        }
+    }
+
+    /// Brings what the subflows stamp on their segments up to date.
+    fn publish(&mut self) {
+        self.published.data_ack = self.receive.data_ack();
+        self.published.window_edge = self.receive.window_edge();
+        self.published.multipath = match self.mode {
+            Mode::Multipath { .. } | Mode::AwaitingEcho { .. } => true,
+            Mode::Opening | Mode::Fallback(_) => false,
+        };
+    }
+
+    /// What every subflow stamps on its segments.
+    pub fn published(&self) -> &Published {
+        &self.published
+    }
+
+    /// What is written and not released.
+    pub fn send_buffer(&self) -> &SendBuffer {
+        &self.send.buffer
+    }
+
+    /// The `length` bytes from `from` on, in two pieces; shorter where they are not held.
+    pub fn send_slices(&self, from: DataSequenceNumber, length: usize) -> (&[u8], &[u8]) {
+        self.send.slices(from, length)
+    }
+
+    /// TCP_NODELAY: small writes go out at once.
+    pub fn set_nodelay(&mut self, nodelay: bool, cx: &mut Context<'_>) {
+        self.nodelay = nodelay;
+        self.broadcast(&ToSubflow::SetNoDelay(nodelay), cx);
+        self.settle(cx);
+    }
+
+    /// TCP_CORK: only full segments go out.
+    pub fn set_cork(&mut self, cork: bool, cx: &mut Context<'_>) {
+        self.cork = cork;
+        self.broadcast(&ToSubflow::SetCork(cork), cx);
+        self.settle(cx);
+    }
+
+    /// Sends a setting to every subflow there is; later ones are the stack's to set up.
+    pub fn broadcast(&self, message: &ToSubflow, cx: &mut Context<'_>) {
+        for view in &self.views {
+            cx.out.send(view.handle, message.clone());
+        }
+    }
+
+    /// Names the connection in MP_JOIN.
+    pub fn local_token(&self) -> Token {
+        self.local_token
+    }
+
+    /// Data-level state.
+    pub fn state(&self) -> DataState {
+        self.state
+    }
+
+    /// How the connection failed, if it did.
+    pub fn failure(&self) -> Option<ConnectionError> {
+        self.failure
+    }
+
+    /// Bytes that can be read now.
+    pub fn readable(&self) -> usize {
+        self.receive.buffer.readable()
+    }
+
+    /// Bytes that can be written now.
+    pub fn writable(&self) -> usize {
+        if self.state.can_write() && self.send.fin == send::Fin::Open {
+            self.send.buffer.free()
+        } else {
+            0
+        }
+    }
+
+    /// The peer has sent all it will, though not all of it may have been read.
+    pub fn peer_finished(&self) -> bool {
+        self.receive.is_finished()
+    }
+
+    /// The state of the connection.
+    pub fn info(&self) -> ConnectionInfo {
+        let bytes_written = self.send.buffer.end();
+        ConnectionInfo {
+            state: self.state,
+            role: self.role,
+            fallback: match self.mode {
+                Mode::Fallback(reason) => Some(reason),
+                _ => None,
+            },
+            local_token: self.local_token,
+            remote_token: self.peer.map(|peer| peer.token),
+            checksum: self.checksum,
+            subflows: self.views.len() as u8,
+            subflows_max: self.subflows_max,
+            add_addr_signaled: self.paths.announced(),
+            add_addr_accepted: self.paths.accepted(),
+            bytes_written,
+            bytes_acknowledged: self.send.snd_una.min(bytes_written),
+            bytes_received: self.receive.in_order(),
+            bytes_read: self.receive.buffer.start(),
+            bytes_reinjected: self.send.bytes_reinjected,
+            send_window: self.send.window_edge.saturating_sub(self.send.snd_una),
+            receive_window: self.receive.buffer.free() as u64,
+        }
+    }
+
+    /// The subflows there are, in the order of their appearance.
+    pub fn subflows(&self) -> impl Iterator<Item = SubflowInfo> + '_ {
+        self.views.iter().map(SubflowView::info)
+    }
+
+    fn view(&self, handle: SubflowHandle) -> Option<&SubflowView> {
+        self.views.iter().find(|view| view.handle == handle)
+    }
+
+    fn view_mut(&mut self, handle: SubflowHandle) -> Option<&mut SubflowView> {
+        self.views.iter_mut().find(|view| view.handle == handle)
+    }
+
+    /// Changes the data-level state; an event without meaning there changes nothing.
+    fn transition(&mut self, event: CloseEvent) -> bool {
+        match self.state.on(event) {
+            Ok(state) => {
+                self.state = state;
+                true
+            }
+            Err(IllegalTransition { .. }) => false,
+        }
+    }
+
+    /// The best subflow for something that takes no room: a signal or a DATA_FIN. One other than
+    /// `not`, when there is one.
+    fn best_view(&self, not: Option<SubflowHandle>) -> Option<SubflowHandle> {
+        self.views
+            .iter()
+            .filter(|view| view.is_ready())
+            .min_by_key(|view| {
+                let round_trip = view.progress.smoothed_rtt.unwrap_or_default();
+                (Some(view.handle) == not, view.rank(), round_trip)
+            })
+            .map(|view| view.handle)
+    }
+}

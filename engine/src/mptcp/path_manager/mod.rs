@@ -1,8 +1,295 @@
 //! Which paths a connection uses: its own endpoints, the addresses the peer announced, and the
 //! subflows between them (RFC 8684 section 3.4).
 
+mod announce;
+mod attempt;
 mod endpoint;
 mod limits;
 
 pub use endpoint::{Endpoint, EndpointError, EndpointFlags, Endpoints, MAX_ENDPOINTS};
 pub use limits::{Limits, MAX_SUBFLOWS};
+
+use super::connection::{ConnectionConfig, SubflowPath};
+use super::message::SubflowEnd;
+use crate::time::Instant;
+use announce::Announcements;
+pub(crate) use announce::{Announcement, RepeatPolicy};
+use arrayvec::ArrayVec;
+pub(crate) use attempt::{Attempt, RetryPolicy};
+use attempt::{Attempts, Outcome};
+use core::net::{IpAddr, SocketAddr};
+
+/// At most this many addresses of one peer are remembered.
+const MAX_REMOTE_ADDRESSES: usize = 32;
+
+/// At most this many local addresses that are no endpoints get an identifier.
+const MAX_IMPLICIT: usize = 8;
+
+/// An address that the peer announced and that is used.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+struct RemoteAddress {
+    id: u8,
+    address: SocketAddr,
+}
+
+/// The paths of one connection.
+#[derive(Debug)]
+pub(crate) struct PathManager {
+    first: SubflowPath,
+    active: bool,
+    announcements: Announcements,
+    remote: ArrayVec<RemoteAddress, MAX_REMOTE_ADDRESSES>,
+    attempts: Attempts,
+    implicit: ArrayVec<IpAddr, MAX_IMPLICIT>,
+    /// The peer removed the address of the first subflow.
+    first_removed: bool,
+}
+
+impl PathManager {
+    /// The paths of a connection that begins with one on `first`. It does nothing until started.
+    pub(crate) fn new(first: SubflowPath) -> Self {
+        Self {
+            first,
+            active: false,
+            announcements: Announcements::default(),
+            remote: ArrayVec::new(),
+            attempts: Attempts::default(),
+            implicit: ArrayVec::new(),
+            first_removed: false,
+        }
+    }
+
+    /// MPTCP is confirmed: addresses may be announced and subflows opened.
+    pub(crate) fn start(&mut self) {
+        self.active = true;
+    }
+
+    /// No more subflows: the connection is closing or regular TCP.
+    pub(crate) fn stop(&mut self) {
+        self.active = false;
+        self.announcements.clear();
+        self.attempts.clear();
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.active
+    }
+
+    /// How many addresses were announced to the peer.
+    pub(crate) fn announced(&self) -> u8 {
+        self.announcements.len() as u8
+    }
+
+    /// How many of the peer's announced addresses are used.
+    pub(crate) fn accepted(&self) -> u8 {
+        self.remote.len() as u8
+    }
+
+    /// The identifier of a local address: 0 on the first subflow, that of its endpoint, or one
+    /// from the top of the range for an address that is no endpoint.
+    pub(crate) fn local_address_id(&mut self, endpoints: &Endpoints, local: IpAddr) -> u8 {
+        if local == self.first.local.ip() {
+            return 0;
+        }
+        if let Some(endpoint) = endpoints.by_address(local) {
+            return endpoint.id;
+        }
+        let known = self.implicit.iter().position(|address| *address == local);
+        let index = known.unwrap_or_else(|| {
+            let index = self.implicit.len().min(MAX_IMPLICIT - 1);
+            // With the list full the last identifier stands for all that come.
+            let _ = self.implicit.try_push(local);
+            index
+        });
+        u8::MAX - index as u8
+    }
+
+    /// Queues what of the host's endpoints is to be announced and was not.
+    pub(crate) fn announce(&mut self, endpoints: &Endpoints, now: Instant) {
+        for endpoint in endpoints.with(EndpointFlags::SIGNAL) {
+            let is_first = endpoint.address == self.first.local.ip()
+                && endpoint
+                    .port
+                    .is_none_or(|port| port == self.first.local.port());
+            if !is_first {
+                self.announcements.add(endpoint, now);
+            }
+        }
+    }
+
+    /// The next announcement that is due; it counts as sent.
+    pub(crate) fn next_announcement(
+        &mut self,
+        now: Instant,
+        policy: RepeatPolicy,
+    ) -> Option<Announcement> {
+        self.announcements.next_due(now, policy)
+    }
+
+    /// The peer has echoed an announcement.
+    pub(crate) fn echoed(&mut self, id: u8) {
+        self.announcements.echoed(id);
+    }
+
+    /// Takes an announced address of the peer. False when it is known or over the limit.
+    pub(crate) fn accept(&mut self, id: u8, address: SocketAddr, limits: Limits) -> bool {
+        if id == 0 || address == self.first.remote {
+            return false;
+        }
+        if let Some(known) = self.remote.iter_mut().find(|known| known.id == id) {
+            let moved = known.address != address;
+            if moved {
+                self.attempts.forget_remote(id);
+                known.address = address;
+            }
+            return moved;
+        }
+        self.remote.len() < usize::from(limits.add_addr_accepted)
+            && self.remote.try_push(RemoteAddress { id, address }).is_ok()
+    }
+
+    /// The peer has removed an address. True when it was known.
+    pub(crate) fn remote_removed(&mut self, id: u8) -> bool {
+        self.attempts.forget_remote(id);
+        if id == 0 {
+            self.first_removed = true;
+            return true;
+        }
+        let before = self.remote.len();
+        self.remote.retain(|known| known.id != id);
+        self.remote.len() < before
+    }
+
+    /// Notes every subflow that the endpoints ask for.
+    pub(crate) fn plan(&mut self, endpoints: &Endpoints, to_first: bool, now: Instant) -> bool {
+        let mut complete = true;
+        let own = |endpoint: &Endpoint| Attempt {
+            local: Some(endpoint.address),
+            local_address_id: endpoint.id,
+            remote: self.first.remote,
+            remote_address_id: 0,
+            backup: endpoint.flags.contains(EndpointFlags::BACKUP),
+        };
+        let first_local = self.first.local.ip();
+        for endpoint in endpoints.with(EndpointFlags::SUBFLOW) {
+            if to_first && !self.first_removed && endpoint.address != first_local {
+                complete &= self.attempts.add(own(endpoint), now);
+            }
+        }
+        for remote in &self.remote {
+            let same_family =
+                |endpoint: &&Endpoint| endpoint.address.is_ipv4() == remote.address.is_ipv4();
+            let mut meshed = endpoints
+                .with(EndpointFlags::FULLMESH)
+                .filter(same_family)
+                .peekable();
+            if meshed.peek().is_none() {
+                let any = Attempt {
+                    local: None,
+                    local_address_id: 0,
+                    remote: remote.address,
+                    remote_address_id: remote.id,
+                    backup: false,
+                };
+                complete &= self.attempts.add(any, now);
+            }
+            for endpoint in meshed {
+                let attempt = Attempt {
+                    remote: remote.address,
+                    remote_address_id: remote.id,
+                    local_address_id: if endpoint.address == first_local {
+                        0
+                    } else {
+                        endpoint.id
+                    },
+                    ..own(endpoint)
+                };
+                complete &= self.attempts.add(attempt, now);
+            }
+        }
+        complete
+    }
+
+    /// The next attempt that is due; it counts as under way.
+    pub(crate) fn next_attempt(&mut self, now: Instant) -> Option<(u32, Attempt)> {
+        self.attempts.next_due(now)
+    }
+
+    /// Attempts that the stack was asked for and has not answered.
+    pub(crate) fn requested(&self) -> usize {
+        self.attempts.requested()
+    }
+
+    /// The stack opened a subflow for the attempt.
+    pub(crate) fn opened(&mut self, attempt: u32) {
+        self.attempts.opened(attempt);
+    }
+
+    /// The attempt's subflow is ready.
+    pub(crate) fn established(&mut self, attempt: u32) {
+        self.attempts.established(attempt);
+    }
+
+    /// The stack could not open a subflow for the attempt.
+    pub(crate) fn not_opened(&mut self, attempt: u32, now: Instant, policy: RetryPolicy) {
+        self.attempts.ended(attempt, Outcome::NoAnswer, now, policy);
+    }
+
+    /// A subflow that this side opened is gone.
+    pub(crate) fn ended(
+        &mut self,
+        attempt: Option<u32>,
+        path: &SubflowPath,
+        end: SubflowEnd,
+        now: Instant,
+        policy: RetryPolicy,
+    ) {
+        let outcome = Outcome::from(end);
+        match attempt {
+            Some(attempt) => self.attempts.ended(attempt, outcome, now, policy),
+            None if outcome == Outcome::NoAnswer && self.active && !self.first_removed => {
+                // The first subflow: its path is worth another try.
+                let again = Attempt {
+                    local: Some(path.local.ip()),
+                    local_address_id: path.local_address_id,
+                    remote: path.remote,
+                    remote_address_id: path.remote_address_id,
+                    backup: path.backup,
+                };
+                self.attempts.add(again, now + policy.interval);
+            }
+            None => {}
+        }
+    }
+
+    /// A local address works again: what was lost on it is tried at once.
+    pub(crate) fn address_returned(&mut self, local: IpAddr, now: Instant) {
+        self.attempts.retry_from(local, now);
+    }
+
+    /// A local address is gone for good; the identifier it was announced by, if it was.
+    pub(crate) fn address_gone(&mut self, local: IpAddr) -> Option<u8> {
+        self.attempts.forget_local(local);
+        self.announcements.remove(local)
+    }
+
+    /// When an announcement is due next.
+    pub(crate) fn next_announcement_due(&self) -> Option<Instant> {
+        self.announcements.next_timeout()
+    }
+
+    /// When an attempt is due next.
+    pub(crate) fn next_attempt_due(&self) -> Option<Instant> {
+        self.attempts.next_timeout()
+    }
+}
+
+impl RetryPolicy {
+    /// What the configuration asks for.
+    pub(crate) fn of(config: &ConnectionConfig) -> Self {
+        Self {
+            interval: config.rejoin_interval,
+            interval_max: config.rejoin_interval_max,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What each message of a subflow means for the connection.
+
+use super::context::{ConnectionEvent, Context, SubflowHandle};
+use super::send::{Acknowledged, Fin};
+use super::subflow_view::Phase;
+use super::{CloseEvent, Connection, Mode};
+use crate::congestion::{ControllerKind, PathSample, lia_coupling};
+use crate::mptcp::message::{Progress, ToHome, ToSubflow};
+use crate::sequence::DataSequenceNumber;
+use crate::storage::frame::Frame;
+use crate::wire::mptcp_option::{DataNumber, MptcpOption};
+use core::ops::Range;
+
+impl Connection {
+    pub(super) fn on_message(
+        &mut self,
+        from: SubflowHandle,
+        message: ToHome,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(view) = self.view_mut(from) else {
+            if let ToHome::Data { frame, .. } = message {
+                cx.pool.put(frame);
+            }
+            return;
+        };
+        // Whatever it says, it heard it from the peer, but for these two.
+        if !matches!(message, ToHome::Stalled | ToHome::Retained) {
+            view.answer_due = None;
+        }
+        match message {
+            ToHome::Established(establishment) => self.on_established(from, establishment, cx),
+            ToHome::Confirmed => self.on_confirmed(cx),
+            ToHome::FellBack { reason } => self.on_subflow_fell_back(from, reason, cx),
+            ToHome::Data {
+                data_sequence,
+                frame,
+                range,
+                long,
+            } => self.on_data(from, data_sequence, frame, range, long, cx),
+            ToHome::DataFin { data_sequence } => self.on_data_fin(from, data_sequence, cx),
+            ToHome::DataAck { data_ack, window } => self.on_data_ack(data_ack, window, cx),
+            ToHome::Progress(progress) => self.on_progress(from, progress, cx),
+            ToHome::Option(option) => self.on_option(from, &option, cx),
+            ToHome::ChecksumFailed { data_sequence } => {
+                self.on_checksum_failed(from, data_sequence, cx);
+            }
+            ToHome::BadMapping => self.on_bad_mapping(from, cx),
+            ToHome::Finished => self.on_subflow_finished(from, cx),
+            ToHome::Stalled => self.on_stalled(from, cx),
+            ToHome::Retained => {
+                if let Some(until) = view.retain_asked.take() {
+                    view.retained_until = until;
+                }
+                self.release_acknowledged(cx);
+            }
+            ToHome::Ended(end) => self.on_subflow_ended(from, end, cx),
+        }
+    }
+
+    fn on_data(
+        &mut self,
+        from: SubflowHandle,
+        data_sequence: DataSequenceNumber,
+        frame: Frame,
+        range: Range<usize>,
+        long: bool,
+        cx: &mut Context<'_>,
+    ) {
+        self.published.long_data_ack |= long;
+        let bytes = frame.bytes().get(range).unwrap_or_default();
+        let readable_before = self.receive.buffer.readable();
+        if self.released || !self.state.can_receive() {
+            cx.counters.beyond_window_bytes += bytes.len() as u64;
+            let unwanted = !bytes.is_empty() && self.released && self.state.can_receive();
+            cx.pool.put(frame);
+            if unwanted {
+                // Nobody will ever read it: the peer must not believe otherwise (RFC 9293
+                // section 3.6.1 and RFC 2525 section 2.17, at data level).
+                self.abort_now(cx);
+            }
+            return;
+        }
+        if matches!(self.mode, Mode::Fallback(_)) {
+            self.receive.receive_next(bytes, cx.counters);
+        } else {
+            self.receive.receive(data_sequence, bytes, cx.counters);
+        }
+        let length = bytes.len() as u64;
+        cx.pool.put(frame);
+        if let Some(view) = self.view_mut(from) {
+            view.bytes_received += length;
+        }
+        self.after_receive(from, cx);
+        if readable_before == 0 && self.receive.buffer.readable() > 0 {
+            cx.out.events.push_back(ConnectionEvent::Readable);
+        }
+        self.publish();
+    }
+
+    fn on_data_fin(
+        &mut self,
+        from: SubflowHandle,
+        data_sequence: DataSequenceNumber,
+        cx: &mut Context<'_>,
+    ) {
+        if matches!(self.mode, Mode::Fallback(_) | Mode::Opening) {
+            return;
+        }
+        if !self.receive.note_fin(data_sequence) {
+            cx.counters.bad_data_fin += 1;
+            return;
+        }
+        self.after_receive(from, cx);
+        self.publish();
+        // Also a repeated one is answered: the answer to the first may have been lost.
+        cx.out.send(from, ToSubflow::Acknowledge);
+    }
+
+    /// Takes the DATA_FIN if all before it has arrived.
+    fn after_receive(&mut self, from: SubflowHandle, cx: &mut Context<'_>) {
+        if self.receive.take_fin() {
+            cx.out.send(from, ToSubflow::Acknowledge);
+            self.on_peer_finished(cx);
+        }
+    }
+
+    /// The peer's stream has ended.
+    pub(super) fn on_peer_finished(&mut self, cx: &mut Context<'_>) {
+        self.publish();
+        if self.transition(CloseEvent::PeerFinished) {
+            cx.out.events.push_back(ConnectionEvent::PeerFinished);
+            cx.out.events.push_back(ConnectionEvent::Readable);
+            self.close_subflows_if_finished(cx);
+        }
+    }
+
+    fn on_data_ack(&mut self, data_ack: DataNumber, window: u32, cx: &mut Context<'_>) {
+        if matches!(self.mode, Mode::Fallback(_) | Mode::Opening) {
+            return;
+        }
+        match self.send.acknowledge(data_ack, window) {
+            Acknowledged::Impossible => cx.counters.bad_data_ack += 1,
+            Acknowledged::Nothing => {}
+            Acknowledged::Data => self.after_acknowledgment(cx),
+            Acknowledged::Fin => {
+                self.after_acknowledgment(cx);
+                self.on_fin_acknowledged(cx);
+            }
+        }
+    }
+
+    /// The peer has everything this side sent, and knows that it was all.
+    pub(super) fn on_fin_acknowledged(&mut self, cx: &mut Context<'_>) {
+        self.send.fin = Fin::Acknowledged;
+        self.transition(CloseEvent::FinAcknowledged);
+        self.close_subflows_if_finished(cx);
+    }
+
+    fn after_acknowledgment(&mut self, cx: &mut Context<'_>) {
+        self.extend_close_deadline(cx.now);
+        self.release_acknowledged(cx);
+    }
+
+    fn on_progress(&mut self, from: SubflowHandle, progress: Progress, cx: &mut Context<'_>) {
+        let first_window = self.send.window_edge == 0;
+        let fallback = matches!(self.mode, Mode::Fallback(_));
+        let Some(view) = self.view_mut(from) else {
+            return;
+        };
+        let advanced = progress.acknowledged > view.progress.acknowledged;
+        view.progress = progress;
+        view.ledger.acknowledge(progress.acknowledged);
+        if view.stalled && (advanced || progress.timeouts == 0) {
+            view.stalled = false;
+            cx.counters.subflow_recover += 1;
+        }
+        if fallback {
+            // The subflow's stream is the connection's.
+            let acknowledged = view.ledger.lowest().unwrap_or(self.send.data_nxt());
+            self.send.advance_una(acknowledged);
+            let edge = acknowledged.saturating_add(u64::from(progress.window));
+            self.send.widen_window(edge);
+            if advanced {
+                self.extend_close_deadline(cx.now);
+            }
+        } else if first_window && view.phase == Phase::Ready {
+            // Until the first DATA_ACK the window of the handshake stands for the data window.
+            self.send.widen_window(u64::from(progress.window));
+        }
+        if advanced {
+            self.release_acknowledged(cx);
+        }
+        self.recompute_coupling();
+    }
+
+    fn on_option(&mut self, from: SubflowHandle, option: &MptcpOption, cx: &mut Context<'_>) {
+        if matches!(self.mode, Mode::Fallback(_) | Mode::Opening) {
+            return;
+        }
+        match option {
+            MptcpOption::AddAddress {
+                address_id,
+                address,
+                port,
+                hmac,
+            } => self.on_add_address(from, *address_id, *address, *port, *hmac, cx),
+            MptcpOption::RemoveAddress { address_ids } => self.on_remove_address(address_ids, cx),
+            MptcpOption::Priority { backup } => {
+                cx.counters.priority_received += 1;
+                if let Some(view) = self.view_mut(from) {
+                    view.remote_backup = *backup;
+                }
+            }
+            MptcpOption::Fail { .. } => self.on_fail(from, cx),
+            MptcpOption::Fastclose { receiver_key } => self.on_fastclose(*receiver_key, cx),
+            // The rest concerns the subflow alone.
+            _ => {}
+        }
+    }
+
+    /// Publishes how the subflows share what one would take (RFC 6356 section 3).
+    pub(super) fn recompute_coupling(&mut self) {
+        if self.config.congestion != ControllerKind::Lia {
+            return;
+        }
+        let samples = self
+            .views
+            .iter()
+            .filter(|view| view.is_ready())
+            .map(|view| {
+                let progress = &view.progress;
+                PathSample {
+                    window: if progress.in_recovery {
+                        progress.slow_start_threshold
+                    } else {
+                        progress.congestion_window
+                    },
+                    srtt: progress.smoothed_rtt.unwrap_or_default(),
+                }
+            });
+        self.published.coupling = lia_coupling(samples);
+    }
+}

@@ -1,0 +1,147 @@
+//! What a subflow was granted and has not had acknowledged: which data-level bytes lie where in
+//! the subflow's own stream (RFC 8684 section 3.3.1).
+
+use core::ops::Range;
+use std::collections::VecDeque;
+
+/// At most this many separate runs of granted bytes; a subflow with a full ledger gets no more.
+pub(super) const MAX_RUNS: usize = 1024;
+
+/// A run of bytes, contiguous both on the subflow and at data level.
+#[derive(Copy, Clone, Debug)]
+struct Run {
+    /// Stream offset of the first byte at data level.
+    start: u64,
+    length: u64,
+}
+
+/// The granted and unacknowledged bytes of one subflow, in the order of its stream.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    runs: VecDeque<Run>,
+    /// How much of the subflow's stream has been acknowledged; the first run begins there.
+    acknowledged: u64,
+    /// How many runs begin before the run in front of them: with none, the first is the lowest.
+    disorders: usize,
+}
+
+impl Ledger {
+    /// Notes that the subflow sends `range` after everything granted before.
+    pub(super) fn push(&mut self, range: Range<u64>) {
+        let length = range.end.saturating_sub(range.start);
+        if let Some(last) = self.runs.back_mut() {
+            if last.start + last.length == range.start {
+                last.length += length;
+                return;
+            }
+            if range.start < last.start {
+                self.disorders += 1;
+            }
+        }
+        self.runs.push_back(Run {
+            start: range.start,
+            length,
+        });
+    }
+
+    /// The peer has acknowledged the subflow's stream up to `offset`. What was never granted
+    /// cannot be acknowledged and is ignored.
+    pub(super) fn acknowledge(&mut self, offset: u64) {
+        let mut remaining = offset.saturating_sub(self.acknowledged);
+        while remaining > 0 {
+            let disordered = self.front_is_disordered();
+            let Some(run) = self.runs.front_mut() else {
+                break;
+            };
+            let taken = remaining.min(run.length);
+            remaining -= taken;
+            self.acknowledged += taken;
+            run.start += taken;
+            run.length -= taken;
+            if run.length == 0 {
+                self.runs.pop_front();
+                self.disorders -= usize::from(disordered);
+            } else {
+                self.disorders += usize::from(self.front_is_disordered());
+                self.disorders -= usize::from(disordered);
+            }
+        }
+    }
+
+    fn front_is_disordered(&self) -> bool {
+        match (self.runs.front(), self.runs.get(1)) {
+            (Some(first), Some(second)) => second.start < first.start,
+            _ => false,
+        }
+    }
+
+    /// The lowest data-level offset held.
+    pub(super) fn lowest(&self) -> Option<u64> {
+        if self.disorders == 0 {
+            self.runs.front().map(|run| run.start)
+        } else {
+            self.runs.iter().map(|run| run.start).min()
+        }
+    }
+
+    /// True when any byte of `range` is held.
+    pub(super) fn overlaps(&self, range: &Range<u64>) -> bool {
+        self.ranges()
+            .any(|held| held.start < range.end && range.start < held.end)
+    }
+
+    /// The data-level ranges held, in the order of the subflow's stream.
+    pub(super) fn ranges(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.runs
+            .iter()
+            .map(|run| run.start..run.start + run.length)
+    }
+
+    /// True when everything held is one run that ends at `end`: the subflow's stream is the
+    /// connection's, as an infinite mapping needs it.
+    pub(super) fn is_contiguous_to(&self, end: u64) -> bool {
+        match self.runs.front() {
+            None => true,
+            Some(run) => self.runs.len() == 1 && run.start + run.length == end,
+        }
+    }
+
+    /// Nothing is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.runs.is_empty()
+    }
+
+    /// No further run can be noted.
+    pub(super) fn is_full(&self) -> bool {
+        self.runs.len() >= MAX_RUNS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// The lowest offset is the minimum over a plain list of bytes, whatever the order of
+        /// grants and however acknowledgments cut them.
+        #[test]
+        fn the_lowest_is_the_minimum(
+            steps in proptest::collection::vec((0u64..200, 1u64..30, 0u64..60), 1..40)
+        ) {
+            let mut ledger = Ledger::default();
+            let mut bytes = VecDeque::new();
+            let mut acknowledged = 0;
+            for (start, length, acked) in steps {
+                ledger.push(start..start + length);
+                bytes.extend(start..start + length);
+                let acked = acked.min(bytes.len() as u64);
+                bytes.drain(..acked as usize);
+                acknowledged += acked;
+                ledger.acknowledge(acknowledged);
+                prop_assert_eq!(ledger.lowest(), bytes.iter().copied().min());
+                prop_assert_eq!(ledger.is_empty(), bytes.is_empty());
+            }
+        }
+    }
+}

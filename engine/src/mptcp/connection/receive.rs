@@ -1,0 +1,174 @@
+//! The receiving direction: reassembly by data sequence number, DATA_FIN and the one receive
+//! window (RFC 8684 sections 3.3.1 to 3.3.4).
+
+use super::data_space::DataSpace;
+use crate::mptcp::counters::MptcpCounters;
+use crate::sequence::DataSequenceNumber;
+use crate::storage::assembler::Assembler;
+use crate::storage::receive_buffer::ReceiveBuffer;
+
+/// At most this many runs of bytes wait ahead of order.
+const MAX_RUNS: usize = 1024;
+
+/// Bytes from the peer.
+#[derive(Debug)]
+pub(super) struct ReceiveState {
+    space: DataSpace,
+    pub(super) buffer: ReceiveBuffer,
+    assembler: Assembler,
+    /// Offset of the next byte, or of what follows the DATA_FIN.
+    rcv_nxt: u64,
+    /// Where the peer's DATA_FIN lies, once heard of.
+    fin: Option<u64>,
+    /// The window edge that the peer was last told or is about to be told.
+    announced_edge: u64,
+}
+
+impl ReceiveState {
+    pub(super) fn new(capacity: usize, space: DataSpace) -> Self {
+        let buffer = ReceiveBuffer::new(capacity);
+        let announced_edge = buffer.window().end;
+        Self {
+            space,
+            buffer,
+            assembler: Assembler::new(MAX_RUNS),
+            rcv_nxt: 0,
+            fin: None,
+            announced_edge,
+        }
+    }
+
+    /// The peer's key is known, and with it where its stream starts. Only before the first byte.
+    pub(super) fn set_space(&mut self, space: DataSpace) {
+        if self.rcv_nxt == 0 {
+            self.space = space;
+        }
+    }
+
+    /// DATA_ACK.
+    pub(super) fn data_ack(&self) -> DataSequenceNumber {
+        self.space.number(self.rcv_nxt)
+    }
+
+    /// The number just past the receive window. It follows the reader, so it never moves left.
+    pub(super) fn window_edge(&self) -> DataSequenceNumber {
+        // The DATA_FIN takes a number and no room.
+        let edge = self.buffer.window().end.max(self.rcv_nxt);
+        self.space.number(edge)
+    }
+
+    /// Bytes received in order.
+    pub(super) fn in_order(&self) -> u64 {
+        self.buffer.readable_end()
+    }
+
+    /// The peer's DATA_FIN is in order.
+    pub(super) fn is_finished(&self) -> bool {
+        self.fin.is_some_and(|fin| fin < self.rcv_nxt)
+    }
+
+    /// True when `data_sequence` is the next byte expected and nothing waits ahead of order.
+    pub(super) fn is_contiguous_at(&self, data_sequence: DataSequenceNumber) -> bool {
+        self.assembler.is_empty() && data_sequence == self.data_ack()
+    }
+
+    /// Takes bytes that begin at `data_sequence`.
+    pub(super) fn receive(
+        &mut self,
+        data_sequence: DataSequenceNumber,
+        bytes: &[u8],
+        counters: &mut MptcpCounters,
+    ) {
+        let distance = self.space.distance(data_sequence, self.rcv_nxt);
+        let old = distance.min(0).unsigned_abs().min(bytes.len() as u64);
+        counters.duplicate_bytes += old;
+        let bytes = bytes.get(old as usize..).unwrap_or_default();
+        let start = self.rcv_nxt.saturating_add(distance.max(0).unsigned_abs());
+        let limit = self.fin.unwrap_or(u64::MAX).min(self.buffer.window().end);
+        let room = usize::try_from(limit.saturating_sub(start)).unwrap_or(usize::MAX);
+        let beyond = bytes.len().saturating_sub(room);
+        counters.beyond_window_bytes += beyond as u64;
+        let bytes = bytes.get(..bytes.len() - beyond).unwrap_or_default();
+        if !bytes.is_empty() {
+            self.store(start, bytes, counters);
+        }
+        self.announced_edge = self.buffer.window().end;
+    }
+
+    /// Takes the bytes that follow what is in order, for a connection that is regular TCP.
+    pub(super) fn receive_next(&mut self, bytes: &[u8], counters: &mut MptcpCounters) {
+        self.receive(self.data_ack(), bytes, counters);
+    }
+
+    fn store(&mut self, start: u64, bytes: &[u8], counters: &mut MptcpCounters) {
+        let end = start + bytes.len() as u64;
+        if start == self.rcv_nxt && self.assembler.is_empty() {
+            self.buffer.write_at(start, bytes);
+            self.rcv_nxt = end;
+        } else {
+            if start > self.rcv_nxt {
+                counters.out_of_order_bytes += bytes.len() as u64;
+            }
+            let Ok(added) = self.assembler.insert(start, end) else {
+                counters.too_many_holes += 1;
+                return;
+            };
+            let mut fresh = 0;
+            for piece in added {
+                fresh += piece.end - piece.start;
+                let inside = (piece.start - start) as usize..(piece.end - start) as usize;
+                self.buffer
+                    .write_at(piece.start, bytes.get(inside).unwrap_or_default());
+            }
+            counters.duplicate_bytes += bytes.len() as u64 - fresh;
+            self.rcv_nxt = self.assembler.take_front(self.rcv_nxt);
+        }
+        self.buffer.make_readable(self.rcv_nxt);
+    }
+
+    /// Notes the DATA_FIN. False when it contradicts what is known and must be ignored.
+    pub(super) fn note_fin(&mut self, data_sequence: DataSequenceNumber) -> bool {
+        let Some(offset) = self.space.offset(data_sequence, self.rcv_nxt) else {
+            return false;
+        };
+        if let Some(fin) = self.fin {
+            return fin == offset;
+        }
+        let received = self.assembler.ranges().next_back();
+        let highest = received.map_or(self.rcv_nxt, |range| range.end);
+        // One past the window is the furthest that a DATA_FIN can lie.
+        if offset < highest || offset > self.buffer.window().end {
+            return false;
+        }
+        self.fin = Some(offset);
+        true
+    }
+
+    /// Counts the DATA_FIN as received once all data before it is there. True the one time that
+    /// it happens.
+    pub(super) fn take_fin(&mut self) -> bool {
+        let in_order = self.fin == Some(self.rcv_nxt);
+        self.rcv_nxt += u64::from(in_order);
+        in_order
+    }
+
+    /// The stream ended at what is in order: the FIN of a connection that is regular TCP.
+    pub(super) fn finish_here(&mut self) {
+        self.fin = Some(self.rcv_nxt);
+        self.rcv_nxt += 1;
+    }
+
+    /// True when the reader has freed so much that the peer should hear of it: two segments or
+    /// half the buffer, and the window the peer knows has run below half. Counts as told.
+    pub(super) fn take_window_update(&mut self, segment_size: u32) -> bool {
+        let capacity = self.buffer.capacity() as u64;
+        let edge = self.buffer.window().end;
+        let freed = edge.saturating_sub(self.announced_edge);
+        let left = self.announced_edge.saturating_sub(self.rcv_nxt);
+        let due = freed >= (capacity / 2).min(2 * u64::from(segment_size)) && left < capacity / 2;
+        if due && freed > 0 {
+            self.announced_edge = edge;
+        }
+        due && freed > 0
+    }
+}

@@ -1,0 +1,164 @@
+//! Sending again elsewhere, and when sent bytes are let go (RFC 8684 sections 3.3.5 and 3.3.6).
+
+use super::Connection;
+use super::Mode;
+use super::context::{ConnectionEvent, Context, SubflowHandle};
+use super::schedule::grant_length;
+use super::send::Fin;
+use super::subflow_view::SubflowView;
+use crate::mptcp::message::ToSubflow;
+use crate::time::Duration;
+use core::ops::Range;
+
+/// At most this much is repeated at one data-level timeout.
+const MAX_TIMEOUT_REPEAT: u64 = 1 << 20;
+
+impl Connection {
+    /// A subflow's data in flight seems lost: what it carries should travel elsewhere too.
+    pub(super) fn on_stalled(&mut self, from: SubflowHandle, cx: &mut Context<'_>) {
+        let Some(view) = self.view_mut(from) else {
+            return;
+        };
+        if !view.stalled {
+            view.stalled = true;
+            cx.counters.subflow_stale += 1;
+        }
+        self.reinject_ledger(from, cx);
+        self.recompute_coupling();
+    }
+
+    /// Asks that everything a subflow holds travel on another one, if there is one.
+    pub(super) fn reinject_ledger(&mut self, handle: SubflowHandle, cx: &mut Context<'_>) {
+        if !matches!(self.mode, Mode::Multipath { .. }) {
+            return;
+        }
+        let Some(view) = self.views.iter().find(|view| view.handle == handle) else {
+            return;
+        };
+        for range in view.ledger.ranges() {
+            if !self.send.ask_reinjection(range) {
+                cx.counters.queue_full += 1;
+                break;
+            }
+        }
+    }
+
+    /// Asks the same for all subflows that do not live.
+    pub(super) fn reinject_stale(&mut self, cx: &mut Context<'_>) {
+        for index in 0..self.views.len() {
+            if let Some(view) = self.views.get(index)
+                && view.is_stale()
+            {
+                self.reinject_ledger(view.handle, cx);
+            }
+        }
+    }
+
+    /// Repeats the head of the window on a faster path when it holds up everything: the peer's
+    /// window or the send buffer is full and the head travels on a slow path. At most once per
+    /// round trip of the path it is repeated on.
+    pub(super) fn repeat_head(&mut self, cx: &mut Context<'_>) {
+        let unsent = self.send.unsent();
+        let window_blocks = !unsent.is_empty() && unsent.start >= self.send.window_edge;
+        let buffer_blocks = unsent.is_empty() && self.send.writer_waits;
+        let head = self.send.snd_una;
+        let multipath = matches!(self.mode, Mode::Multipath { .. });
+        if !multipath || !(window_blocks || buffer_blocks) || head >= self.send.data_nxt() {
+            return;
+        }
+        let Some((holder_rtt, holder_lowest)) = self.holder_of(head) else {
+            return;
+        };
+        let now = cx.now;
+        let faster = self.pick(|view| {
+            let rtt = view.progress.smoothed_rtt.unwrap_or(Duration::MAX);
+            !view.is_stale() && rtt < holder_rtt && now >= view.repeat_allowed
+        });
+        let Some((index, view)) = faster.and_then(|index| Some((index, self.views.get(index)?)))
+        else {
+            return;
+        };
+        let range = head..holder_lowest.min(head + u64::from(view.segment_size()));
+        if view.ledger.overlaps(&range) {
+            return;
+        }
+        let length = grant_length(view, range.end - range.start);
+        if length == 0 {
+            return;
+        }
+        self.grant(index, range.start..range.start + length, cx);
+        self.note_reinjected(index, length, cx);
+        cx.counters.opportunistic_retransmissions += 1;
+        if let Some(view) = self.views.get_mut(index) {
+            view.repeat_allowed = now + view.progress.smoothed_rtt.unwrap_or_default();
+        }
+    }
+
+    /// Round trip of the fastest subflow that carries the byte at `head`, and where the run ends.
+    fn holder_of(&self, head: u64) -> Option<(Duration, u64)> {
+        self.views
+            .iter()
+            .filter(|view| view.is_open())
+            .filter_map(|view| {
+                let run = view.ledger.ranges().find(|run| run.contains(&head))?;
+                let rtt = view.progress.smoothed_rtt.unwrap_or(Duration::MAX);
+                Some((rtt, run.end))
+            })
+            .min()
+    }
+
+    /// The data-level timer fired: subflows have delivered what the peer has not acknowledged.
+    pub(super) fn on_data_timeout(&mut self, cx: &mut Context<'_>) {
+        cx.counters.data_timeouts += 1;
+        if self.send.only_fin_outstanding() {
+            if let Some(handle) = self.best_view(None) {
+                let data_sequence = self.send.send_fin();
+                cx.out.send(handle, ToSubflow::DataFin { data_sequence });
+            }
+            return;
+        }
+        let held = self
+            .views
+            .iter()
+            .filter(|view| view.is_open())
+            .filter_map(|view| view.ledger.lowest())
+            .min();
+        let start = self.send.snd_una;
+        let end = held
+            .unwrap_or(u64::MAX)
+            .min(self.send.data_nxt())
+            .min(start + MAX_TIMEOUT_REPEAT);
+        if !self.send.ask_reinjection(start..end) {
+            cx.counters.queue_full += 1;
+        }
+    }
+
+    /// Lets go of what is acknowledged at data level and on every subflow that carried it.
+    pub(super) fn release_acknowledged(&mut self, cx: &mut Context<'_>) {
+        let held = self.views.iter().filter_map(SubflowView::lowest_held).min();
+        let to = held.unwrap_or(u64::MAX);
+        if self.send.release(to) && self.send.fin == Fin::Open {
+            cx.out.events.push_back(ConnectionEvent::Writable);
+        }
+        self.ask_to_retain(cx);
+    }
+
+    /// A slow subflow that keeps the application from writing makes its own copy of what it still
+    /// may have to retransmit.
+    fn ask_to_retain(&mut self, cx: &mut Context<'_>) {
+        let blocked: Range<u64> = self.send.buffer.start()..self.send.snd_una;
+        if blocked.is_empty() || self.send.buffer.free() >= self.send.buffer.capacity() / 4 {
+            return;
+        }
+        let until = self.send.snd_una.min(self.send.buffer.end());
+        let number = self.send.number(until);
+        for view in &mut self.views {
+            let in_the_way = view.lowest_held().is_some_and(|lowest| lowest < until);
+            if in_the_way && view.retain_asked.is_none() && view.is_open() {
+                view.retain_asked = Some(until);
+                cx.out
+                    .send(view.handle, ToSubflow::Retain { until: number });
+            }
+        }
+    }
+}

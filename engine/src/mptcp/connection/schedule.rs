@@ -1,0 +1,269 @@
+//! Which bytes go to which subflow now (RFC 8684 section 3.3.5).
+
+use super::Connection;
+use super::Mode;
+use super::context::Context;
+use super::send::{Fin, Wait};
+use super::subflow_view::{Rank, SubflowView};
+use crate::mptcp::message::ToSubflow;
+use crate::mptcp::scheduler::Candidate;
+use crate::time::Duration;
+use crate::wire::checksum::{Sum, dss_checksum};
+use core::ops::Range;
+
+/// The longest mapping: an IP packet of 64 KiB less the longest headers of IP and TCP, so that a
+/// port with segmentation offload carries it in one frame.
+const MAX_GRANT: u64 = 65_535 - 40 - 60;
+
+/// Grants per call; what is left follows with the next message of a subflow.
+const MAX_GRANTS: usize = 256;
+
+impl Connection {
+    /// Grants what can be granted, most urgent first: what must travel again, then new data, then
+    /// the end of the stream. Arms the data-level timer for what remains.
+    pub(super) fn push(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.mode, Mode::Opening | Mode::AwaitingEcho { .. }) {
+            return;
+        }
+        for _ in 0..MAX_GRANTS {
+            if !self.grant_again(cx) && !self.grant_new(cx) {
+                break;
+            }
+        }
+        self.repeat_head(cx);
+        self.finish_stream(cx);
+        self.arm_send_timer(cx);
+    }
+
+    /// Grants bytes that another subflow carried in vain.
+    fn grant_again(&mut self, cx: &mut Context<'_>) -> bool {
+        while let Some(range) = self.send.reinject.first() {
+            let range = range.start..range.end.min(range.start + MAX_GRANT);
+            let mut elsewhere = self
+                .views
+                .iter()
+                .filter(|view| view.is_ready() && !view.is_stale())
+                .filter(|view| !view.ledger.overlaps(&range))
+                .peekable();
+            if elsewhere.peek().is_none() {
+                let nobody = !self
+                    .views
+                    .iter()
+                    .any(|view| view.is_open() && view.ledger.overlaps(&range));
+                drop(elsewhere);
+                if nobody && self.views.iter().any(SubflowView::is_ready) {
+                    // Only stale paths are left, and none of them has it.
+                    return self.grant_again_on(range, true, cx);
+                }
+                // All that live carry it already, or it waits for a subflow to come.
+                if self.views.iter().any(|view| view.is_open()) {
+                    self.send.reinject.remove_below(range.end);
+                    continue;
+                }
+                return false;
+            }
+            drop(elsewhere);
+            return self.grant_again_on(range, false, cx);
+        }
+        false
+    }
+
+    fn grant_again_on(&mut self, range: Range<u64>, stale: bool, cx: &mut Context<'_>) -> bool {
+        let candidate =
+            self.pick(|view| view.is_stale() == stale && (stale || !view.ledger.overlaps(&range)));
+        let Some(index) = candidate else {
+            return false;
+        };
+        let Some(view) = self.views.get(index) else {
+            return false;
+        };
+        let length = grant_length(view, range.end - range.start);
+        if length == 0 {
+            return false;
+        }
+        let granted = range.start..range.start + length;
+        self.grant(index, granted.clone(), cx);
+        self.send.reinject.remove_below(granted.end);
+        self.note_reinjected(index, length, cx);
+        true
+    }
+
+    pub(super) fn note_reinjected(&mut self, index: usize, length: u64, cx: &mut Context<'_>) {
+        cx.counters.reinjected_bytes += length;
+        self.send.bytes_reinjected += length;
+        if let Some(view) = self.views.get_mut(index) {
+            view.bytes_reinjected += length;
+        }
+    }
+
+    /// Grants bytes that were never granted.
+    fn grant_new(&mut self, cx: &mut Context<'_>) -> bool {
+        let unsent = self.send.unsent();
+        let end = unsent.end.min(self.send.window_edge);
+        if unsent.start >= end {
+            return false;
+        }
+        let Some(index) = self.pick(|_| true) else {
+            return false;
+        };
+        let Some(view) = self.views.get(index) else {
+            return false;
+        };
+        let segment_size = u64::from(view.segment_size());
+        let available = end - unsent.start;
+        if available < segment_size && !self.may_send_small(end, unsent.end) {
+            return false;
+        }
+        let length = grant_length(view, available);
+        if length == 0 {
+            return false;
+        }
+        let granted = unsent.start..unsent.start + length;
+        if !length.is_multiple_of(segment_size) {
+            self.send.small_end = granted.end;
+        }
+        self.send.snd_nxt = granted.end;
+        self.grant(index, granted, cx);
+        true
+    }
+
+    /// Less than a segment can go out: now, or when more has come together?
+    fn may_send_small(&self, end: u64, written: u64) -> bool {
+        let idle = self.send.snd_una == self.send.snd_nxt;
+        if end < written {
+            // The window cuts it short: better wait for it to open than send crumbs.
+            return idle;
+        }
+        if self.send.fin != Fin::Open {
+            return true;
+        }
+        !self.cork && (self.nodelay || self.send.small_end <= self.send.snd_una)
+    }
+
+    /// The scheduler's choice among the subflows of the best rank there is that `admits`.
+    pub(super) fn pick(&self, admits: impl Fn(&SubflowView) -> bool) -> Option<usize> {
+        let ready = || {
+            self.views
+                .iter()
+                .enumerate()
+                .filter(|(_, view)| view.is_ready() && admits(view))
+        };
+        let best: Rank = ready().map(|(_, view)| view.rank()).min()?;
+        let candidates = ready()
+            .filter(|(_, view)| view.rank() == best && view.room() > 0)
+            .map(|(index, view)| Candidate {
+                index,
+                room: view.room(),
+                smoothed_rtt: view.progress.smoothed_rtt,
+            });
+        self.config.scheduler.pick(candidates)
+    }
+
+    /// Gives `range` to the subflow.
+    pub(super) fn grant(&mut self, index: usize, range: Range<u64>, cx: &mut Context<'_>) {
+        let length = (range.end - range.start) as u16;
+        let data_sequence = self.send.number(range.start);
+        let push = range.end == self.send.buffer.end();
+        let checksum = self.mapping_checksum(index, &range);
+        let Some(view) = self.views.get_mut(index) else {
+            return;
+        };
+        view.ledger.push(range);
+        view.granted += u64::from(length);
+        cx.out.send(
+            view.handle,
+            ToSubflow::Grant {
+                data_sequence,
+                length,
+                checksum,
+                push,
+            },
+        );
+    }
+
+    /// The DSS checksum of a mapping, where they are in use.
+    fn mapping_checksum(&self, index: usize, range: &Range<u64>) -> Option<u16> {
+        let view = self.views.get(index)?;
+        if !self.checksum || !matches!(self.mode, Mode::Multipath { .. }) {
+            return None;
+        }
+        let (head, tail) = self.send.buffer.slices(range.clone());
+        let payload = Sum::of(head).add_at(head.len(), Sum::of(tail));
+        Some(dss_checksum(
+            payload,
+            self.send.number(range.start),
+            // Relative to the initial sequence number, which the SYN took (RFC 8684 section 3.3.1).
+            (view.granted as u32).wrapping_add(1),
+            (range.end - range.start) as u16,
+        ))
+    }
+
+    /// Sends the end of the stream once all data was granted.
+    fn finish_stream(&mut self, cx: &mut Context<'_>) {
+        if !self.send.fin_is_due() {
+            return;
+        }
+        if matches!(self.mode, Mode::Fallback(_)) {
+            self.send.fin = Fin::Sent;
+            self.close_views(cx);
+        } else if let Some(handle) = self.best_view(None) {
+            let data_sequence = self.send.send_fin();
+            cx.out.send(handle, ToSubflow::DataFin { data_sequence });
+        }
+    }
+
+    /// Starts the data-level timer where no subflow's own timer covers what is awaited.
+    fn arm_send_timer(&mut self, cx: &mut Context<'_>) {
+        let fallback = matches!(self.mode, Mode::Fallback(_));
+        let outstanding = self.send.snd_una < self.send.snd_nxt && !fallback;
+        let head_is_held = self
+            .views
+            .iter()
+            .filter(|view| view.is_open())
+            .filter_map(|view| view.ledger.lowest())
+            .any(|lowest| lowest <= self.send.snd_una);
+        let idle = self.views.iter().all(|view| view.ledger.is_empty());
+        let wants = !self.send.unsent().is_empty() || !self.send.reinject.is_empty();
+        let ready = self.views.iter().any(SubflowView::is_ready);
+        let held_back = self.send.window_edge > self.send.data_nxt()
+            && self.send.reinject.is_empty()
+            && self.pick(|_| true).is_some();
+        if self.state.is_finished() || !ready {
+            self.send.timer = None;
+        } else if outstanding && !head_is_held && self.send.reinject.is_empty() {
+            self.send.await_(Wait::DataAck, cx.now, self.data_timeout());
+        } else if wants && idle && !held_back {
+            self.send.await_(Wait::Window, cx.now, self.data_timeout());
+        } else {
+            self.send.timer = None;
+        }
+    }
+
+    /// How long to wait before doing something again at data level.
+    pub(super) fn data_timeout(&self) -> Duration {
+        self.views
+            .iter()
+            .filter(|view| view.is_ready() && !view.is_stale())
+            .map(|view| view.progress.retransmission_timeout)
+            .max()
+            .filter(|timeout| !timeout.is_zero())
+            .unwrap_or(Duration::from_secs(1))
+            .max(Duration::from_millis(200))
+    }
+}
+
+/// How much of `available` bytes the subflow gets: whole segments, but for the tail.
+pub(super) fn grant_length(view: &SubflowView, available: u64) -> u64 {
+    let segment_size = u64::from(view.segment_size());
+    let limit = available.min(u64::from(view.room())).min(MAX_GRANT);
+    if limit == available {
+        return limit;
+    }
+    let whole = limit - limit % segment_size;
+    // A window below one segment still lets an idle subflow move.
+    if whole == 0 && view.ledger.is_empty() {
+        limit
+    } else {
+        whole
+    }
+}

@@ -1,0 +1,164 @@
+//! What home knows of one subflow: its path, its last report, and what it was granted.
+
+use super::context::{SubflowHandle, SubflowPath};
+use super::ledger::Ledger;
+use crate::mptcp::info::SubflowInfo;
+use crate::mptcp::message::Progress;
+use crate::time::Instant;
+
+/// How far a subflow is in its life, as home sees it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// The handshake is under way.
+    Handshake,
+    /// Ready for data.
+    Ready,
+    /// Told to close: what was granted still goes out, nothing more is granted.
+    Closing,
+    /// Told to reset: only its last message is awaited.
+    Reset,
+}
+
+/// The order in which subflows are considered: all of one rank before any of the next.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Rank {
+    /// Alive and for regular use.
+    Regular,
+    /// Alive, but to be used when no regular one is.
+    Backup,
+    /// Its last timeouts went unanswered or its link is down.
+    Stale,
+}
+
+/// One subflow.
+#[derive(Debug)]
+pub(super) struct SubflowView {
+    pub(super) handle: SubflowHandle,
+    pub(super) id: u32,
+    pub(super) path: SubflowPath,
+    pub(super) phase: Phase,
+    /// The peer wants it used as backup only.
+    pub(super) remote_backup: bool,
+    pub(super) progress: Progress,
+    pub(super) ledger: Ledger,
+    /// Bytes granted so far.
+    pub(super) granted: u64,
+    /// Home heard of a timeout and of no acknowledgment since.
+    pub(super) stalled: bool,
+    pub(super) link_down: bool,
+    /// The peer has sent its FIN on the subflow.
+    pub(super) finished: bool,
+    /// Asked to keep its own copy of what lies before this offset.
+    pub(super) retain_asked: Option<u64>,
+    /// It holds its own copy of what lies before this offset.
+    pub(super) retained_until: u64,
+    /// When the head of the window may be repeated on it again.
+    pub(super) repeat_allowed: Instant,
+    /// The peer removed the address: it must answer a probe before then.
+    pub(super) answer_due: Option<Instant>,
+    /// The path manager's attempt that opened it.
+    pub(super) attempt: Option<u32>,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_reinjected: u64,
+}
+
+impl SubflowView {
+    pub(super) fn new(
+        handle: SubflowHandle,
+        id: u32,
+        path: SubflowPath,
+        attempt: Option<u32>,
+    ) -> Self {
+        Self {
+            handle,
+            id,
+            path,
+            phase: Phase::Handshake,
+            remote_backup: false,
+            progress: Progress::default(),
+            ledger: Ledger::default(),
+            granted: 0,
+            stalled: false,
+            link_down: false,
+            finished: false,
+            retain_asked: None,
+            retained_until: 0,
+            repeat_allowed: Instant::ZERO,
+            answer_due: None,
+            attempt,
+            bytes_received: 0,
+            bytes_reinjected: 0,
+        }
+    }
+
+    /// It takes grants.
+    pub(super) fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready
+    }
+
+    /// It carries segments either way.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Ready | Phase::Closing)
+    }
+
+    pub(super) fn is_stale(&self) -> bool {
+        self.stalled || self.link_down
+    }
+
+    pub(super) fn is_backup(&self) -> bool {
+        self.path.backup || self.remote_backup
+    }
+
+    pub(super) fn rank(&self) -> Rank {
+        if self.is_stale() {
+            Rank::Stale
+        } else if self.is_backup() {
+            Rank::Backup
+        } else {
+            Rank::Regular
+        }
+    }
+
+    /// Bytes it could send at once: what it reported, less what was granted since.
+    pub(super) fn room(&self) -> u32 {
+        if self.ledger.is_full() {
+            return 0;
+        }
+        let unseen = self.granted.saturating_sub(self.progress.granted);
+        u32::try_from(u64::from(self.progress.room).saturating_sub(unseen)).unwrap_or(u32::MAX)
+    }
+
+    /// Payload bytes of a full segment; before the first report, those of the smallest path.
+    pub(super) fn segment_size(&self) -> u32 {
+        match self.progress.segment_size {
+            0 => 536,
+            size => size,
+        }
+    }
+
+    /// The lowest offset that the send buffer must hold for it.
+    pub(super) fn lowest_held(&self) -> Option<u64> {
+        Some(self.ledger.lowest()?.max(self.retained_until))
+    }
+
+    pub(super) fn info(&self) -> SubflowInfo {
+        SubflowInfo {
+            handle: self.handle,
+            id: self.id,
+            path: self.path,
+            established: self.is_open(),
+            backup: self.is_backup(),
+            stale: self.is_stale(),
+            bytes_sent: self.granted,
+            bytes_acknowledged: self.progress.acknowledged,
+            bytes_received: self.bytes_received,
+            bytes_reinjected: self.bytes_reinjected,
+            retransmissions: self.progress.retransmissions,
+            smoothed_rtt: self.progress.smoothed_rtt,
+            rtt_variation: self.progress.rtt_variation,
+            congestion_window: self.progress.congestion_window,
+            slow_start_threshold: self.progress.slow_start_threshold,
+            in_flight: self.progress.in_flight,
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Subflows that this side wants: each is opened, and opened again when its path was lost.
+
+use crate::mptcp::message::SubflowEnd;
+use crate::time::{Duration, Instant};
+use crate::wire::mptcp_option::ResetReason;
+use core::net::{IpAddr, SocketAddr};
+
+/// At most this many paths are wanted on one connection.
+const MAX_ATTEMPTS: usize = 64;
+
+/// Refusals in a row after which a path is no longer tried.
+const MAX_REFUSALS: u32 = 6;
+
+/// A path that is wanted.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Attempt {
+    /// `None` for the address that the route selects.
+    pub(crate) local: Option<IpAddr>,
+    pub(crate) local_address_id: u8,
+    pub(crate) remote: SocketAddr,
+    pub(crate) remote_address_id: u8,
+    pub(crate) backup: bool,
+}
+
+/// How long to wait before a lost path is tried again.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct RetryPolicy {
+    /// After the first loss; doubles.
+    pub(crate) interval: Duration,
+    pub(crate) interval_max: Duration,
+}
+
+/// How an attempt ended.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Outcome {
+    /// The path is dead for now.
+    NoAnswer,
+    /// The peer was there and refused.
+    Refused,
+    /// The subflow ended because one side wanted that.
+    Unwanted,
+}
+
+impl From<SubflowEnd> for Outcome {
+    fn from(end: SubflowEnd) -> Self {
+        match end {
+            SubflowEnd::TimedOut | SubflowEnd::Unreachable => Self::NoAnswer,
+            SubflowEnd::Refused
+            | SubflowEnd::ResetByPeer(
+                None | Some(ResetReason::Unspecified | ResetReason::LackOfResources),
+            ) => Self::Refused,
+            SubflowEnd::Closed | SubflowEnd::ResetByPeer(Some(_)) | SubflowEnd::ResetHere(_) => {
+                Self::Unwanted
+            }
+        }
+    }
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Phase {
+    /// To be opened then.
+    Wanted(Instant),
+    /// The stack was asked.
+    Requested,
+    /// There is a subflow.
+    Running,
+    /// Not tried again, unless its address goes and returns.
+    GivenUp,
+}
+
+#[derive(Copy, Clone, Debug)]
+struct Entry {
+    number: u32,
+    attempt: Attempt,
+    phase: Phase,
+    failures: u32,
+    refusals: u32,
+}
+
+/// The paths wanted on one connection.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    entries: Vec<Entry>,
+    next_number: u32,
+}
+
+impl Attempts {
+    /// Wants a path unless it is wanted already. False when there is no room.
+    pub(super) fn add(&mut self, attempt: Attempt, at: Instant) -> bool {
+        let known = self.entries.iter().any(|entry| {
+            entry.attempt.local == attempt.local && entry.attempt.remote == attempt.remote
+        });
+        if known {
+            return true;
+        }
+        if self.entries.len() >= MAX_ATTEMPTS {
+            return false;
+        }
+        self.entries.push(Entry {
+            number: self.next_number,
+            attempt,
+            phase: Phase::Wanted(at),
+            failures: 0,
+            refusals: 0,
+        });
+        self.next_number = self.next_number.wrapping_add(1);
+        true
+    }
+
+    /// Takes the next one due; it counts as requested.
+    pub(super) fn next_due(&mut self, now: Instant) -> Option<(u32, Attempt)> {
+        let due = |entry: &&mut Entry| matches!(entry.phase, Phase::Wanted(at) if at <= now);
+        let entry = self.entries.iter_mut().find(due)?;
+        entry.phase = Phase::Requested;
+        Some((entry.number, entry.attempt))
+    }
+
+    pub(super) fn requested(&self) -> usize {
+        let requested = |entry: &&Entry| entry.phase == Phase::Requested;
+        self.entries.iter().filter(requested).count()
+    }
+
+    fn by_number(&mut self, number: u32) -> Option<&mut Entry> {
+        self.entries.iter_mut().find(|entry| entry.number == number)
+    }
+
+    pub(super) fn opened(&mut self, number: u32) {
+        if let Some(entry) = self.by_number(number) {
+            entry.phase = Phase::Running;
+        }
+    }
+
+    pub(super) fn established(&mut self, number: u32) {
+        if let Some(entry) = self.by_number(number) {
+            entry.failures = 0;
+            entry.refusals = 0;
+        }
+    }
+
+    pub(super) fn ended(
+        &mut self,
+        number: u32,
+        outcome: Outcome,
+        now: Instant,
+        policy: RetryPolicy,
+    ) {
+        let Some(entry) = self.by_number(number) else {
+            return;
+        };
+        entry.refusals = match outcome {
+            Outcome::NoAnswer => 0,
+            Outcome::Refused => entry.refusals + 1,
+            Outcome::Unwanted => MAX_REFUSALS,
+        };
+        if entry.refusals >= MAX_REFUSALS {
+            entry.phase = Phase::GivenUp;
+            return;
+        }
+        let wait = policy
+            .interval
+            .saturating_mul(1 << entry.failures.min(10))
+            .min(policy.interval_max);
+        entry.failures = entry.failures.saturating_add(1);
+        entry.phase = Phase::Wanted(now + wait);
+    }
+
+    /// Tries at once whatever was lost from `local` or from any address.
+    pub(super) fn retry_from(&mut self, local: IpAddr, now: Instant) {
+        for entry in &mut self.entries {
+            let here = entry.attempt.local.is_none_or(|own| own == local);
+            if here && matches!(entry.phase, Phase::Wanted(_) | Phase::GivenUp) {
+                entry.phase = Phase::Wanted(now);
+                entry.failures = 0;
+                entry.refusals = 0;
+            }
+        }
+    }
+
+    pub(super) fn forget_local(&mut self, local: IpAddr) {
+        self.entries
+            .retain(|entry| entry.attempt.local != Some(local));
+    }
+
+    pub(super) fn forget_remote(&mut self, id: u8) {
+        self.entries
+            .retain(|entry| entry.attempt.remote_address_id != id);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.entries
+            .iter()
+            .filter_map(|entry| match entry.phase {
+                Phase::Wanted(at) => Some(at),
+                _ => None,
+            })
+            .min()
+    }
+}
