@@ -418,4 +418,30 @@ mod tests {
         assert_eq!(rings.transmit.next, 5);
         assert!(rings.transmit_room().is_some());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_fields_say_a_frame_lies_in_its_slot(
+            status: u32,
+            mac: u16,
+            length: u32,
+            captured in proptest::prop_oneof![0..=2 * SLOT as u32, proptest::num::u32::ANY],
+            same: bool,
+        ) {
+            let mut rings = rings();
+            let length = if same { captured } else { length };
+            fill(&mut rings, 0, status, mac, length, captured);
+            let slot = rings.mapping.start.as_ptr() as usize;
+            let whole = rings.receive::<HEADER, _>(|packet| match packet {
+                Packet::Whole(bytes) => Some(bytes.as_ptr_range()),
+                Packet::Unusable => None,
+            });
+            proptest::prop_assert_eq!(whole.is_some(), status & libc::TP_STATUS_USER != 0);
+            if let Some(Some(range)) = whole {
+                proptest::prop_assert!(range.start as usize >= slot + size_of::<tpacket2_hdr>());
+                proptest::prop_assert!(range.end as usize <= slot + SLOT);
+                proptest::prop_assert_eq!(length, captured);
+            }
+        }
+    }
 }

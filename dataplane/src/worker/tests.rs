@@ -228,3 +228,14 @@ fn a_full_port_delays_and_does_not_stop_what_is_to_be_sent() {
     assert_eq!(worker.step(worker.now()).transmitted, 2);
     assert_eq!(receive(&mut far[0]), [2, 3]);
 }
+
+/// A worker is built in one thread and run in another.
+#[test]
+fn a_worker_can_move_to_its_thread() {
+    fn movable<T: Send>(value: T) -> T {
+        value
+    }
+    let (worker, _far) = worker(1, 4);
+    let mut worker = movable(worker);
+    assert!(worker.step(worker.now()).is_none());
+}

@@ -308,6 +308,7 @@ fn af_packet_that_is_down_loses_frames_and_works_again_when_up() {
                 peer.send(&pattern(60), TransmitMeta::default());
             }
             assert_eq!(peer.port.counters().transmit_dropped, 1_000);
+            peer.drain();
             assert!(
                 peer.port.prepare_to_sleep(),
                 "a link that is down gives nothing to do"

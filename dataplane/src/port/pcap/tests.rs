@@ -165,3 +165,20 @@ fn a_directory_that_does_not_exist_is_named() {
         "{error}"
     );
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_frame_makes_the_search_for_a_checksum_panic(
+        bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..120),
+        kind in proptest::sample::select(vec![[8, 0], [0x86, 0xdd], [8, 6]]),
+        offset: u16,
+    ) {
+        let mut bytes = bytes;
+        if let Some(field) = bytes.get_mut(12..14) {
+            field.copy_from_slice(&kind);
+        }
+        let start = tcp_header(&bytes);
+        proptest::prop_assert!(start.is_none_or(|start| usize::from(start) <= bytes.len()));
+        complete_checksum(&mut bytes, start.unwrap_or(offset), offset);
+    }
+}

@@ -61,7 +61,15 @@ impl<P: Port> Peer<P> {
 
     /// The next received frame that `pick` makes something of.
     pub(crate) fn receive<R>(&mut self, pick: impl Fn(&Received) -> Option<R>) -> Option<R> {
-        let deadline = Instant::now() + PATIENCE;
+        self.receive_within(PATIENCE, pick)
+    }
+
+    fn receive_within<R>(
+        &mut self,
+        patience: Duration,
+        pick: impl Fn(&Received) -> Option<R>,
+    ) -> Option<R> {
+        let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
             while !self.waiting.is_empty() {
                 let received = self.waiting.remove(0);
@@ -85,6 +93,20 @@ impl<P: Port> Peer<P> {
         None
     }
 
+    /// Throws away what has been received.
+    pub(crate) fn drain(&mut self) {
+        let mut burst = Burst::new();
+        while self
+            .port
+            .receive(PortId(5), &mut self.pool, &mut burst)
+            .unwrap()
+            > 0
+        {
+            burst.clear();
+        }
+        self.waiting.clear();
+    }
+
     /// Asks for the kernel's Ethernet address, and uses it from then on.
     pub(crate) fn resolve(&mut self) -> MacAddress {
         let mut request = self.ethernet(0x0806);
@@ -93,14 +115,22 @@ impl<P: Port> Peer<P> {
         request.extend(OWN_IP);
         request.extend([0; 6]);
         request.extend(KERNEL_IP);
-        self.send(&request, TransmitMeta::default());
-        let reply = self.receive(|received| {
-            let bytes = received.frame.bytes();
-            let reply = bytes.get(12..14) == Some(&[8, 6]) && bytes.get(20..22) == Some(&[0, 2]);
-            (reply && bytes.get(28..32) == Some(&KERNEL_IP)).then(|| bytes[22..28].to_vec())
+        // An interface loses what is sent in the moment after it was set up: ask again.
+        let reply = (0..20).find_map(|_| {
+            self.send(&request, TransmitMeta::default());
+            self.receive_within(PATIENCE / 20, Self::arp_reply)
         });
-        self.kernel_ethernet = reply.expect("an ARP reply").try_into().unwrap();
+        self.kernel_ethernet = reply.expect("an ARP reply");
         MacAddress(self.kernel_ethernet)
+    }
+
+    /// The sender of an ARP reply of the kernel.
+    fn arp_reply(received: &Received) -> Option<[u8; 6]> {
+        let bytes = received.frame.bytes();
+        let reply = bytes.get(12..14) == Some(&[8, 6]) && bytes.get(20..22) == Some(&[0, 2]);
+        (reply && bytes.get(28..32) == Some(&KERNEL_IP))
+            .then(|| bytes.get(22..28)?.try_into().ok())
+            .flatten()
     }
 
     /// Sends an echo request with this payload; the payload of the reply.
