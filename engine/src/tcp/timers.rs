@@ -1,0 +1,270 @@
+//! The timers of a connection: which run, when they end, and what they do.
+//!
+//! Deadlines are a pure function of the state, so no event can forget to arm or disarm one.
+
+use super::delivered::Delivered;
+use super::keepalive::Silence;
+use super::recovery::Phase;
+use super::segment::Advanced;
+use super::state::{End, State};
+use super::tcb::Tcb;
+use crate::time::{Duration, Instant};
+
+/// What RFC 8985 section 7.2 adds for a peer that delays the acknowledgment of a single segment.
+const PEER_ACK_DELAY: Duration = Duration::from_millis(200);
+/// The tail loss probe while no round trip is known (RFC 8985 section 7.2).
+const PROBE_WITHOUT_RTT: Duration = Duration::from_secs(1);
+
+/// A timer that runs.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Timer {
+    /// SYN or SYN/ACK again.
+    Handshake,
+    /// The retransmission timeout (RFC 6298).
+    Retransmission,
+    /// The tail loss probe (RFC 8985 section 7).
+    TailLoss,
+    /// What is out of order for too long is lost (RFC 8985 section 6.2).
+    Reordering,
+    /// Zero-window probe, and the override of the Nagle algorithm.
+    Persist,
+    /// The user timeout (RFC 5482).
+    User,
+    /// Keepalive.
+    Keepalive,
+    /// FIN-WAIT-2 lasts too long.
+    FinWait,
+    /// The full segment size is tried again.
+    PathMtu,
+}
+
+/// Every timer, in the order in which those due at the same time fire.
+const TIMERS: [Timer; 9] = [
+    Timer::User,
+    Timer::FinWait,
+    Timer::Handshake,
+    Timer::Reordering,
+    Timer::TailLoss,
+    Timer::Retransmission,
+    Timer::Persist,
+    Timer::Keepalive,
+    Timer::PathMtu,
+];
+
+impl Tcb {
+    /// When to call [`Self::advance`] next, or to ask [`Self::plan`] for a delayed
+    /// acknowledgment.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        TIMERS
+            .iter()
+            .filter_map(|timer| self.deadline(*timer))
+            .chain(self.delayed_acknowledgment())
+            .min()
+    }
+
+    fn delayed_acknowledgment(&self) -> Option<Instant> {
+        if self.state == State::Closed {
+            return None;
+        }
+        self.acknowledgment.deadline()
+    }
+
+    /// Fires the timers that are due.
+    pub fn advance(&mut self, now: Instant) -> Advanced {
+        self.clock = now;
+        let was_closed = self.state == State::Closed;
+        let mut advanced = Advanced::default();
+        if self.delayed_acknowledgment().is_some_and(|at| at <= now) {
+            self.acknowledgment.at_once();
+        }
+        for timer in TIMERS {
+            if self.deadline(timer).is_some_and(|deadline| deadline <= now) {
+                advanced.stalled |= timer == Timer::Retransmission;
+                self.fire(timer, now);
+            }
+        }
+        advanced.closed = self.state == State::Closed && !was_closed;
+        advanced
+    }
+
+    fn deadline(&self, timer: Timer) -> Option<Instant> {
+        let send = &self.send;
+        let handshake = matches!(self.state, State::SynSent | State::SynReceived);
+        let outstanding = self.state.is_synchronized() && send.outstanding() > 0;
+        match timer {
+            Timer::Handshake => {
+                (handshake && !self.handshake.due).then(|| send.timeout_from + self.rtt.timeout())
+            }
+            Timer::Retransmission => (outstanding && self.probe_timeout().is_none())
+                .then(|| send.timeout_from + self.rtt.timeout()),
+            Timer::TailLoss => self.probe_timeout(),
+            Timer::Reordering => self.rack.deadline().filter(|_| outstanding),
+            Timer::Persist => self
+                .must_persist()
+                .then(|| self.persist_from() + self.rtt.backed_off(self.persist.probes)),
+            Timer::User => self.user_deadline(),
+            Timer::Keepalive => self
+                .config
+                .keepalive
+                .filter(|_| {
+                    self.state.is_synchronized()
+                        && self.state != State::TimeWait
+                        && !outstanding
+                        && !self.due.probe
+                        && !self.must_persist()
+                })
+                .map(|settings| self.keepalive.deadline(&settings)),
+            Timer::FinWait => self
+                .config
+                .fin_wait_timeout
+                .filter(|_| self.state == State::FinWait2)
+                .map(|timeout| self.keepalive.heard_at() + timeout),
+            Timer::PathMtu => self
+                .path_mtu
+                .deadline()
+                .filter(|_| self.state.is_synchronized()),
+        }
+    }
+
+    /// When the tail loss probe is due; `None` when the retransmission timeout is next.
+    fn probe_timeout(&self) -> Option<Instant> {
+        let send = &self.send;
+        let allowed = self.sack
+            && self.state.is_synchronized()
+            && send.outstanding() > 0
+            && self.recovery.is_open()
+            && self.recovery.timeouts == 0
+            && self.recovery.probe.is_none()
+            && !self.due.tail_probe
+            && self.scoreboard.sacked() == 0
+            && self.scoreboard.lost() == 0;
+        if !allowed {
+            return None;
+        }
+        let mut wait = self.rtt.smoothed().map_or(PROBE_WITHOUT_RTT, |rtt| rtt * 2);
+        if send.outstanding() <= self.segment_payload().into() {
+            wait += PEER_ACK_DELAY;
+        }
+        let timeout = send.timeout_from + self.rtt.timeout();
+        Some((send.activity_at + wait).min(timeout))
+    }
+
+    fn persist_from(&self) -> Instant {
+        self.persist
+            .from
+            .max(self.send.activity_at)
+            .max(self.send.progress_at)
+    }
+
+    /// When unacknowledged data, or an unanswered peer, has had its time.
+    fn user_deadline(&self) -> Option<Instant> {
+        let timeout = self.config.user_timeout?;
+        let waiting = match self.state {
+            State::Closed | State::TimeWait => false,
+            State::SynSent | State::SynReceived => self.handshake.attempts > 0,
+            _ => self.send.outstanding() > 0,
+        };
+        if waiting {
+            return Some(self.send.progress_at + timeout);
+        }
+        let probing = self.persist.unanswered > 0 && self.must_persist();
+        probing.then(|| self.keepalive.heard_at() + timeout)
+    }
+
+    fn fire(&mut self, timer: Timer, now: Instant) {
+        match timer {
+            Timer::Handshake => self.handshake_timed_out(now),
+            Timer::Retransmission => self.retransmission_timed_out(now),
+            Timer::TailLoss => self.due.tail_probe = true,
+            Timer::Reordering => self.reordering_timed_out(now),
+            Timer::Persist => self.persist_timed_out(now),
+            Timer::User | Timer::FinWait => self.reset_with(End::TimedOut),
+            Timer::Keepalive => self.keepalive_timed_out(now),
+            Timer::PathMtu => {
+                self.path_mtu.try_larger();
+                self.controller.set_mss(self.segment_payload());
+            }
+        }
+    }
+
+    fn handshake_timed_out(&mut self, now: Instant) {
+        if self.handshake.attempts > self.config.syn_retries {
+            self.finish(End::TimedOut);
+            return;
+        }
+        self.rtt.back_off();
+        self.send.timeout_from = now;
+        self.handshake.due = true;
+    }
+
+    /// RFC 6298 section 5, with RACK's choice of what is lost.
+    fn retransmission_timed_out(&mut self, now: Instant) {
+        self.recovery.timeouts = self.recovery.timeouts.saturating_add(1);
+        let given_up = self.config.user_timeout.is_none()
+            && self.recovery.timeouts > self.config.retransmissions.into();
+        if given_up {
+            self.reset_with(End::TimedOut);
+            return;
+        }
+        let head = self.scoreboard.head().map_or(0, |head| head.length());
+        let size = u32::try_from(head).unwrap_or(u32::MAX);
+        let size = size.min(self.maximum_segment());
+        if self.path_mtu.timed_out(self.recovery.timeouts, size) {
+            self.controller.set_mss(self.segment_payload());
+        }
+        let patience = self.rack.timeout_patience(&self.rtt);
+        if self.sack {
+            self.scoreboard.mark_timed_out(patience, now);
+        } else {
+            self.scoreboard.mark_timed_out(Duration::ZERO, now);
+        }
+        self.rack.disarm();
+        self.controller.on_timeout(now, self.flight());
+        self.ecn.window_reduced(self.send.nxt);
+        let phase = Phase::Loss {
+            point: self.send.nxt,
+        };
+        self.recovery.enter(phase, self.send.una);
+        self.recovery.duplicate_acks = 0;
+        self.rtt.back_off();
+        self.send.timeout_from = now;
+        self.due.past_window = true;
+        self.due.tail_probe = false;
+    }
+
+    fn reordering_timed_out(&mut self, now: Instant) {
+        let lost = self.find_losses(now, false);
+        let nothing = Delivered::new(now, self.rtt.minimum(), None, self.rack.highest_delivered());
+        self.update_phase(now, lost, &nothing, false);
+    }
+
+    fn persist_timed_out(&mut self, now: Instant) {
+        if self.persist.unanswered > self.config.retransmissions.into() {
+            self.reset_with(End::TimedOut);
+            return;
+        }
+        self.persist.from = now;
+        if self.send.usable() > 0 {
+            self.due.small = true;
+        } else {
+            self.persist.probes = self.persist.probes.saturating_add(1);
+            self.persist.unanswered = self.persist.unanswered.saturating_add(1);
+            self.due.probe = true;
+        }
+    }
+
+    fn keepalive_timed_out(&mut self, now: Instant) {
+        let Some(settings) = self.config.keepalive else {
+            return;
+        };
+        let out_of_time = self.keepalive.unanswered() > 0
+            && self
+                .config
+                .user_timeout
+                .is_some_and(|timeout| now.saturating_since(self.keepalive.heard_at()) >= timeout);
+        match self.keepalive.expired(now, &settings) {
+            Silence::Probe if !out_of_time => self.due.probe = true,
+            Silence::Probe | Silence::GiveUp => self.reset_with(End::TimedOut),
+        }
+    }
+}
