@@ -4,5 +4,6 @@
 mod error;
 mod options;
 
+pub use crate::mptcp::info::{ConnectionInfo, SubflowInfo};
 pub use error::SocketError;
 pub use options::{ConnectOptions, ListenOptions, Shutdown, SocketOptions};

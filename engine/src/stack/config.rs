@@ -285,14 +285,6 @@ pub enum ConfigError {
         /// The port.
         port: u16,
     },
-    /// The path manager's part.
-    #[error("endpoint {address}: {reason}")]
-    Endpoint {
-        /// The endpoint's address.
-        address: IpAddr,
-        /// What is wrong and what mends it.
-        reason: &'static str,
-    },
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use super::batch::{Capabilities, PortId};
 use super::config::ConfigError;
 use super::route::Prefix;
 use crate::wire::ethernet::{EthernetHeader, MacAddress};
+use crate::wire::neighbour_discovery::solicited_node_multicast;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How an interface is to be set up.
@@ -132,11 +133,6 @@ impl Interface {
                 })
     }
 
-    /// The first address of the family of `like`.
-    pub(super) fn address_like(&self, like: IpAddr) -> Option<IpAddr> {
-        self.addresses().find(|own| own.is_ipv4() == like.is_ipv4())
-    }
-
     pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.config.addresses.iter().map(|(own, _)| *own)
     }
@@ -153,7 +149,7 @@ impl Interface {
         destination == MacAddress::of_ipv6_multicast(ALL_NODES)
             || self.addresses().any(|own| match own {
                 IpAddr::V6(own) => {
-                    destination == MacAddress::of_ipv6_multicast(solicited_node(own))
+                    destination == MacAddress::of_ipv6_multicast(solicited_node_multicast(own))
                 }
                 IpAddr::V4(_) => false,
             })
@@ -162,12 +158,6 @@ impl Interface {
 
 /// Every node of the link.
 pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
-
-/// The group that a solicitation for `address` is sent to (RFC 4291 section 2.7.1).
-pub(super) fn solicited_node(address: Ipv6Addr) -> Ipv6Addr {
-    let [.., high, low] = address.segments();
-    Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | (high & 0xff), low)
-}
 
 /// All interfaces of a stack, in the order in which they were added.
 #[derive(Debug, Default)]
@@ -211,10 +201,6 @@ impl Interfaces {
     /// The interface that has `address`.
     pub(super) fn owner(&self, address: IpAddr) -> Option<&Interface> {
         self.list.iter().find(|interface| interface.owns(address))
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Interface> {
-        self.list.iter()
     }
 }
 

@@ -1,19 +1,373 @@
 //! One core's protocol engine and what it exchanges with its ports.
+//!
+//! A [`Stack`] has no I/O, no clock and no threads: frames come in through [`Stack::receive`],
+//! time through [`Stack::advance`], and frames go out through [`Stack::transmit`]. The folder by
+//! the way of a frame:
+//!
+//! - in: `receive` (Ethernet to flow), `icmp` (ARP, neighbour discovery, echoes, errors),
+//!   `passive` with `listener`, `handshake`, `request` and `syn_cookie` (connections that peers
+//!   open), `join` (further subflows), `closed_flow` with `time_wait`, `reset` (no flow at all);
+//! - within: `subflow` and `connection` (what is kept of each), `settle` with `mailbox` (the
+//!   messages between them, their timers and events), `sockets` (the application's calls), `event`;
+//! - out: `transmit` with `control` (packets of the stack's own) and `emit` (headers in place);
+//! - below: `interface`, `route`, `neighbor`, `ports`, `secrets`, `rate_limit`, `token`.
 
 mod batch;
+mod closed_flow;
 mod config;
+mod connection;
+mod control;
+mod counters;
+mod emit;
+mod event;
+mod flow;
+mod handshake;
+mod icmp;
 mod interface;
+mod join;
+mod listener;
 mod mailbox;
 mod neighbor;
+mod passive;
 mod ports;
 mod rate_limit;
+mod receive;
+mod request;
+mod reset;
 mod route;
 mod secrets;
+mod settle;
+mod sockets;
+mod subflow;
+mod syn_cookie;
+mod time_wait;
+mod timer;
+mod token;
+mod transmit;
 
 pub use batch::{
     Capabilities, ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, Segmentation,
     TransmitBatch, TransmitMeta,
 };
 pub use config::{ConfigError, MAX_BUFFER, StackConfig, SynCookies};
+pub use connection::{ConnectionId, ListenerId};
+pub use counters::{Counters, StackCounters};
+pub use event::Event;
 pub use interface::InterfaceConfig;
 pub use route::Prefix;
+
+use crate::mptcp::connection::Outbox as HomeOutbox;
+use crate::mptcp::counters::MptcpCounters;
+use crate::mptcp::message::ToHome;
+use crate::mptcp::path_manager::{Endpoint, EndpointError, Endpoints, Limits};
+use crate::mptcp::subflow::Outbox as SubflowOutbox;
+use crate::random::Random;
+use crate::storage::flow_table::FlowTable;
+use crate::storage::frame::FramePool;
+use crate::storage::slab::Slab;
+use crate::storage::timer_wheel::TimerWheel;
+use crate::time::Instant;
+use connection::{ConnectionKey, ConnectionSlot};
+use control::ControlQueue;
+use core::net::IpAddr;
+use event::Events;
+use flow::Flow;
+use interface::Interfaces;
+use listener::Listeners;
+use mailbox::Mailbox;
+use neighbor::Neighbors;
+use ports::EphemeralPorts;
+use rate_limit::RateLimit;
+use request::Request;
+use route::Routes;
+use secrets::Secrets;
+use std::collections::VecDeque;
+use subflow::{SubflowKey, SubflowSlot};
+use time_wait::TimeWaitTable;
+use timer::Timer;
+use token::Tokens;
+
+/// One core's protocol engine.
+///
+/// The same calls with the same arguments have the same results, whatever the machine: the
+/// present comes in as an argument and all randomness follows from the seed.
+#[derive(Debug)]
+pub struct Stack {
+    config: StackConfig,
+    random: Random,
+    secrets: Secrets,
+    pool: FramePool,
+    interfaces: Interfaces,
+    routes: Routes,
+    neighbors: Neighbors,
+    /// Neighbours given up in the present call; kept for its storage.
+    failed_neighbors: Vec<(PortId, IpAddr)>,
+    endpoints: Endpoints,
+    /// What connections that stay on a single path see in place of `endpoints`.
+    no_endpoints: Endpoints,
+    flows: FlowTable<Flow>,
+    subflows: Slab<SubflowSlot>,
+    connections: Slab<ConnectionSlot>,
+    tokens: Tokens,
+    listeners: Listeners,
+    requests: Slab<Request>,
+    time_wait: TimeWaitTable,
+    ports: EphemeralPorts,
+    mailbox: Mailbox<ConnectionKey, SubflowKey>,
+    timers: TimerWheel<Timer>,
+    /// Subflows that may have something to send, each at most once.
+    ready: VecDeque<SubflowKey>,
+    /// Subflows that wait for a neighbour; none of them is in `ready`.
+    waiting: Vec<SubflowKey>,
+    control: ControlQueue,
+    events: Events,
+    outbox: HomeOutbox,
+    from_subflow: SubflowOutbox<ToHome>,
+    counters: StackCounters,
+    mptcp_counters: MptcpCounters,
+    echo_limit: RateLimit,
+    reset_limit: RateLimit,
+    /// Until then an ACK of no flow may be the answer to a SYN cookie.
+    cookies_until: Option<Instant>,
+}
+
+impl Stack {
+    /// A stack without interfaces. Bounds of zero are raised to one; see [`StackConfig::check`]
+    /// for what else makes no sense. In production the seed comes from the operating system.
+    pub fn new(config: StackConfig, seed: [u8; 32]) -> Self {
+        let random = Random::from_seed(seed);
+        let hash_seeds = |label: &str| {
+            let mut random = random.fork(label);
+            core::array::from_fn(|_| random.next_u64())
+        };
+        let max_subflows = config.max_subflows.max(1);
+        let max_connections = config.max_connections.max(1);
+        let max_requests = config.syn_queue.max(1);
+        let max_flows = max_subflows
+            .saturating_add(max_requests)
+            .saturating_add(config.time_wait);
+        let max_timers = max_subflows
+            .saturating_add(max_connections)
+            .saturating_add(max_requests);
+        let mut no_endpoints = Endpoints::default();
+        no_endpoints.limits = Limits {
+            subflows: 0,
+            add_addr_accepted: 0,
+        };
+        Self {
+            secrets: Secrets::new(&random),
+            pool: FramePool::new(config.frame_capacity.max(64), config.frame_pool),
+            interfaces: Interfaces::default(),
+            routes: Routes::default(),
+            neighbors: Neighbors::new(config.neighbors, hash_seeds("neighbours")),
+            failed_neighbors: Vec::new(),
+            endpoints: Endpoints::default(),
+            no_endpoints,
+            flows: FlowTable::new(hash_seeds("flows"), max_flows),
+            subflows: Slab::new(max_subflows),
+            connections: Slab::new(max_connections),
+            tokens: Tokens::new(hash_seeds("tokens")),
+            listeners: Listeners::new(
+                config.max_listeners.max(1),
+                config.accept_queue,
+                hash_seeds("listeners"),
+            ),
+            requests: Slab::new(max_requests),
+            time_wait: TimeWaitTable::new(config.time_wait.max(1), config.time_wait_duration),
+            ports: EphemeralPorts::new(&config.ephemeral_ports),
+            mailbox: Mailbox::new(config.message_delay, random.fork("message delay")),
+            timers: TimerWheel::new(Instant::ZERO, max_timers),
+            ready: VecDeque::new(),
+            waiting: Vec::new(),
+            control: ControlQueue::new(config.control_queue.max(1), config.neighbor_queue),
+            events: Events::new(config.event_queue),
+            outbox: HomeOutbox::default(),
+            from_subflow: SubflowOutbox::new(),
+            counters: StackCounters::default(),
+            mptcp_counters: MptcpCounters::default(),
+            echo_limit: RateLimit::new(config.echo_replies_per_second),
+            reset_limit: RateLimit::new(config.resets_per_second),
+            cookies_until: None,
+            random,
+            config,
+        }
+    }
+
+    /// Adds an interface with the routes that follow from its addresses and gateways. Its link is
+    /// up until [`Self::set_link`] says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] says what contradicts itself, or an interface that is there.
+    pub fn add_interface(&mut self, config: InterfaceConfig) -> Result<(), ConfigError> {
+        let port = config.port;
+        self.interfaces.add(config)?;
+        if let Some(interface) = self.interfaces.by_port(port) {
+            self.routes.add_interface(interface);
+        }
+        Ok(())
+    }
+
+    /// Adds a route to `prefix` by `port`: over `gateway`, or directly on the link.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when there is no such interface or it does not reach the gateway.
+    pub fn add_route(
+        &mut self,
+        port: PortId,
+        prefix: Prefix,
+        gateway: Option<IpAddr>,
+    ) -> Result<(), ConfigError> {
+        self.routes.add(&self.interfaces, port, prefix, gateway)
+    }
+
+    /// The link of a port went down or came back. Connections move what it carried to their other
+    /// paths at once, and use it again on its return.
+    pub fn set_link(&mut self, now: Instant, port: PortId, up: bool) {
+        let Some(interface) = self.interfaces.by_port_mut(port) else {
+            return;
+        };
+        if core::mem::replace(&mut interface.up, up) == up {
+            return;
+        }
+        let addresses: Vec<IpAddr> = interface.addresses().collect();
+        if !up {
+            self.neighbors.forget_port(now, port);
+        }
+        self.for_all_connections(|stack, connection| {
+            for &address in &addresses {
+                stack.with_connection(now, connection, |home, context| {
+                    if up {
+                        home.link_up(address, context);
+                    } else {
+                        home.link_down(address, context);
+                    }
+                });
+            }
+        });
+        self.deliver_messages(now);
+    }
+
+    fn for_all_connections(&mut self, mut call: impl FnMut(&mut Self, ConnectionKey)) {
+        let keys: Vec<ConnectionKey> = self.connections.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            call(self, key);
+        }
+    }
+
+    /// Adds an endpoint: an address for further subflows of connections to come.
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`] when it contradicts itself or one that is there.
+    pub fn add_endpoint(&mut self, endpoint: Endpoint) -> Result<(), EndpointError> {
+        self.endpoints.add(endpoint)
+    }
+
+    /// Removes an endpoint: its subflows are closed and peers are told. False when there is none
+    /// of that identifier.
+    pub fn remove_endpoint(&mut self, now: Instant, id: u8) -> bool {
+        let Some(endpoint) = self.endpoints.remove(id) else {
+            return false;
+        };
+        self.for_all_connections(|stack, connection| {
+            stack.with_connection(now, connection, |home, context| {
+                home.address_removed(endpoint.address, context);
+            });
+        });
+        self.deliver_messages(now);
+        true
+    }
+
+    /// Sets how many subflows and announced addresses each connection takes.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.endpoints.limits = limits;
+    }
+
+    /// The endpoints and limits.
+    pub fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
+    /// Fires every timer that is due.
+    pub fn advance(&mut self, now: Instant) {
+        self.deliver_messages(now);
+        // A timer may set the next one at once, but not for ever in one call.
+        let bound = self.timers.len().saturating_mul(2).saturating_add(16);
+        for _ in 0..bound {
+            let Some(timer) = self.timers.pop_expired(now) else {
+                break;
+            };
+            match timer {
+                Timer::Subflow(key) => self.advance_subflow(now, key),
+                Timer::Connection(key) => {
+                    self.with_connection(now, key, |home, context| home.advance(context));
+                }
+                Timer::Request(key) => self.repeat_syn_ack(now, key),
+            }
+            self.deliver_messages(now);
+        }
+        self.expire_time_wait(now);
+        self.solicit_neighbors(now);
+    }
+
+    fn advance_subflow(&mut self, now: Instant, key: SubflowKey) {
+        let Some(slot) = self.subflows.get_mut(key) else {
+            return;
+        };
+        slot.subflow
+            .advance(now, &mut self.pool, &mut self.from_subflow);
+        self.after_subflow(now, key);
+    }
+
+    /// When to call [`Self::advance`] next, if nothing else is called before.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.timers.next_timeout(),
+            self.time_wait.next_timeout(),
+            self.neighbors.next_timeout(),
+            self.mailbox.next_timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Where frames for [`Self::receive`] come from and go back to.
+    pub fn frame_pool(&mut self) -> &mut FramePool {
+        &mut self.pool
+    }
+
+    /// The counters as they stand.
+    pub fn counters(&self) -> Counters {
+        let mut stack = self.counters.clone();
+        stack.neighbor_table_full = self.neighbors.refused();
+        stack.events_lost = self.events.lost();
+        Counters {
+            stack,
+            mptcp: self.mptcp_counters.clone(),
+        }
+    }
+
+    /// How many connections there are, those included that wait to be accepted or were closed but
+    /// have data to deliver.
+    pub fn connection_count(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// How many subflows there are.
+    pub fn subflow_count(&self) -> usize {
+        self.subflows.len()
+    }
+
+    /// How many flows are half open, and how many in TIME-WAIT.
+    pub fn flow_counts(&self) -> (usize, usize) {
+        (self.requests.len(), self.time_wait.len())
+    }
+
+    /// How many neighbours are remembered.
+    pub fn neighbor_count(&self) -> usize {
+        self.neighbors.len()
+    }
+}

@@ -151,6 +151,11 @@ impl Routes {
         self.list.insert(place, route);
     }
 
+    /// The address of the interface that a packet to `destination` is sent from.
+    pub(super) fn source_on(&self, interface: &Interface, destination: IpAddr) -> Option<IpAddr> {
+        select_source(interface, destination)
+    }
+
     /// The way to `destination`, by interfaces whose link is up.
     pub(super) fn lookup(
         &self,
@@ -215,8 +220,8 @@ mod tests {
             .add(config(1, &[("10.0.1.1", 24), ("10.0.1.2", 24)]))
             .unwrap();
         let mut routes = Routes::default();
-        for interface in interfaces.iter() {
-            routes.add_interface(interface);
+        for port in [PortId(0), PortId(1)] {
+            routes.add_interface(interfaces.by_port(port).unwrap());
         }
         (interfaces, routes)
     }

@@ -51,6 +51,9 @@ pub enum ParseError {
 /// Why a header could not be written.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EmitError {
+    /// An IPv4 and an IPv6 address in one header.
+    #[error("source and destination are of different IP versions: give two of one version")]
+    Families,
     /// The buffer is shorter than the header.
     #[error("the buffer is too short: give one of at least the header's length")]
     BufferTooShort,

@@ -1,0 +1,144 @@
+//! Listeners and their accept queues (RFC 9293 section 3.10.1, RFC 1122 section 4.2.4.4).
+
+use super::batch::PortId;
+use super::connection::ConnectionSlot;
+use crate::socket::{ListenOptions, SocketError};
+use crate::storage::slab::{Key, Slab};
+use core::net::{IpAddr, SocketAddr};
+use std::collections::{HashMap, VecDeque};
+
+pub(super) type ListenerKey = Key<Listener>;
+
+/// A socket that takes connections.
+#[derive(Debug)]
+pub(super) struct Listener {
+    pub(super) address: SocketAddr,
+    pub(super) options: ListenOptions,
+    backlog: usize,
+    accepted: VecDeque<Key<ConnectionSlot>>,
+    /// An event says that the queue is not empty.
+    pub(super) announced: bool,
+}
+
+impl Listener {
+    /// True when no further connection may wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.accepted.len() >= self.backlog
+    }
+
+    pub(super) fn push(&mut self, connection: Key<ConnectionSlot>) {
+        self.accepted.push_back(connection);
+    }
+
+    pub(super) fn pop(&mut self) -> Option<Key<ConnectionSlot>> {
+        self.accepted.pop_front()
+    }
+
+    /// Connections stay on one path when the listener is bound to an address or a device.
+    pub(super) fn is_single_path(&self) -> bool {
+        !self.address.ip().is_unspecified() || self.options.socket.device.is_some()
+    }
+
+    fn takes(&self, address: IpAddr, port: PortId) -> bool {
+        let own = self.address.ip();
+        // Listening on all IPv6 addresses takes IPv4 too, as without IPV6_V6ONLY.
+        let of_address =
+            own == address || (own.is_unspecified() && (own.is_ipv6() || address.is_ipv4()));
+        of_address
+            && self
+                .options
+                .socket
+                .device
+                .is_none_or(|device| device == port)
+    }
+}
+
+/// All listeners.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    slab: Slab<Listener>,
+    by_port: HashMap<u16, Vec<ListenerKey>, ahash::RandomState>,
+    accept_queue: usize,
+}
+
+impl Listeners {
+    pub(super) fn new(max: usize, accept_queue: usize, seeds: [u64; 4]) -> Self {
+        let [a, b, c, d] = seeds;
+        let hasher = ahash::RandomState::with_seeds(a, b, c, d);
+        Self {
+            slab: Slab::new(max),
+            by_port: HashMap::with_hasher(hasher),
+            accept_queue,
+        }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        address: SocketAddr,
+        options: ListenOptions,
+    ) -> Result<ListenerKey, SocketError> {
+        let of_port = self.by_port.entry(address.port()).or_default();
+        let device = options.socket.device;
+        let taken = of_port
+            .iter()
+            .filter_map(|key| self.slab.get(*key))
+            .any(|other| other.address == address && other.options.socket.device == device);
+        if taken {
+            return Err(SocketError::AddressInUse);
+        }
+        let backlog = options.backlog.clamp(1, self.accept_queue.max(1));
+        let accepted = VecDeque::with_capacity(backlog.min(128));
+        let listener = Listener {
+            address,
+            options,
+            backlog,
+            accepted,
+            announced: false,
+        };
+        let key = self
+            .slab
+            .insert(listener)
+            .map_err(|_| SocketError::NoBuffers)?;
+        of_port.push(key);
+        Ok(key)
+    }
+
+    pub(super) fn remove(&mut self, key: ListenerKey) -> Option<Listener> {
+        let listener = self.slab.remove(key)?;
+        if let Some(of_port) = self.by_port.get_mut(&listener.address.port()) {
+            of_port.retain(|other| *other != key);
+        }
+        Some(listener)
+    }
+
+    pub(super) fn get(&self, key: ListenerKey) -> Option<&Listener> {
+        self.slab.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: ListenerKey) -> Option<&mut Listener> {
+        self.slab.get_mut(key)
+    }
+
+    /// The listener that takes a SYN to `address` which came in by `port`: one of that very
+    /// address goes first.
+    pub(super) fn find(&self, address: SocketAddr, port: PortId) -> Option<ListenerKey> {
+        let candidates = self.by_port.get(&address.port())?;
+        candidates
+            .iter()
+            .filter_map(|key| Some((*key, self.slab.get(*key)?)))
+            .filter(|(_, listener)| listener.takes(address.ip(), port))
+            .max_by_key(|(_, listener)| {
+                let own = listener.address.ip();
+                let rank = (!own.is_unspecified(), own.is_ipv4() == address.is_ipv4());
+                (rank, listener.options.socket.device.is_some())
+            })
+            .map(|(key, _)| key)
+    }
+
+    /// True when somebody listens on that port number.
+    pub(super) fn uses_port(&self, port: u16) -> bool {
+        self.by_port
+            .get(&port)
+            .is_some_and(|listeners| !listeners.is_empty())
+    }
+}

@@ -1,0 +1,548 @@
+//! Connections that peers open: from the SYN to the accept queue (RFC 9293 sections 3.10.7.2 and
+//! 3.10.7.4, RFC 8684 section 3.1).
+
+use super::Stack;
+use super::connection::{ConnectionKey, ConnectionSlot};
+use super::event::{Event, Pending};
+use super::flow::Flow;
+use super::handshake::SynOffer;
+use super::listener::ListenerKey;
+use super::receive::ReceivedSegment;
+use super::request::{Request, RequestKey, RequestKind, Verdict, capable_syn_ack};
+use super::route::Path;
+use super::subflow::{SubflowKey, SubflowSlot, handle};
+use super::syn_cookie;
+use super::timer::Timer;
+use super::{ListenerId, SynCookies};
+use crate::mptcp::connection::{Connection, SubflowPath};
+use crate::mptcp::crypto::KeyDigest;
+use crate::mptcp::message::FallbackReason;
+use crate::mptcp::subflow::{CapableConfig, Subflow, capable_is_usable};
+use crate::sequence::SequenceNumber;
+use crate::storage::frame::Frame;
+use crate::tcp::Negotiated;
+use crate::time::{Duration, Instant};
+use crate::wire::mptcp_option::{CapableFlags, Key, MptcpOption};
+use crate::wire::tcp::TcpFlags;
+
+/// How long ACKs are looked at for cookies after the last one was given out.
+const COOKIE_LIFETIME: Duration = Duration::from_secs(128);
+
+/// How the first subflow of an accepted connection speaks.
+#[derive(Copy, Clone, Debug)]
+pub(super) enum Speech {
+    /// With MPTCP.
+    Capable {
+        /// The key of this side.
+        local_key: Key,
+        /// What both sides ask for.
+        config: CapableConfig,
+    },
+    /// Regular TCP.
+    Plain(FallbackReason),
+}
+
+impl Stack {
+    /// Takes a segment for which there is no flow. Returns the frame when nobody keeps it.
+    pub(super) fn receive_without_flow(
+        &mut self,
+        now: Instant,
+        segment: ReceivedSegment,
+    ) -> Option<Frame> {
+        let flags = segment.header.flags;
+        if flags.contains(TcpFlags::RST) {
+            return Some(segment.payload.frame);
+        }
+        if flags.contains(TcpFlags::SYN) && !flags.intersects(TcpFlags::ACK | TcpFlags::FIN) {
+            self.receive_syn(now, &segment, None);
+            return Some(segment.payload.frame);
+        }
+        if flags.contains(TcpFlags::ACK) && !flags.contains(TcpFlags::SYN) {
+            return self.receive_stray_ack(now, segment);
+        }
+        self.send_reset(now, &segment, None);
+        Some(segment.payload.frame)
+    }
+
+    /// Takes a SYN that opens a flow. The initial sequence number of this side is to be at or
+    /// after `floor`, past the former connection of the same flow.
+    pub(super) fn receive_syn(
+        &mut self,
+        now: Instant,
+        segment: &ReceivedSegment,
+        floor: Option<SequenceNumber>,
+    ) {
+        let options = &segment.header.options.mptcp;
+        if self.config.multipath
+            && let Some(join) = options
+                .iter()
+                .find(|option| matches!(option, MptcpOption::JoinSyn { .. }))
+        {
+            self.counters.syns_received += 1;
+            self.receive_join_syn(now, segment, join, floor);
+            return;
+        }
+        let Some(listener_key) = self.listeners.find(segment.flow.local, segment.port) else {
+            self.send_reset(now, segment, None);
+            return;
+        };
+        let Some(listener) = self.listeners.get(listener_key) else {
+            return;
+        };
+        self.counters.syns_received += 1;
+        if listener.is_full() {
+            self.counters.accept_queue_full += 1;
+            return;
+        }
+        let capable = options.iter().find_map(|option| match option {
+            MptcpOption::CapableSyn { version, flags } => {
+                capable_is_usable(*version, *flags).then_some(*flags)
+            }
+            _ => None,
+        });
+        if capable.is_some() {
+            self.counters.capable_syns += 1;
+        }
+        let multipath = self.config.multipath && listener.options.multipath;
+        let capable = capable.filter(|_| multipath).map(|flags| CapableConfig {
+            checksum: self.config.checksum || flags.contains(CapableFlags::CHECKSUM_REQUIRED),
+            ..CapableConfig::default()
+        });
+        let cookie = match self.config.syn_cookies {
+            SynCookies::Always => true,
+            SynCookies::WhenFull => self.requests.is_full(),
+            SynCookies::Never => false,
+        };
+        if cookie {
+            self.send_cookie(now, segment, listener_key, capable.as_ref());
+            return;
+        }
+        let kind = match capable {
+            Some(config) => match self.draw_key() {
+                Some(local_key) => RequestKind::Capable {
+                    listener: listener_key,
+                    local_key,
+                    config,
+                },
+                None => return,
+            },
+            None => {
+                let reason = if multipath {
+                    FallbackReason::PeerNotCapable
+                } else {
+                    FallbackReason::Disabled
+                };
+                RequestKind::Plain {
+                    listener: listener_key,
+                    reason,
+                }
+            }
+        };
+        self.add_request(now, segment, kind, floor);
+    }
+
+    /// Keeps a half-open connection and answers its SYN.
+    pub(super) fn add_request(
+        &mut self,
+        now: Instant,
+        segment: &ReceivedSegment,
+        kind: RequestKind,
+        floor: Option<SequenceNumber>,
+    ) {
+        let flow = segment.flow;
+        let receive_buffer = match &kind {
+            RequestKind::Plain { listener, .. } | RequestKind::Capable { listener, .. } => self
+                .listeners
+                .get(*listener)
+                .and_then(|listener| listener.options.socket.receive_buffer),
+            RequestKind::Join(join) => self
+                .connections
+                .get(join.connection)
+                .and_then(|slot| slot.options.receive_buffer),
+        };
+        let chosen = self.secrets.initial_sequence(&flow, now);
+        let request = Request {
+            flow,
+            kind,
+            offer: SynOffer::of(&flow, &segment.header),
+            answer: self.syn_answer(segment.port, &flow, receive_buffer),
+            iss: floor.map_or(chosen, |floor| floor.latest(chosen)),
+            timestamp_offset: self.secrets.timestamp_offset(&flow),
+            repetitions: 0,
+            timer: None,
+        };
+        let syn_ack = request.syn_ack(now);
+        let due = now + request.timeout();
+        let Ok(key) = self.requests.insert(request) else {
+            self.counters.syn_queue_full += 1;
+            return;
+        };
+        if self.flows.insert(flow, Flow::Request(key)).is_err() {
+            self.requests.remove(key);
+            self.counters.table_full += 1;
+            return;
+        }
+        if let Some(request) = self.requests.get_mut(key) {
+            self.timers
+                .set(&mut request.timer, Timer::Request(key), Some(due));
+        }
+        self.send_segment(segment.port, &flow, syn_ack);
+    }
+
+    /// Answers a SYN without keeping anything.
+    fn send_cookie(
+        &mut self,
+        now: Instant,
+        segment: &ReceivedSegment,
+        listener: ListenerKey,
+        capable: Option<&CapableConfig>,
+    ) {
+        let flow = segment.flow;
+        let offer = SynOffer::of(&flow, &segment.header);
+        let receive_buffer = self
+            .listeners
+            .get(listener)
+            .and_then(|listener| listener.options.socket.receive_buffer);
+        let answer = self.syn_answer(segment.port, &flow, receive_buffer);
+        let iss = syn_cookie::encode(&self.secrets, &flow, &offer, now);
+        let offset = self.secrets.timestamp_offset(&flow);
+        let timestamp = syn_cookie::encode_timestamp(&offer, now, offset);
+        // Without timestamps nothing can remember what else was offered.
+        let answered = if offer.timestamp.is_some() {
+            offer
+        } else {
+            SynOffer {
+                window_scale: None,
+                sack: false,
+                ecn: false,
+                ..offer
+            }
+        };
+        let option = capable.map(|config| {
+            capable_syn_ack(syn_cookie::local_key(&self.secrets, &flow, iss), config)
+        });
+        self.counters.cookies_sent += 1;
+        self.cookies_until = Some(now + COOKIE_LIFETIME);
+        let syn_ack = answer.syn_ack(&flow, &answered, iss, timestamp, option);
+        self.send_segment(segment.port, &flow, syn_ack);
+    }
+
+    /// An ACK of no flow may bring back a cookie; otherwise it is answered with a RST.
+    fn receive_stray_ack(&mut self, now: Instant, segment: ReceivedSegment) -> Option<Frame> {
+        let expected = self.cookies_until.is_some_and(|until| now <= until);
+        let listener = self.listeners.find(segment.flow.local, segment.port);
+        let (true, Some(listener)) = (expected, listener) else {
+            self.send_reset(now, &segment, None);
+            return Some(segment.payload.frame);
+        };
+        let cookie = syn_cookie::decode(&self.secrets, &segment.flow, &segment.header, now);
+        let Some(cookie) = cookie else {
+            self.counters.cookies_failed += 1;
+            self.send_reset(now, &segment, None);
+            return Some(segment.payload.frame);
+        };
+        self.counters.cookies_received += 1;
+        let offset = self.secrets.timestamp_offset(&segment.flow);
+        let negotiated = cookie.offer.negotiated(cookie.iss, offset, None);
+        let local_key = syn_cookie::local_key(&self.secrets, &segment.flow, cookie.iss);
+        let speech = self.speech_of_cookie(&segment, listener, local_key);
+        self.complete(now, segment, listener, negotiated, speech)
+    }
+
+    /// The third ACK repeats the key that came with the cookie, or the peer has none.
+    fn speech_of_cookie(
+        &self,
+        segment: &ReceivedSegment,
+        listener: ListenerKey,
+        local_key: Key,
+    ) -> Speech {
+        let offered = self.config.multipath
+            && self
+                .listeners
+                .get(listener)
+                .is_some_and(|listener| listener.options.multipath);
+        if !offered {
+            return Speech::Plain(FallbackReason::Disabled);
+        }
+        let flags = segment
+            .header
+            .options
+            .mptcp
+            .iter()
+            .find_map(|option| match option {
+                MptcpOption::CapableAck {
+                    flags,
+                    receiver_key,
+                    ..
+                } => (*receiver_key == local_key).then_some(*flags),
+                _ => None,
+            });
+        match flags {
+            Some(flags) => {
+                let checksum =
+                    self.config.checksum || flags.contains(CapableFlags::CHECKSUM_REQUIRED);
+                let config = CapableConfig {
+                    checksum,
+                    ..CapableConfig::default()
+                };
+                Speech::Capable { local_key, config }
+            }
+            None => Speech::Plain(FallbackReason::PeerNotCapable),
+        }
+    }
+
+    /// Takes a segment of a half-open connection. Returns the frame when nobody keeps it.
+    pub(super) fn receive_on_request(
+        &mut self,
+        now: Instant,
+        key: RequestKey,
+        segment: ReceivedSegment,
+    ) -> Option<Frame> {
+        let Some(request) = self.requests.get(key) else {
+            return Some(segment.payload.frame);
+        };
+        match request.judge(&segment.header) {
+            Verdict::Ignore => {}
+            Verdict::Repeat => {
+                let syn_ack = request.syn_ack(now);
+                self.counters.syn_ack_retransmissions += 1;
+                self.send_segment(segment.port, &segment.flow, syn_ack);
+            }
+            Verdict::Drop => self.remove_request(key),
+            Verdict::Reset => self.send_reset(now, &segment, None),
+            Verdict::Complete => {
+                let negotiated = request.negotiated(&segment.header);
+                let (listener, speech) = match request.kind {
+                    RequestKind::Plain { listener, reason } => (listener, Speech::Plain(reason)),
+                    RequestKind::Capable {
+                        listener,
+                        local_key,
+                        config,
+                    } => (listener, Speech::Capable { local_key, config }),
+                    RequestKind::Join(join) => {
+                        return self.receive_join_ack(now, key, segment, negotiated, &join);
+                    }
+                };
+                return self.complete(now, segment, listener, negotiated, speech);
+            }
+        }
+        Some(segment.payload.frame)
+    }
+
+    /// The handshake of a connection is complete: makes it, and puts it into the accept queue.
+    fn complete(
+        &mut self,
+        now: Instant,
+        segment: ReceivedSegment,
+        listener_key: ListenerKey,
+        negotiated: Negotiated,
+        speech: Speech,
+    ) -> Option<Frame> {
+        let Some(listener) = self.listeners.get(listener_key) else {
+            // It was closed meanwhile.
+            if let Some(Flow::Request(key)) = self.flows.get(&segment.flow).copied() {
+                self.remove_request(key);
+            }
+            self.send_reset(now, &segment, None);
+            return Some(segment.payload.frame);
+        };
+        if listener.is_full() {
+            // The peer sends again; by then there may be room (RFC 1122 section 4.2.3.4 allows
+            // to drop what cannot be taken).
+            self.counters.accept_queue_full += 1;
+            return Some(segment.payload.frame);
+        }
+        let made = self.make_accepted(now, &segment, listener_key, negotiated, speech);
+        let Some((connection, subflow)) = made else {
+            self.counters.table_full += 1;
+            return Some(segment.payload.frame);
+        };
+        self.counters.passive_opens += 1;
+        if let Some(listener) = self.listeners.get_mut(listener_key) {
+            listener.push(connection);
+            if !core::mem::replace(&mut listener.announced, true) {
+                self.events
+                    .push(Event::Acceptable(ListenerId(listener_key)));
+            }
+        }
+        self.receive_on_subflow(now, subflow, segment);
+        None
+    }
+
+    fn make_accepted(
+        &mut self,
+        now: Instant,
+        segment: &ReceivedSegment,
+        listener_key: ListenerKey,
+        negotiated: Negotiated,
+        speech: Speech,
+    ) -> Option<(ConnectionKey, SubflowKey)> {
+        let flow = segment.flow;
+        let path = self.path_of(segment)?;
+        let listener = self.listeners.get(listener_key)?;
+        let options = listener.options.socket.clone();
+        let single_path = listener.is_single_path();
+        if self.subflows.is_full() || self.connections.is_full() {
+            return None;
+        }
+        let local_key = match speech {
+            Speech::Capable { local_key, .. } => local_key,
+            Speech::Plain(_) => Key(self.random.next_u64()),
+        };
+        let token = KeyDigest::from(local_key).token;
+        if matches!(speech, Speech::Capable { .. }) && self.tokens.contains(token) {
+            return None;
+        }
+        let tcp = self.tcb_config(path.port, &flow, &options);
+        let subflow = match speech {
+            Speech::Capable { local_key, config } => {
+                Subflow::accept_capable(tcp, now, negotiated, local_key, config)
+            }
+            Speech::Plain(reason) => Subflow::accept_plain(tcp, now, negotiated, reason),
+        };
+        let subflow = self.insert_subflow(subflow, flow, path)?;
+        let first = handle(subflow);
+        let subflow_path = first_path(&flow);
+        let config = self.connection_config(&options);
+        let home = Connection::accept(config, local_key, first, subflow_path);
+        let slot = ConnectionSlot {
+            connection: home,
+            flow,
+            options,
+            single_path,
+            timer: None,
+            pending: Pending::default(),
+            closed: false,
+            discards: false,
+        };
+        let connection = self.insert_connection(now, slot, subflow)?;
+        if matches!(speech, Speech::Capable { .. }) {
+            self.tokens.insert(token, connection);
+        }
+        Some((connection, subflow))
+    }
+
+    /// Adds a subflow to the tables; a half-open connection of the same flow gives way.
+    pub(super) fn insert_subflow(
+        &mut self,
+        subflow: Subflow,
+        flow: crate::storage::flow_table::FourTuple,
+        path: Path,
+    ) -> Option<SubflowKey> {
+        let slot = SubflowSlot {
+            subflow,
+            flow,
+            // Whoever makes the subflow names its connection next.
+            connection: ConnectionKey::from_u64(u64::MAX),
+            path,
+            flow_label: self.random.next_u32() & 0xf_ffff,
+            timer: None,
+            queued: false,
+        };
+        let key = self.subflows.insert(slot).ok()?;
+        if let Some(Flow::Request(request)) = self.flows.get(&flow).copied() {
+            self.remove_request(request);
+        }
+        if self.flows.insert(flow, Flow::Subflow(key)).is_err() {
+            self.subflows.remove(key);
+            return None;
+        }
+        Some(key)
+    }
+
+    /// Adds a connection and gives it its first subflow.
+    pub(super) fn insert_connection(
+        &mut self,
+        now: Instant,
+        slot: ConnectionSlot,
+        first: SubflowKey,
+    ) -> Option<ConnectionKey> {
+        let (nodelay, cork) = (slot.options.nodelay, slot.options.cork);
+        let Ok(key) = self.connections.insert(slot) else {
+            if let Some(subflow) = self.subflows.remove(first) {
+                self.flows.remove(&subflow.flow);
+            }
+            return None;
+        };
+        if let Some(subflow) = self.subflows.get_mut(first) {
+            subflow.connection = key;
+        }
+        self.with_connection(now, key, |connection, context| {
+            if nodelay {
+                connection.set_nodelay(true, context);
+            }
+            if cork {
+                connection.set_cork(true, context);
+            }
+        });
+        Some(key)
+    }
+
+    /// The way back to the sender of a segment.
+    pub(super) fn path_of(&self, segment: &ReceivedSegment) -> Option<Path> {
+        let constraint = super::route::Constraint {
+            source: Some(segment.flow.local.ip()),
+            port: Some(segment.port),
+        };
+        self.routes
+            .lookup(&self.interfaces, segment.flow.remote.ip(), constraint)
+    }
+
+    pub(super) fn remove_request(&mut self, key: RequestKey) {
+        let Some(mut request) = self.requests.remove(key) else {
+            return;
+        };
+        self.timers
+            .set(&mut request.timer, Timer::Request(key), None);
+        if self.flows.get(&request.flow) == Some(&Flow::Request(key)) {
+            self.flows.remove(&request.flow);
+        }
+    }
+
+    /// No third ACK came: the SYN/ACK goes again, or the half-open connection is given up.
+    pub(super) fn repeat_syn_ack(&mut self, now: Instant, key: RequestKey) {
+        let Some(request) = self.requests.get_mut(key) else {
+            return;
+        };
+        if request.repetitions >= self.config.syn_ack_retries {
+            self.counters.syn_ack_timeouts += 1;
+            self.remove_request(key);
+            return;
+        }
+        request.repetitions += 1;
+        let syn_ack = request.syn_ack(now);
+        let flow = request.flow;
+        let due = now + request.timeout();
+        self.timers
+            .set(&mut request.timer, Timer::Request(key), Some(due));
+        self.counters.syn_ack_retransmissions += 1;
+        if let Some(port) = self
+            .interfaces
+            .owner(flow.local.ip())
+            .map(|found| found.port())
+        {
+            self.send_segment(port, &flow, syn_ack);
+        }
+    }
+
+    /// A key whose token names no connection here (RFC 8684 section 3.1).
+    pub(super) fn draw_key(&mut self) -> Option<Key> {
+        const TRIES: usize = 32;
+        (0..TRIES).find_map(|_| {
+            let key = Key(self.random.next_u64());
+            let unused = !self.tokens.contains(KeyDigest::from(key).token);
+            unused.then_some(key)
+        })
+    }
+}
+
+/// The path of a connection's first subflow: both addresses have the identifier zero.
+pub(super) fn first_path(flow: &crate::storage::flow_table::FourTuple) -> SubflowPath {
+    SubflowPath {
+        local: flow.local,
+        remote: flow.remote,
+        local_address_id: 0,
+        remote_address_id: 0,
+        backup: false,
+    }
+}

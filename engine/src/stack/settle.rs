@@ -1,0 +1,232 @@
+//! What follows a call of a subflow or a connection: messages are carried, requests fulfilled,
+//! timers set, the ended removed.
+
+use super::Stack;
+use super::connection::{Buffered, ConnectionId, ConnectionKey};
+use super::event::Event;
+use super::mailbox::Letter;
+use super::subflow::{SubflowKey, handle, key};
+use super::timer::Timer;
+use crate::mptcp::connection::{Connection, ConnectionEvent, Context, Request};
+use crate::socket::SocketError;
+use crate::tcp::End;
+use crate::time::Instant;
+
+impl Stack {
+    /// Delivers every message that has arrived, and those that these cause.
+    pub(super) fn deliver_messages(&mut self, now: Instant) {
+        while let Some(letter) = self.mailbox.take(now) {
+            match letter {
+                Letter::Up {
+                    connection,
+                    subflow,
+                    message,
+                } => {
+                    self.with_connection(now, connection, |connection, context| {
+                        connection.deliver(handle(subflow), message, context);
+                    });
+                }
+                Letter::Down { subflow, message } => {
+                    let Some(slot) = self.subflows.get_mut(subflow) else {
+                        continue;
+                    };
+                    let Some(home) = self.connections.get(slot.connection) else {
+                        continue;
+                    };
+                    let source = Buffered(&home.connection);
+                    slot.subflow.deliver(
+                        now,
+                        message,
+                        &source,
+                        &mut self.pool,
+                        &mut self.from_subflow,
+                    );
+                    self.after_subflow(now, subflow);
+                }
+            }
+        }
+    }
+
+    /// Calls a connection and carries out what it asks for. `None` when it is gone.
+    pub(super) fn with_connection<R>(
+        &mut self,
+        now: Instant,
+        key: ConnectionKey,
+        call: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        let slot = self.connections.get_mut(key)?;
+        let endpoints = if slot.single_path {
+            &self.no_endpoints
+        } else {
+            &self.endpoints
+        };
+        let mut context = Context {
+            now,
+            endpoints,
+            pool: &mut self.pool,
+            counters: &mut self.mptcp_counters,
+            out: &mut self.outbox,
+        };
+        let result = call(&mut slot.connection, &mut context);
+        self.after_connection(now, key);
+        Some(result)
+    }
+
+    /// Carries out what the connection put into the outbox, and sets its timer.
+    fn after_connection(&mut self, now: Instant, connection: ConnectionKey) {
+        while let Some((to, message)) = self.outbox.messages.pop_front() {
+            self.mailbox.post(
+                now,
+                Letter::Down {
+                    subflow: key(to),
+                    message,
+                },
+            );
+        }
+        while let Some(event) = self.outbox.events.pop_front() {
+            self.report(connection, event);
+        }
+        let mut gone = false;
+        while let Some(request) = self.outbox.requests.pop_front() {
+            match request {
+                Request::OpenSubflow(open) => self.open_subflow(now, connection, &open),
+                Request::Gone => gone = true,
+            }
+        }
+        if gone {
+            self.forget_connection(connection);
+        } else if let Some(slot) = self.connections.get_mut(connection) {
+            let due = slot.connection.next_timeout();
+            self.timers
+                .set(&mut slot.timer, Timer::Connection(connection), due);
+        }
+        self.discard_received(now, connection);
+    }
+
+    fn forget_connection(&mut self, key: ConnectionKey) {
+        let Some(mut slot) = self.connections.remove(key) else {
+            return;
+        };
+        self.timers
+            .set(&mut slot.timer, Timer::Connection(key), None);
+        self.tokens.remove(slot.connection.local_token(), key);
+    }
+
+    /// Sends on what the subflow told its home, sets its timer and sees whether it ended: after
+    /// every call that changed it.
+    pub(super) fn after_subflow(&mut self, now: Instant, key: SubflowKey) {
+        let Some(slot) = self.subflows.get_mut(key) else {
+            return;
+        };
+        let end = slot.subflow.take_end(&mut self.from_subflow);
+        let connection = slot.connection;
+        while let Some(message) = self.from_subflow.pop() {
+            self.mailbox.post(
+                now,
+                Letter::Up {
+                    connection,
+                    subflow: key,
+                    message,
+                },
+            );
+        }
+        if let Some(end) = end {
+            self.remove_subflow(now, key, end);
+            return;
+        }
+        let due = slot.subflow.next_timeout();
+        self.timers.set(&mut slot.timer, Timer::Subflow(key), due);
+        if !slot.queued {
+            slot.queued = true;
+            self.ready.push_back(key);
+        }
+    }
+
+    fn remove_subflow(&mut self, now: Instant, key: SubflowKey, end: End) {
+        let Some(mut slot) = self.subflows.remove(key) else {
+            return;
+        };
+        self.timers.set(&mut slot.timer, Timer::Subflow(key), None);
+        self.flows.remove(&slot.flow);
+        if let End::TimeWait(record) = end {
+            self.enter_time_wait(now, slot.flow, record);
+        }
+    }
+
+    /// Turns an event of a connection into one for the sockets.
+    fn report(&mut self, key: ConnectionKey, event: ConnectionEvent) {
+        let Some(slot) = self.connections.get_mut(key) else {
+            return;
+        };
+        if slot.closed {
+            return;
+        }
+        let id = ConnectionId(key);
+        let event = match event {
+            ConnectionEvent::Readable => {
+                if core::mem::replace(&mut slot.pending.readable, true) {
+                    return;
+                }
+                Event::Readable(id)
+            }
+            ConnectionEvent::Writable => {
+                if core::mem::replace(&mut slot.pending.writable, true) {
+                    return;
+                }
+                Event::Writable(id)
+            }
+            ConnectionEvent::Connected => Event::Connected(id),
+            ConnectionEvent::PeerFinished => Event::PeerFinished(id),
+            ConnectionEvent::Closed(result) => Event::Closed(id, result.map_err(SocketError::from)),
+            ConnectionEvent::SubflowEstablished(subflow) => Event::SubflowEstablished(id, subflow),
+            ConnectionEvent::SubflowClosed { end, info } => Event::SubflowClosed {
+                connection: id,
+                end,
+                info: Box::new(info),
+            },
+            ConnectionEvent::FellBack(reason) => Event::FellBack(id, reason),
+            ConnectionEvent::AddressAnnounced {
+                address_id,
+                address,
+            } => Event::AddressAnnounced {
+                connection: id,
+                address_id,
+                address,
+            },
+            ConnectionEvent::AddressRemoved { address_id } => Event::AddressRemoved {
+                connection: id,
+                address_id,
+            },
+        };
+        self.events.push(event);
+    }
+
+    /// The next event, or `None` when there is none.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        loop {
+            let event = self.events.pop()?;
+            match &event {
+                Event::Readable(id) => {
+                    let Some(slot) = self.connections.get_mut(id.0) else {
+                        continue;
+                    };
+                    slot.pending.readable = false;
+                }
+                Event::Writable(id) => {
+                    let Some(slot) = self.connections.get_mut(id.0) else {
+                        continue;
+                    };
+                    slot.pending.writable = false;
+                }
+                Event::Acceptable(id) => {
+                    let Some(listener) = self.listeners.get_mut(id.0) else {
+                        continue;
+                    };
+                    listener.announced = false;
+                }
+                _ => {}
+            }
+            return Some(event);
+        }
+    }
+}

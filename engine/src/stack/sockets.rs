@@ -1,0 +1,495 @@
+//! The calls of the sockets (RFC 9293 section 3.9.1, RFC 6897).
+
+use super::connection::{ConnectionId, ConnectionKey, ConnectionSlot, ListenerId};
+use super::event::Pending;
+use super::handshake::SynAnswer;
+use super::interface::is_host_address;
+use super::passive::first_path;
+use super::route::Constraint;
+use super::subflow::handle;
+use super::{PortId, Stack};
+use crate::mptcp::connection::{Connection, ConnectionConfig, ConnectionError, IoError};
+use crate::mptcp::crypto::KeyDigest;
+use crate::mptcp::info::{ConnectionInfo, SubflowInfo};
+use crate::mptcp::message::ToSubflow;
+use crate::mptcp::subflow::{CapableConfig, Subflow};
+use crate::socket::{ConnectOptions, ListenOptions, Shutdown, SocketError, SocketOptions};
+use crate::storage::flow_table::FourTuple;
+use crate::tcp::{Keepalive, TcbConfig};
+use crate::time::Instant;
+use crate::wire::mptcp_option::Key;
+use core::net::{IpAddr, SocketAddr};
+
+/// Headers of IP and TCP without options, which an MTU has room for besides the segment.
+const HEADERS_IPV4: u16 = 40;
+const HEADERS_IPV6: u16 = 60;
+
+/// The largest window field, unscaled.
+const MAX_UNSCALED: u32 = 65_535;
+/// The largest shift (RFC 7323 section 2.3).
+const MAX_SHIFT: u8 = 14;
+
+impl From<ConnectionError> for SocketError {
+    fn from(error: ConnectionError) -> Self {
+        match error {
+            ConnectionError::Refused => Self::ConnectionRefused,
+            ConnectionError::TimedOut | ConnectionError::PathsLost => Self::TimedOut,
+            ConnectionError::Unreachable => Self::HostUnreachable,
+            ConnectionError::Reset => Self::ConnectionReset,
+            ConnectionError::Aborted => Self::ConnectionAborted,
+        }
+    }
+}
+
+impl From<IoError> for SocketError {
+    fn from(error: IoError) -> Self {
+        match error {
+            IoError::WouldBlock => Self::WouldBlock,
+            IoError::Shutdown => Self::BrokenPipe,
+            IoError::Failed(error) => error.into(),
+        }
+    }
+}
+
+impl Stack {
+    /// Takes connections to `address`; the unspecified address stands for every one of the host,
+    /// that of IPv6 for those of IPv4 too. With a specific address, or a device, its connections
+    /// stay on a single path.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::AddressInUse`], [`SocketError::AddressNotAvailable`] when the address is of
+    /// no interface, [`SocketError::InvalidArgument`] for port 0, [`SocketError::NoBuffers`] when
+    /// there are as many listeners as may be.
+    pub fn listen(
+        &mut self,
+        address: SocketAddr,
+        options: ListenOptions,
+    ) -> Result<ListenerId, SocketError> {
+        if address.port() == 0 {
+            return Err(SocketError::InvalidArgument);
+        }
+        if !address.ip().is_unspecified() && self.interfaces.owner(address.ip()).is_none() {
+            return Err(SocketError::AddressNotAvailable);
+        }
+        let address = SocketAddr::new(address.ip(), address.port());
+        self.listeners.add(address, options).map(ListenerId)
+    }
+
+    /// Takes the oldest connection that waits at a listener.
+    pub fn accept(&mut self, listener: ListenerId) -> Option<ConnectionId> {
+        let listener = self.listeners.get_mut(listener.0)?;
+        listener.pop().map(ConnectionId)
+    }
+
+    /// Takes no more connections; those that wait are aborted.
+    pub fn close_listener(&mut self, now: Instant, listener: ListenerId) {
+        let Some(mut closed) = self.listeners.remove(listener.0) else {
+            return;
+        };
+        while let Some(connection) = closed.pop() {
+            self.abort(now, ConnectionId(connection));
+        }
+    }
+
+    /// Opens a connection; [`super::Event::Connected`] or [`super::Event::Closed`] tells how that
+    /// ended. Data can be sent at once and goes when the handshake is complete.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::InvalidArgument`] when the addresses make no sense,
+    /// [`SocketError::NetworkUnreachable`] without a route,
+    /// [`SocketError::AddressNotAvailable`] when the local address is of no interface or all
+    /// ports are taken, [`SocketError::AddressInUse`] when the very flow exists,
+    /// [`SocketError::NoBuffers`] when a bound is reached.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        options: ConnectOptions,
+    ) -> Result<ConnectionId, SocketError> {
+        let remote = SocketAddr::new(options.remote.ip(), options.remote.port());
+        if !is_host_address(remote.ip()) || remote.port() == 0 {
+            return Err(SocketError::InvalidArgument);
+        }
+        let source = options
+            .local
+            .map(|local| local.ip())
+            .filter(|ip| !ip.is_unspecified());
+        if options
+            .local
+            .is_some_and(|local| local.is_ipv4() != remote.is_ipv4())
+        {
+            return Err(SocketError::InvalidArgument);
+        }
+        if source.is_some_and(|source| self.interfaces.owner(source).is_none()) {
+            return Err(SocketError::AddressNotAvailable);
+        }
+        let constraint = Constraint {
+            source,
+            port: options.socket.device,
+        };
+        let path = self
+            .routes
+            .lookup(&self.interfaces, remote.ip(), constraint)
+            .ok_or(SocketError::NetworkUnreachable)?;
+        if self.subflows.is_full() || self.connections.is_full() {
+            self.counters.table_full += 1;
+            return Err(SocketError::NoBuffers);
+        }
+        let wanted = options.local.map_or(0, |local| local.port());
+        let local_port = match wanted {
+            0 => self
+                .ephemeral_port(path.source, remote)
+                .ok_or(SocketError::AddressNotAvailable)?,
+            port => port,
+        };
+        let flow = FourTuple {
+            local: SocketAddr::new(path.source, local_port),
+            remote,
+        };
+        if self.flows.contains(&flow) {
+            return Err(SocketError::AddressInUse);
+        }
+        let multipath = options.multipath && self.config.multipath;
+        let local_key = if multipath {
+            self.draw_key().ok_or(SocketError::NoBuffers)?
+        } else {
+            Key(self.random.next_u64())
+        };
+        let single_path = source.is_some() || options.socket.device.is_some();
+        let tcp = self.tcb_config(path.port, &flow, &options.socket);
+        let iss = self.secrets.initial_sequence(&flow, now);
+        let offset = self.secrets.timestamp_offset(&flow);
+        let subflow = if multipath {
+            let config = CapableConfig {
+                checksum: self.config.checksum,
+                ..CapableConfig::default()
+            };
+            Subflow::connect_capable(tcp, now, iss, offset, local_key, config)
+        } else {
+            Subflow::connect_plain(tcp, now, iss, offset)
+        };
+        let first = self
+            .insert_subflow(subflow, flow, path)
+            .ok_or(SocketError::NoBuffers)?;
+        let config = self.connection_config(&options.socket);
+        let slot = ConnectionSlot {
+            connection: Connection::connect(config, local_key, handle(first), first_path(&flow)),
+            flow,
+            options: options.socket,
+            single_path,
+            timer: None,
+            pending: Pending::default(),
+            closed: false,
+            discards: false,
+        };
+        let connection = self
+            .insert_connection(now, slot, first)
+            .ok_or(SocketError::NoBuffers)?;
+        if multipath {
+            self.tokens
+                .insert(KeyDigest::from(local_key).token, connection);
+        }
+        self.counters.active_opens += 1;
+        self.after_subflow(now, first);
+        self.deliver_messages(now);
+        Ok(ConnectionId(connection))
+    }
+
+    /// Appends to the stream what there is room for and returns how much that was.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::WouldBlock`] when there is no room: [`super::Event::Writable`] follows;
+    /// [`SocketError::BrokenPipe`] after [`Self::shutdown`]; else why the connection is gone.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        bytes: &[u8],
+    ) -> Result<usize, SocketError> {
+        self.call(now, connection, |home, context| home.write(bytes, context))?
+            .map_err(SocketError::from)
+    }
+
+    /// Takes the oldest bytes received and returns how many; `Ok(0)` is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::WouldBlock`] when nothing waits: [`super::Event::Readable`] follows; else
+    /// why the connection is gone.
+    pub fn recv(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        into: &mut [u8],
+    ) -> Result<usize, SocketError> {
+        if self
+            .connections
+            .get(connection.0)
+            .is_some_and(|slot| slot.discards)
+        {
+            return Ok(0);
+        }
+        self.call(now, connection, |home, context| home.read(into, context))?
+            .map_err(SocketError::from)
+    }
+
+    /// Ends one or both directions of a connection in order.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::BadHandle`] when there is no such connection.
+    pub fn shutdown(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        how: Shutdown,
+    ) -> Result<(), SocketError> {
+        if matches!(how, Shutdown::Read | Shutdown::Both)
+            && let Some(slot) = self.live_mut(connection)
+        {
+            slot.discards = true;
+        }
+        self.call(now, connection, |home, context| {
+            if matches!(how, Shutdown::Write | Shutdown::Both) {
+                home.shutdown_write(context);
+            }
+        })
+    }
+
+    /// Gives the connection up in order: what is written still goes out. The handle is void.
+    pub fn close(&mut self, now: Instant, connection: ConnectionId) {
+        let closed = self.call(now, connection, |home, context| home.close(context));
+        if closed.is_ok() {
+            self.let_go(connection);
+        }
+    }
+
+    /// Ends the connection at once, by MP_FASTCLOSE or RST. The handle is void.
+    pub fn abort(&mut self, now: Instant, connection: ConnectionId) {
+        let aborted = self.call(now, connection, |home, context| home.abort(context));
+        if aborted.is_ok() {
+            // An aborted connection is not forgotten before it is closed too.
+            let _ = self.call(now, connection, |home, context| home.close(context));
+            self.let_go(connection);
+        }
+    }
+
+    fn let_go(&mut self, connection: ConnectionId) {
+        if let Some(slot) = self.connections.get_mut(connection.0) {
+            slot.closed = true;
+        }
+    }
+
+    /// Calls the home of a connection that has a handle, and lets everything follow.
+    fn call<R>(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        call: impl FnOnce(&mut Connection, &mut crate::mptcp::connection::Context<'_>) -> R,
+    ) -> Result<R, SocketError> {
+        if self.live_mut(connection).is_none() {
+            return Err(SocketError::BadHandle);
+        }
+        let result = self
+            .with_connection(now, connection.0, call)
+            .ok_or(SocketError::BadHandle);
+        self.deliver_messages(now);
+        result
+    }
+
+    fn live_mut(&mut self, connection: ConnectionId) -> Option<&mut ConnectionSlot> {
+        self.connections
+            .get_mut(connection.0)
+            .filter(|slot| !slot.closed)
+    }
+
+    fn live(&self, connection: ConnectionId) -> Option<&ConnectionSlot> {
+        self.connections
+            .get(connection.0)
+            .filter(|slot| !slot.closed)
+    }
+
+    /// The state of a connection.
+    pub fn connection_info(&self, connection: ConnectionId) -> Option<ConnectionInfo> {
+        self.live(connection).map(|slot| slot.connection.info())
+    }
+
+    /// The subflows of a connection, in the order of their appearance.
+    pub fn subflows(&self, connection: ConnectionId) -> Vec<SubflowInfo> {
+        self.live(connection)
+            .map_or_else(Vec::new, |slot| slot.connection.subflows().collect())
+    }
+
+    /// How many bytes can be read now.
+    pub fn readable(&self, connection: ConnectionId) -> usize {
+        self.live(connection)
+            .map_or(0, |slot| slot.connection.readable())
+    }
+
+    /// How many bytes can be written now.
+    pub fn writable(&self, connection: ConnectionId) -> usize {
+        self.live(connection)
+            .map_or(0, |slot| slot.connection.writable())
+    }
+
+    /// The address of this side: that of the first subflow, for the connection's life.
+    pub fn local_address(&self, connection: ConnectionId) -> Option<SocketAddr> {
+        self.live(connection).map(|slot| slot.flow.local)
+    }
+
+    /// The address of the peer: that of the first subflow, for the connection's life.
+    pub fn remote_address(&self, connection: ConnectionId) -> Option<SocketAddr> {
+        self.live(connection).map(|slot| slot.flow.remote)
+    }
+
+    /// TCP_NODELAY, on all subflows.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::BadHandle`] when there is no such connection.
+    pub fn set_nodelay(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        nodelay: bool,
+    ) -> Result<(), SocketError> {
+        if let Some(slot) = self.live_mut(connection) {
+            slot.options.nodelay = nodelay;
+        }
+        self.call(now, connection, |home, context| {
+            home.set_nodelay(nodelay, context)
+        })
+    }
+
+    /// TCP_CORK, on all subflows.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::BadHandle`] when there is no such connection.
+    pub fn set_cork(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        cork: bool,
+    ) -> Result<(), SocketError> {
+        if let Some(slot) = self.live_mut(connection) {
+            slot.options.cork = cork;
+        }
+        self.call(now, connection, |home, context| {
+            home.set_cork(cork, context)
+        })
+    }
+
+    /// SO_KEEPALIVE, on all subflows.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::BadHandle`] when there is no such connection.
+    pub fn set_keepalive(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        keepalive: Option<Keepalive>,
+    ) -> Result<(), SocketError> {
+        if let Some(slot) = self.live_mut(connection) {
+            slot.options.keepalive = keepalive;
+        }
+        self.call(now, connection, |home, context| {
+            home.broadcast(&ToSubflow::SetKeepalive(keepalive), context);
+        })
+    }
+
+    /// A local port that no flow to `remote` and no listener has.
+    pub(super) fn ephemeral_port(&mut self, local: IpAddr, remote: SocketAddr) -> Option<u16> {
+        let (flows, listeners) = (&self.flows, &self.listeners);
+        self.ports
+            .choose(&self.secrets, SocketAddr::new(local, 0), remote, |flow| {
+                !flows.contains(flow) && !listeners.uses_port(flow.local.port())
+            })
+    }
+
+    /// How the TCP of a subflow is set up.
+    pub(super) fn tcb_config(
+        &self,
+        port: PortId,
+        flow: &FourTuple,
+        options: &SocketOptions,
+    ) -> TcbConfig {
+        let answer = self.syn_answer(port, flow, options.receive_buffer);
+        TcbConfig {
+            maximum_segment_size: answer.maximum_segment_size,
+            window_scale: answer.window_scale,
+            receive_window: answer.window,
+            congestion: options.congestion.unwrap_or(self.config.congestion),
+            nodelay: options.nodelay,
+            cork: options.cork,
+            keepalive: options.keepalive,
+            user_timeout: options.user_timeout,
+            ..TcbConfig::default()
+        }
+    }
+
+    /// What this side says of itself in the SYN or SYN/ACK of a flow by `port`.
+    pub(super) fn syn_answer(
+        &self,
+        port: PortId,
+        flow: &FourTuple,
+        receive_buffer: Option<u32>,
+    ) -> SynAnswer {
+        let mtu = self
+            .interfaces
+            .by_port(port)
+            .map_or(u16::MAX, |found| found.config.mtu);
+        let headers = if flow.remote.is_ipv4() {
+            HEADERS_IPV4
+        } else {
+            HEADERS_IPV6
+        };
+        let window = self.buffer_size(receive_buffer, self.config.receive_buffer);
+        let window_scale = (0..MAX_SHIFT)
+            .find(|shift| MAX_UNSCALED << shift >= window)
+            .unwrap_or(MAX_SHIFT);
+        SynAnswer {
+            maximum_segment_size: mtu.saturating_sub(headers),
+            window_scale,
+            window,
+        }
+    }
+
+    fn buffer_size(&self, wanted: Option<u32>, default: u32) -> u32 {
+        wanted
+            .unwrap_or(default)
+            .clamp(super::config::MIN_BUFFER, super::MAX_BUFFER)
+    }
+
+    pub(super) fn connection_config(&self, options: &SocketOptions) -> ConnectionConfig {
+        let buffer = |wanted, default| self.buffer_size(wanted, default) as usize;
+        ConnectionConfig {
+            send_buffer: buffer(options.send_buffer, self.config.send_buffer),
+            receive_buffer: buffer(options.receive_buffer, self.config.receive_buffer),
+            congestion: options.congestion.unwrap_or(self.config.congestion),
+            ..ConnectionConfig::default()
+        }
+    }
+
+    /// Throws away what arrived for an application that reads no more.
+    pub(super) fn discard_received(&mut self, now: Instant, key: ConnectionKey) {
+        let discards = self.connections.get(key).is_some_and(|slot| slot.discards);
+        if !discards {
+            return;
+        }
+        let mut scratch = [0; 4096];
+        while self
+            .connections
+            .get(key)
+            .is_some_and(|slot| slot.connection.readable() > 0)
+        {
+            self.with_connection(now, key, |home, context| {
+                // A failure is reported by its event.
+                let _ = home.read(&mut scratch, context);
+            });
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! The way out: first packets of the stack's own, then segments of the subflows that have
+//! something to send, one each in turn. Headers are built and payloads copied in place.
+
+use super::Stack;
+use super::batch::{PortId, TransmitBatch};
+use super::control::{Content, Packet};
+use super::emit::{Envelope, NOTHING, Pieces, SegmentForm, emit_segment};
+use super::neighbor::Resolution;
+use super::subflow::SubflowKey;
+use crate::mptcp::subflow::{PathLimits, PayloadSource};
+use crate::time::Instant;
+use crate::wire::ethernet::{EthernetHeader, MacAddress};
+use crate::wire::ip::Ecn;
+use crate::wire::tcp::TcpFlags;
+
+/// The largest IP packet.
+const MAX_PACKET: usize = 65_535;
+/// TCP headers with and without options.
+const MAX_TCP_HEADER: usize = 60;
+const MIN_TCP_HEADER: usize = 20;
+/// Segments of one frame, so that one subflow does not hold up the others for long.
+const MAX_SEGMENTS: u16 = 64;
+
+/// What came of a turn.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Turn {
+    /// A frame went.
+    Sent,
+    /// A segment was made, but nobody takes it: its link is down or the neighbour does not
+    /// answer. To TCP it is lost.
+    Lost,
+    /// The port is full; nothing was changed.
+    PortFull,
+    /// The neighbour is being asked for.
+    Pending,
+    /// Nothing is due.
+    Idle,
+}
+
+/// Where a subflow's frames go.
+#[derive(Copy, Clone, Debug)]
+struct Target {
+    port: PortId,
+    /// `None` where nobody takes them.
+    mac: Option<MacAddress>,
+    source_mac: MacAddress,
+    max_frame: usize,
+    segmentation: bool,
+    partial_checksum: bool,
+}
+
+impl Stack {
+    /// Fills frames of the batch with what is due, until nothing is or the batch is full, and
+    /// returns how many.
+    pub fn transmit(&mut self, now: Instant, batch: &mut impl TransmitBatch) -> usize {
+        let before = self.counters.frames_sent;
+        self.transmit_control(now, batch);
+        self.transmit_subflows(now, batch);
+        // Both may have met neighbours that are not known.
+        self.solicit_neighbors(now);
+        self.transmit_control(now, batch);
+        self.deliver_messages(now);
+        usize::try_from(self.counters.frames_sent - before).unwrap_or(usize::MAX)
+    }
+
+    fn transmit_control(&mut self, now: Instant, batch: &mut impl TransmitBatch) {
+        for _ in 0..self.control.len() {
+            let Some(packet) = self.control.pop() else {
+                break;
+            };
+            match self.transmit_packet(now, &packet, batch) {
+                Turn::Sent | Turn::Idle => self.discard(packet),
+                Turn::Lost => {
+                    self.counters.neighbor_unreachable += 1;
+                    self.discard(packet);
+                }
+                Turn::PortFull => self.control.put_back(packet),
+                Turn::Pending => {
+                    if let Err(packet) = self.control.wait(packet) {
+                        self.counters.control_queue_full += 1;
+                        self.discard(packet);
+                    }
+                }
+            }
+        }
+    }
+
+    fn transmit_packet(
+        &mut self,
+        now: Instant,
+        packet: &Packet,
+        batch: &mut impl TransmitBatch,
+    ) -> Turn {
+        let port = packet.port();
+        let Some(interface) = self.interfaces.by_port(port).filter(|found| found.up) else {
+            return Turn::Lost;
+        };
+        let next_hop = match packet {
+            Packet::Discovery { to, .. } => *to,
+            Packet::Routed { path, .. } => match self.neighbors.resolve(now, port, path.next_hop) {
+                Resolution::Known(mac) => mac,
+                Resolution::Pending => return Turn::Pending,
+                Resolution::Unreachable => return Turn::Lost,
+            },
+        };
+        let Some(room) = batch.reserve(port, packet.frame_length()) else {
+            return Turn::PortFull;
+        };
+        let Ok(length) = packet.emit(interface, next_hop, self.config.hop_limit, room) else {
+            return Turn::Idle;
+        };
+        batch.commit(port, length, super::batch::TransmitMeta::default());
+        self.counters.frames_sent += 1;
+        if matches!(
+            packet,
+            Packet::Routed {
+                content: Content::Segment(_),
+                ..
+            }
+        ) {
+            self.counters.segments_sent += 1;
+        }
+        Turn::Sent
+    }
+
+    fn transmit_subflows(&mut self, now: Instant, batch: &mut impl TransmitBatch) {
+        // Subflows in a row that found their port full: once all did, the batch is full.
+        let mut stuck = 0;
+        while stuck < self.ready.len() {
+            let Some(key) = self.ready.pop_front() else {
+                break;
+            };
+            match self.transmit_subflow(now, key, batch) {
+                Turn::Sent | Turn::Lost => {
+                    stuck = 0;
+                    if self.subflows.contains(key) {
+                        self.ready.push_back(key);
+                    }
+                }
+                Turn::PortFull => {
+                    stuck += 1;
+                    self.ready.push_back(key);
+                }
+                Turn::Pending => self.waiting.push(key),
+                Turn::Idle => {
+                    if let Some(slot) = self.subflows.get_mut(key) {
+                        slot.queued = false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Subflows that waited for a neighbour try again.
+    pub(super) fn wake_waiting(&mut self) {
+        self.ready.extend(self.waiting.drain(..));
+    }
+
+    /// Where the frames of a subflow go now.
+    fn target(&mut self, now: Instant, key: SubflowKey) -> Result<Target, Turn> {
+        let slot = self.subflows.get(key).ok_or(Turn::Idle)?;
+        let port = slot.path.port;
+        let interface = self.interfaces.by_port(port).ok_or(Turn::Idle)?;
+        let capabilities = interface.config.capabilities;
+        let link_frame = usize::from(interface.config.mtu) + EthernetHeader::LEN;
+        let max_frame = if capabilities.segmentation {
+            capabilities.max_frame.min(MAX_PACKET + EthernetHeader::LEN)
+        } else {
+            link_frame
+        };
+        let mac = if interface.up {
+            match self.neighbors.resolve(now, port, slot.path.next_hop) {
+                Resolution::Known(mac) => Some(mac),
+                Resolution::Pending => return Err(Turn::Pending),
+                Resolution::Unreachable => None,
+            }
+        } else {
+            None
+        };
+        Ok(Target {
+            port,
+            mac,
+            source_mac: interface.config.mac,
+            max_frame,
+            segmentation: capabilities.segmentation,
+            partial_checksum: capabilities.checksum || capabilities.segmentation,
+        })
+    }
+
+    /// Gives a subflow its turn: one frame.
+    fn transmit_subflow(
+        &mut self,
+        now: Instant,
+        key: SubflowKey,
+        batch: &mut impl TransmitBatch,
+    ) -> Turn {
+        let target = match self.target(now, key) {
+            Ok(target) => target,
+            Err(turn) => return turn,
+        };
+        let turn = self.transmit_segment(now, key, &target, batch);
+        if matches!(turn, Turn::Sent | Turn::Lost) {
+            self.after_subflow(now, key);
+        }
+        turn
+    }
+
+    fn transmit_segment(
+        &mut self,
+        now: Instant,
+        key: SubflowKey,
+        target: &Target,
+        batch: &mut impl TransmitBatch,
+    ) -> Turn {
+        let Some(slot) = self.subflows.get_mut(key) else {
+            return Turn::Idle;
+        };
+        let Some(home) = self.connections.get(slot.connection) else {
+            return Turn::Idle;
+        };
+        let envelope = Envelope {
+            source_mac: target.source_mac,
+            destination_mac: target.mac.unwrap_or_default(),
+            source: slot.flow.local.ip(),
+            destination: slot.flow.remote.ip(),
+            hop_limit: self.config.hop_limit,
+            ecn: Ecn::NotCapable,
+            flow_label: slot.flow_label,
+        };
+        // Room first: what a subflow has sent it cannot take back.
+        let room = match target.mac {
+            Some(_) => match batch.reserve(target.port, target.max_frame) {
+                Some(room) => Some(room),
+                None => return Turn::PortFull,
+            },
+            None => None,
+        };
+        let (max_segments, tcp_header) = if target.segmentation {
+            (MAX_SEGMENTS, MAX_TCP_HEADER)
+        } else {
+            (1, MIN_TCP_HEADER)
+        };
+        let max_frame_payload = target.max_frame.saturating_sub(envelope.len() + tcp_header);
+        let limits = PathLimits {
+            max_segments,
+            max_frame_payload: max_frame_payload as u32,
+        };
+        let Some(outgoing) = slot
+            .subflow
+            .transmit(now, home.connection.published(), limits)
+        else {
+            return Turn::Idle;
+        };
+        let mut header = outgoing.header;
+        header.source_port = slot.flow.local.port();
+        header.destination_port = slot.flow.remote.port();
+        let Some(room) = room else {
+            if header.flags.contains(TcpFlags::SYN) {
+                slot.subflow.on_unreachable(true, header.sequence);
+            }
+            self.counters.neighbor_unreachable += 1;
+            return Turn::Lost;
+        };
+        let length = outgoing.length as usize;
+        let payload: Pieces<'_> = match outgoing.payload {
+            PayloadSource::None => NOTHING,
+            PayloadSource::SendBuffer(start) => home.connection.send_slices(start, length),
+            PayloadSource::Retained { offset } => {
+                (slot.subflow.retained_bytes(offset, outgoing.length), &[])
+            }
+        };
+        if payload.0.len() + payload.1.len() != length {
+            self.counters.payload_missing += 1;
+            return Turn::Lost;
+        }
+        let ecn = if outgoing.ecn_capable {
+            Ecn::Capable0
+        } else {
+            Ecn::NotCapable
+        };
+        let form = SegmentForm {
+            partial_checksum: target.partial_checksum,
+            segment_size: outgoing.segment_size.max(1),
+        };
+        let envelope = Envelope { ecn, ..envelope };
+        match emit_segment(&envelope, &header, payload, form, room) {
+            Ok((length, meta)) => {
+                batch.commit(target.port, length, meta);
+                self.counters.frames_sent += 1;
+                self.counters.segments_sent += 1;
+                Turn::Sent
+            }
+            Err(_) => {
+                self.counters.payload_missing += 1;
+                Turn::Lost
+            }
+        }
+    }
+}
