@@ -1,7 +1,7 @@
 //! A message from home comes in.
 
 use super::outflow::SendBytes;
-use super::{Input, Outbox, Phase, Subflow};
+use super::{Input, Outbox, Phase, Step, Subflow};
 use crate::mptcp::message::{FallbackReason, ToHome, ToSubflow};
 use crate::sequence::DataSequenceNumber;
 use crate::storage::frame::FramePool;
@@ -67,25 +67,23 @@ impl Subflow {
         pool: &mut FramePool,
         out: &mut Outbox<ToHome>,
     ) {
-        // What home orders it need not be told.
-        let told = core::mem::replace(&mut self.established, false);
-        let reason = FallbackReason::ChecksumFailed;
-        let before = self.phase;
-        if matches!(self.phase.on(Input::FallBack(reason)), super::Step::To(_)) {
-            self.phase = Phase::Plain(reason);
-            self.outflow.end_multipath();
-        } else {
-            self.step(Input::FallBack(reason), out);
+        match self
+            .phase
+            .on(Input::FallBack(FallbackReason::ChecksumFailed))
+        {
+            Step::To(next) => self.fall_to(next),
+            Step::Refuse(reason) => self.refuse(reason, out),
+            // The subflow may have found out first.
+            Step::Stay => {}
         }
-        self.established = told;
         if !matches!(self.phase, Phase::Plain(_)) {
             return;
         }
-        if let (Some(data_sequence), true) = (infinite, before.is_multipath()) {
+        if let Some(data_sequence) = infinite {
             self.outflow.declare_infinite(data_sequence);
         }
-        self.inflow.unblock();
         self.pass_data(now, pool, out);
+        self.finish(out);
     }
 
     fn retain(

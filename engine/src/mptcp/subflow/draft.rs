@@ -41,6 +41,8 @@ pub(super) struct Carries {
     pub(super) infinite: bool,
     /// MP_JOIN of the third ACK.
     pub(super) join_ack: bool,
+    /// MP_CAPABLE of the third ACK.
+    pub(super) capable_ack: bool,
     /// No option of MPTCP on a SYN.
     pub(super) plain_syn: bool,
 }
@@ -93,14 +95,19 @@ impl Subflow {
                 draft.carries.plain_syn = draft.options.is_empty();
                 Some(draft)
             }
-            PlanKind::SynAck => Some(Draft::new()),
+            PlanKind::SynAck => Some(Draft::with(match self.phase {
+                Phase::CapableSynReceived | Phase::JoinSynReceived => {
+                    self.handshake.syn_ack_option()
+                }
+                _ => None,
+            })),
             PlanKind::Reset => {
                 let mut draft = Draft::new();
                 draft.options.extend(self.reset_options.iter().cloned());
                 Some(draft)
             }
             PlanKind::Data { .. } => self.draft_data(plan.offset, home),
-            PlanKind::Fin | PlanKind::Ack | PlanKind::Probe => Some(self.draft_bare(plan, home)),
+            PlanKind::Fin | PlanKind::Ack | PlanKind::Probe => Some(self.draft_bare(home)),
         }
     }
 
@@ -161,19 +168,32 @@ impl Subflow {
     }
 
     /// A segment without data.
-    fn draft_bare(&self, plan: &Plan, home: &Published) -> Draft {
+    fn draft_bare(&self, home: &Published) -> Draft {
         match self.phase {
             Phase::PreEstablished => {
                 let mut draft = Draft::with(self.handshake.join_ack());
                 draft.carries.join_ack = true;
                 draft
             }
-            Phase::Unconfirmed(_) if plan.offset == 0 && self.handshake.is_capable_client() => {
-                Draft::with(self.handshake.capable_ack(None))
+            Phase::Unconfirmed(_) if self.repeats_capable() => {
+                let mut draft = Draft::with(self.handshake.capable_ack(None));
+                draft.carries.capable_ack = true;
+                draft
             }
-            Phase::Unconfirmed(_) | Phase::Confirmed(_) => self.draft_signal(home),
+            Phase::Unconfirmed(_) | Phase::Confirmed(_) | Phase::Plain(_) => {
+                self.draft_signal(home)
+            }
             _ => Draft::new(),
         }
+    }
+
+    /// Before any data the opening side's acknowledgments say MP_CAPABLE, at least one of them, for
+    /// there is no other sign that the third ACK has arrived than the peer's first DSS.
+    fn repeats_capable(&self) -> bool {
+        let waiting = self.outflow.data_fin.is_some() || self.signals.next().is_some();
+        self.handshake.is_capable_client()
+            && self.tcp.sent_offset() == 0
+            && !(waiting && self.third_ack_sent)
     }
 
     fn draft_signal(&self, home: &Published) -> Draft {

@@ -151,6 +151,32 @@ impl Handshake {
         }
     }
 
+    /// The option of a SYN/ACK that goes again.
+    pub(super) fn syn_ack_option(&self) -> Option<MptcpOption> {
+        match self {
+            Self::CapableServer {
+                local_key, config, ..
+            } => Some(MptcpOption::CapableSynAck {
+                version: VERSION,
+                flags: config.flags(),
+                sender_key: *local_key,
+            }),
+            Self::JoinServer { config, peer } => {
+                let keys = SenderKeys {
+                    sender: config.local_key,
+                    receiver: config.remote_key,
+                };
+                Some(MptcpOption::JoinSynAck {
+                    backup: config.backup,
+                    address_id: config.address_id,
+                    hmac: keys.join(config.nonce, peer.nonce).truncated(),
+                    nonce: config.nonce,
+                })
+            }
+            _ => None,
+        }
+    }
+
     /// A SYN went out without option: a later SYN/ACK answers that one, whatever it carries.
     pub(super) fn on_plain_syn(&mut self) {
         if let Self::CapableClient { plain_tried, .. } = self {

@@ -50,6 +50,17 @@ use timers::JoinAckTimer;
 /// connection that never spoke MPTCP is numbered from one after this.
 pub const PLAIN_INITIAL: DataSequenceNumber = DataSequenceNumber(0);
 
+/// The end of the peer's stream on the subflow.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Fin {
+    /// It has not come.
+    Awaited,
+    /// It is in order; data before it still waits here.
+    InOrder,
+    /// Home knows.
+    Told,
+}
+
 /// One subflow.
 #[derive(Debug)]
 pub struct Subflow {
@@ -64,6 +75,12 @@ pub struct Subflow {
     timestamps: bool,
     /// The peer sends 64-bit data sequence numbers; home may not have heard yet.
     long_data_ack: bool,
+    /// The third ACK has gone at least once.
+    third_ack_sent: bool,
+    /// Home has published the data sequence numbers of the connection.
+    home_ready: bool,
+    /// The peer's FIN is in order.
+    fin: Fin,
     inflow: Inflow,
     outflow: Outflow,
     signals: Signals,
@@ -86,6 +103,9 @@ impl Subflow {
             ended: false,
             timestamps,
             long_data_ack: false,
+            third_ack_sent: false,
+            home_ready: false,
+            fin: Fin::Awaited,
             inflow: Inflow::new(PLAIN_INITIAL + 1),
             outflow: Outflow::default(),
             signals: Signals::default(),
@@ -321,8 +341,7 @@ impl Subflow {
             }
             Phase::Confirmed(Origin::First) => out.push(ToHome::Confirmed),
             Phase::Plain(reason) => {
-                self.signals.clear();
-                self.outflow.end_multipath();
+                self.fall_to(next);
                 if self.established {
                     out.push(ToHome::FellBack { reason });
                 } else if self.tcp.state().is_synchronized() {
@@ -331,6 +350,14 @@ impl Subflow {
             }
             _ => {}
         }
+    }
+
+    /// Goes to a phase without MPTCP.
+    fn fall_to(&mut self, plain: Phase) {
+        self.phase = plain;
+        self.signals.keep_fail();
+        self.outflow.end_multipath();
+        self.inflow.unblock();
     }
 
     fn tell_establishment(&mut self, establishment: Establishment, out: &mut Outbox<ToHome>) {
@@ -364,6 +391,7 @@ impl Subflow {
     /// With DATA_ACKs the window counts from the DATA_ACK beside it. Without, it counts from the next
     /// byte of the subflow, which may be ahead of what home has taken in.
     fn adopt_window(&mut self, home: &Published) {
+        self.home_ready |= home.multipath;
         let window = match self.phase {
             Phase::Plain(_) if !home.multipath => {
                 let next = self.inflow.data_sequence_at(self.tcp.received_offset());

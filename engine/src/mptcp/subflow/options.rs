@@ -18,8 +18,11 @@ impl Subflow {
         out: &mut Outbox<ToHome>,
     ) {
         for option in &header.options.mptcp {
+            if let MptcpOption::Reset { reason, .. } = option {
+                self.peer_reason = Some(*reason);
+            }
             if !self.phase.is_multipath() {
-                return;
+                continue;
             }
             match option {
                 MptcpOption::Dss(dss) => self.read_dss(dss, home, out),
@@ -35,8 +38,8 @@ impl Subflow {
                 | MptcpOption::Priority { .. }
                 | MptcpOption::Fail { .. }
                 | MptcpOption::Fastclose { .. } => out.push(ToHome::Option(option.clone())),
-                MptcpOption::Reset { reason, .. } => self.peer_reason = Some(*reason),
-                MptcpOption::CapableSyn { .. }
+                MptcpOption::Reset { .. }
+                | MptcpOption::CapableSyn { .. }
                 | MptcpOption::CapableSynAck { .. }
                 | MptcpOption::CapableAck { data: None, .. }
                 | MptcpOption::JoinSyn { .. }
@@ -177,15 +180,15 @@ impl Subflow {
     /// The data sequence number that home expects next, as far as this subflow knows.
     fn next_expected(&self, home: &Published) -> DataSequenceNumber {
         match self.handshake.capable_peer() {
-            Some(peer) if !home.multipath => peer.initial + 1,
+            Some(peer) if !self.home_ready => peer.initial + 1,
             _ => home.data_ack,
         }
     }
 
     /// The DATA_ACK to send, in the width to send it in.
     pub(super) fn data_ack(&self, home: &Published) -> Option<DataNumber> {
-        let known = home.multipath || self.handshake.capable_peer().is_some();
-        if !self.phase.is_multipath() || !known {
+        let first = !self.home_ready && self.handshake.capable_peer().is_some();
+        if !self.phase.is_multipath() || !(home.multipath || first) {
             return None;
         }
         let next = self.next_expected(home);

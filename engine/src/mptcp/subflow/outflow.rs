@@ -96,15 +96,17 @@ impl Outflow {
         });
     }
 
-    /// The first unacknowledged byte begins an infinite mapping.
+    /// The first unacknowledged byte, or the next to be granted, begins an infinite mapping.
     pub(super) fn declare_infinite_from(&mut self, acknowledged: u64) {
-        if let Some(mapping) = self.mappings.at(acknowledged) {
-            self.infinite = Some(InfiniteMapping {
-                offset: acknowledged,
-                data_sequence: mapping.data_sequence_at(acknowledged),
-                carried: None,
-            });
-        }
+        let (offset, data_sequence) = match self.mappings.at(acknowledged) {
+            Some(mapping) => (acknowledged, mapping.data_sequence_at(acknowledged)),
+            None => (self.mappings.end(), self.mappings.end_data_sequence()),
+        };
+        self.infinite = Some(InfiniteMapping {
+            offset,
+            data_sequence,
+            carried: None,
+        });
     }
 
     /// Copies what lies before `until` and is not acknowledged, so that home may release it. False

@@ -3,7 +3,9 @@
 //!
 //! The state of TCP is apart, in [`Tcb`](crate::tcp::Tcb). A phase says which options go on a
 //! segment and what a missing one means: a fallback is legal only from where the table of
-//! [`Phase::on`] has one, which is never on a joined subflow.
+//! [`Phase::on`] has one. Missing options never lead there on a joined subflow. Once options are
+//! known to pass, it takes home or the peer to say so; whether they may is home's to judge, for
+//! only home knows the other subflows.
 
 use crate::mptcp::message::FallbackReason;
 use crate::wire::mptcp_option::ResetReason;
@@ -103,7 +105,7 @@ impl Phase {
             }
 
             (CapableSynReceived, Input::CapableAck) => Step::To(Unconfirmed(First)),
-            (CapableSynReceived, Input::BareAck | Input::UnmappedData) => {
+            (CapableSynReceived, Input::BareAck) => {
                 Step::To(Plain(FallbackReason::OptionsStripped))
             }
 
@@ -120,22 +122,18 @@ impl Phase {
             (Unconfirmed(First), Input::BareAcknowledgment) => {
                 Step::To(Plain(FallbackReason::NoDataAck))
             }
-            (Unconfirmed(First) | Confirmed(First), Input::InfiniteMapping) => {
+            (
+                Unconfirmed(Joined),
+                Input::UnmappedData
+                | Input::BareAcknowledgment
+                | Input::InfiniteMapping
+                | Input::FallBack(_),
+            ) => Step::Refuse(MiddleboxInterference),
+            (Unconfirmed(First) | Confirmed(_), Input::InfiniteMapping) => {
                 Step::To(Plain(FallbackReason::PeerFellBack))
             }
-            (Unconfirmed(Joined), Input::UnmappedData | Input::BareAcknowledgment) => {
-                Step::Refuse(MiddleboxInterference)
-            }
-            (Unconfirmed(Joined) | Confirmed(Joined), Input::InfiniteMapping) => {
-                Step::Refuse(MiddleboxInterference)
-            }
+            (Unconfirmed(First) | Confirmed(_), Input::FallBack(reason)) => Step::To(Plain(reason)),
             (Unconfirmed(_) | Confirmed(_), Input::ChecksumMismatch) => Step::Refuse(MptcpError),
-            (Unconfirmed(First) | Confirmed(First), Input::FallBack(reason)) => {
-                Step::To(Plain(reason))
-            }
-            (Unconfirmed(Joined) | Confirmed(Joined), Input::FallBack(_)) => {
-                Step::Refuse(MiddleboxInterference)
-            }
             _ => Step::Stay,
         }
     }

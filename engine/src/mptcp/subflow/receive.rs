@@ -1,7 +1,7 @@
 //! A segment comes in.
 
 use super::inflow::{Numbering, Passage};
-use super::{Input, Outbox, Phase, Subflow};
+use super::{Fin, Input, Outbox, Phase, Subflow};
 use crate::mptcp::message::{Published, ToHome};
 use crate::storage::frame::FramePool;
 use crate::tcp::{Payload, Received, State};
@@ -46,8 +46,9 @@ impl Subflow {
         self.outflow.release(self.tcp.acknowledged_offset());
         self.pass_data(now, pool, out);
         if received.fin {
-            self.finish(out);
+            self.fin = Fin::InOrder;
         }
+        self.finish(out);
         if self.signals.next().is_some() {
             self.tcp.request_ack();
         }
@@ -131,7 +132,7 @@ impl Subflow {
         out: &mut Outbox<ToHome>,
     ) {
         loop {
-            if !self.phase.carries_data() && self.phase != Phase::CapableSynReceived {
+            if !self.phase.carries_data() {
                 return;
             }
             let piece = if self.inflow.has_room() {
@@ -170,14 +171,17 @@ impl Subflow {
         }
     }
 
-    /// The peer's FIN is in order: no mapping can come for data that still waits.
-    fn finish(&mut self, out: &mut Outbox<ToHome>) {
-        if self.phase == Phase::Reset {
+    /// Tells home of the peer's FIN after all data before it. Data that still lacks its mapping by
+    /// then will never have one.
+    pub(super) fn finish(&mut self, out: &mut Outbox<ToHome>) {
+        if self.fin != Fin::InOrder || !self.phase.carries_data() {
             return;
         }
         if self.inflow.holds_data() {
             self.report_bad_mapping(out);
+        } else {
+            self.fin = Fin::Told;
+            out.push(ToHome::Finished);
         }
-        out.push(ToHome::Finished);
     }
 }

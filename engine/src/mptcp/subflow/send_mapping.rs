@@ -38,6 +38,7 @@ impl SendMapping {
 pub(super) struct SendMappings {
     mappings: VecDeque<SendMapping>,
     end: u64,
+    end_data_sequence: DataSequenceNumber,
 }
 
 impl SendMappings {
@@ -54,6 +55,7 @@ impl SendMappings {
         let length = u32::from(length);
         let offset = self.end;
         self.end += u64::from(length);
+        self.end_data_sequence = data_sequence + u64::from(length);
         if let Some(last) = self.mappings.back_mut()
             && !last.begun
             && last.checksum.is_none()
@@ -118,6 +120,11 @@ impl SendMappings {
             .rev()
             .find(|m| m.data_sequence.is_before(until))
             .map(SendMapping::end)
+    }
+
+    /// The data sequence number after that of the last byte granted.
+    pub(super) const fn end_data_sequence(&self) -> DataSequenceNumber {
+        self.end_data_sequence
     }
 
     /// Offset just past the last byte granted.

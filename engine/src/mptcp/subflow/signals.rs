@@ -72,6 +72,12 @@ impl Signals {
         self.resume
     }
 
+    /// Forgets all that wait but MP_FAIL, which tells the peer that MPTCP is over.
+    pub(super) fn keep_fail(&mut self) {
+        self.waiting
+            .retain(|option| matches!(option, MptcpOption::Fail { .. }));
+    }
+
     /// Forgets all that wait.
     pub(super) fn clear(&mut self) {
         self.waiting.clear();

@@ -89,6 +89,7 @@ impl Subflow {
         if carries.plain_syn {
             self.handshake.on_plain_syn();
         }
+        self.third_ack_sent |= carries.capable_ack || carries.join_ack;
         if carries.join_ack && self.phase == Phase::PreEstablished {
             let timeout = self.tcp.progress().retransmission_timeout;
             self.join_ack.sent(now, timeout);
@@ -110,7 +111,7 @@ impl Subflow {
             let pause = self.tcp.progress().smoothed_rtt.unwrap_or(SIGNAL_PAUSE);
             self.signals.sent(now, pause);
         }
-        if self.phase.is_multipath()
+        if self.phase.carries_data()
             && (self.outflow.data_fin.is_some() || self.signals.next().is_some())
         {
             self.tcp.request_ack();
