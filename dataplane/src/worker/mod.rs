@@ -9,6 +9,7 @@ mod clock;
 mod engine;
 mod idle;
 mod ports;
+mod stack;
 
 use std::collections::VecDeque;
 

@@ -1,0 +1,33 @@
+//! The stack of `braid-engine` as what a worker drives.
+
+use braid_engine::stack::{PortId, ReceiveMeta, Stack, TransmitBatch};
+use braid_engine::storage::frame::{Frame, FramePool};
+use braid_engine::time::Instant;
+
+use super::Engine;
+
+impl Engine for Stack {
+    fn frame_pool(&mut self) -> &mut FramePool {
+        Self::frame_pool(self)
+    }
+
+    fn receive(&mut self, now: Instant, frame: Frame, meta: ReceiveMeta) {
+        Self::receive(self, now, frame, meta);
+    }
+
+    fn set_link(&mut self, now: Instant, port: PortId, up: bool) {
+        Self::set_link(self, now, port, up);
+    }
+
+    fn advance(&mut self, now: Instant) {
+        Self::advance(self, now);
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        Self::poll_timeout(self)
+    }
+
+    fn transmit(&mut self, now: Instant, batch: &mut impl TransmitBatch) -> usize {
+        Self::transmit(self, now, batch)
+    }
+}
