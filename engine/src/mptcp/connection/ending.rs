@@ -43,7 +43,9 @@ impl Connection {
         if self.state == DataState::Opening || self.receive.buffer.readable() > 0 {
             self.abort_now(cx);
         } else {
-            self.close_due = Some(cx.now + self.config.close_timeout);
+            if !self.state.is_finished() {
+                self.close_due = Some(cx.now + self.config.close_timeout);
+            }
             self.shutdown_write(cx);
         }
         self.settle(cx);

@@ -90,6 +90,14 @@ impl Ledger {
             .any(|held| held.start < range.end && range.start < held.end)
     }
 
+    /// The nearest bound of a run past `offset`: up to there all bytes are held or none is.
+    pub(super) fn next_bound(&self, offset: u64) -> Option<u64> {
+        self.ranges()
+            .flat_map(|held| [held.start, held.end])
+            .filter(|bound| *bound > offset)
+            .min()
+    }
+
     /// The data-level ranges held, in the order of the subflow's stream.
     pub(super) fn ranges(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.runs

@@ -172,3 +172,38 @@ impl ReceiveState {
         due && freed > 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Initial numbers whose streams cross a wrap within a few bytes: of the lower half, of the
+    /// sign, and of all 64 bits.
+    const INITIALS: [u64; 4] = [0, (1 << 32) - 40, (1 << 63) - 40, u64::MAX - 40];
+
+    #[test]
+    fn numbers_wrap() {
+        for initial in INITIALS {
+            let initial = DataSequenceNumber(initial);
+            let mut counters = MptcpCounters::default();
+            let mut receive = ReceiveState::new(64, DataSpace::after(initial));
+            let stream: Vec<u8> = (0..100).collect();
+            let mut read = Vec::new();
+            for start in [10, 0, 40, 20, 10, 60, 55, 90, 80] {
+                let number = initial + 1 + start as u64;
+                let end = (start + 20).min(stream.len());
+                receive.receive(number, &stream[start..end], &mut counters);
+                let mut piece = [0; 64];
+                let count = receive.buffer.read(&mut piece);
+                read.extend_from_slice(&piece[..count]);
+                assert!(stream.starts_with(&read), "from {initial:?}");
+            }
+            assert_eq!(read, stream, "from {initial:?}");
+            assert_eq!(receive.data_ack(), initial + 101);
+            assert_eq!(counters.beyond_window_bytes, 0);
+            assert!(receive.note_fin(initial + 101) && receive.take_fin());
+            assert_eq!(receive.data_ack(), initial + 102);
+            assert!(!receive.note_fin(initial), "of long ago");
+        }
+    }
+}

@@ -70,10 +70,11 @@ impl Connection {
             return;
         };
         let now = cx.now;
-        let faster = self.pick(|view| {
+        let admits = |view: &SubflowView| {
             let rtt = view.progress.smoothed_rtt.unwrap_or(Duration::MAX);
             !view.is_stale() && rtt < holder_rtt && now >= view.repeat_allowed
-        });
+        };
+        let faster = self.pick(admits, |_| u64::MAX);
         let Some((index, view)) = faster.and_then(|index| Some((index, self.views.get(index)?)))
         else {
             return;

@@ -35,52 +35,53 @@ impl Connection {
         self.arm_send_timer(cx);
     }
 
-    /// Grants bytes that another subflow carried in vain.
+    /// Grants bytes that another subflow carried in vain, on one that does not carry them.
     fn grant_again(&mut self, cx: &mut Context<'_>) -> bool {
+        // Each turn but the last takes a range out of the set.
         while let Some(range) = self.send.reinject.first() {
-            let range = range.start..range.end.min(range.start + MAX_GRANT);
-            let mut elsewhere = self
+            // Up to the nearest bound of a ledger, so that a subflow carries all of it or nothing.
+            let bound = self
                 .views
                 .iter()
-                .filter(|view| view.is_ready() && !view.is_stale())
-                .filter(|view| !view.ledger.overlaps(&range))
-                .peekable();
-            if elsewhere.peek().is_none() {
-                let nobody = !self
-                    .views
+                .filter_map(|view| view.ledger.next_bound(range.start))
+                .min();
+            let end = range.end.min(range.start + MAX_GRANT);
+            let range = range.start..end.min(bound.unwrap_or(end));
+            let carries = |view: &SubflowView| view.ledger.overlaps(&range);
+            let fresh = |stale: bool| {
+                self.views
                     .iter()
-                    .any(|view| view.is_open() && view.ledger.overlaps(&range));
-                drop(elsewhere);
-                if nobody && self.views.iter().any(SubflowView::is_ready) {
-                    // Only stale paths are left, and none of them has it.
-                    return self.grant_again_on(range, true, cx);
-                }
-                // All that live carry it already, or it waits for a subflow to come.
-                if self.views.iter().any(|view| view.is_open()) {
-                    self.send.reinject.remove_below(range.end);
-                    continue;
-                }
+                    .any(|view| view.is_ready() && view.is_stale() == stale && !carries(view))
+            };
+            let carried = self
+                .views
+                .iter()
+                .any(|view| view.is_open() && carries(view));
+            // A stale path carries it only where nobody else does.
+            let stale = !fresh(false);
+            if !stale || (!carried && fresh(true)) {
+                return self.grant_again_on(range, stale, cx);
+            }
+            if !carried {
+                // It waits for a subflow to come.
                 return false;
             }
-            drop(elsewhere);
-            return self.grant_again_on(range, false, cx);
+            // All that could carry it do so already.
+            self.send.reinject.remove_below(range.end);
         }
         false
     }
 
     fn grant_again_on(&mut self, range: Range<u64>, stale: bool, cx: &mut Context<'_>) -> bool {
-        let candidate =
-            self.pick(|view| view.is_stale() == stale && (stale || !view.ledger.overlaps(&range)));
-        let Some(index) = candidate else {
+        let wanted = range.end - range.start;
+        let admits = |view: &SubflowView| view.is_stale() == stale && !view.ledger.overlaps(&range);
+        let Some(index) = self.pick(admits, |_| wanted) else {
             return false;
         };
         let Some(view) = self.views.get(index) else {
             return false;
         };
-        let length = grant_length(view, range.end - range.start);
-        if length == 0 {
-            return false;
-        }
+        let length = grant_length(view, wanted);
         let granted = range.start..range.start + length;
         self.grant(index, granted.clone(), cx);
         self.send.reinject.remove_below(granted.end);
@@ -103,21 +104,20 @@ impl Connection {
         if unsent.start >= end {
             return false;
         }
-        let Some(index) = self.pick(|_| true) else {
+        let available = end - unsent.start;
+        let small = self.may_send_small(end, unsent.end);
+        let wanted = |view: &SubflowView| {
+            let tail = available % u64::from(view.segment_size());
+            if small { available } else { available - tail }
+        };
+        let Some(index) = self.pick(|_| true, wanted) else {
             return false;
         };
         let Some(view) = self.views.get(index) else {
             return false;
         };
         let segment_size = u64::from(view.segment_size());
-        let available = end - unsent.start;
-        if available < segment_size && !self.may_send_small(end, unsent.end) {
-            return false;
-        }
-        let length = grant_length(view, available);
-        if length == 0 {
-            return false;
-        }
+        let length = grant_length(view, wanted(view));
         let granted = unsent.start..unsent.start + length;
         if !length.is_multiple_of(segment_size) {
             self.send.small_end = granted.end;
@@ -140,8 +140,13 @@ impl Connection {
         !self.cork && (self.nodelay || self.send.small_end <= self.send.snd_una)
     }
 
-    /// The scheduler's choice among the subflows of the best rank there is that `admits`.
-    pub(super) fn pick(&self, admits: impl Fn(&SubflowView) -> bool) -> Option<usize> {
+    /// The scheduler's choice among the subflows of the best rank there is that `admits`, if one
+    /// of them has room for some of the bytes `wanted` of it.
+    pub(super) fn pick(
+        &self,
+        admits: impl Fn(&SubflowView) -> bool,
+        wanted: impl Fn(&SubflowView) -> u64,
+    ) -> Option<usize> {
         let ready = || {
             self.views
                 .iter()
@@ -150,7 +155,7 @@ impl Connection {
         };
         let best: Rank = ready().map(|(_, view)| view.rank()).min()?;
         let candidates = ready()
-            .filter(|(_, view)| view.rank() == best && view.room() > 0)
+            .filter(|(_, view)| view.rank() == best && grant_length(view, wanted(view)) > 0)
             .map(|(index, view)| Candidate {
                 index,
                 room: view.room(),
@@ -222,18 +227,23 @@ impl Connection {
             .filter(|view| view.is_open())
             .filter_map(|view| view.ledger.lowest())
             .any(|lowest| lowest <= self.send.snd_una);
-        let idle = self.views.iter().all(|view| view.ledger.is_empty());
+        let idle = self
+            .views
+            .iter()
+            .all(|view| view.ledger.is_empty() || view.is_stale());
         let wants = !self.send.unsent().is_empty() || !self.send.reinject.is_empty();
         let ready = self.views.iter().any(SubflowView::is_ready);
         let held_back = self.send.window_edge > self.send.data_nxt()
             && self.send.reinject.is_empty()
-            && self.pick(|_| true).is_some();
+            && self.pick(|_| true, |_| u64::MAX).is_some();
         if self.state.is_finished() || !ready {
             self.send.timer = None;
         } else if outstanding && !head_is_held && self.send.reinject.is_empty() {
-            self.send.await_(Wait::DataAck, cx.now, self.data_timeout());
+            self.send
+                .start_timer(Wait::DataAck, cx.now, self.data_timeout());
         } else if wants && idle && !held_back {
-            self.send.await_(Wait::Window, cx.now, self.data_timeout());
+            self.send
+                .start_timer(Wait::Window, cx.now, self.data_timeout());
         } else {
             self.send.timer = None;
         }

@@ -194,13 +194,44 @@ impl SendState {
     }
 
     /// Sets the timer for `wait` unless it runs for that already.
-    pub(super) fn await_(&mut self, wait: Wait, now: Instant, timeout: Duration) {
+    pub(super) fn start_timer(&mut self, wait: Wait, now: Instant, timeout: Duration) {
         if self.timer.is_none_or(|timer| timer.wait != wait) {
             let timeout = timeout
                 .saturating_mul(1 << self.backoff.min(10))
                 .min(Duration::from_secs(60));
             let due = now + timeout;
             self.timer = Some(SendTimer { wait, due });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_wrap() {
+        for initial in [0, (1 << 32) - 40, (1 << 63) - 40, u64::MAX - 40] {
+            let initial = DataSequenceNumber(initial);
+            let mut send = SendState::new(128, initial);
+            assert_eq!(send.buffer.push(&[7; 100]), 100);
+            send.snd_nxt = 100;
+            send.fin = Fin::Wanted;
+            assert_eq!(send.send_fin(), initial + 101);
+            assert_eq!(send.slices(initial + 31, 30).0.len(), 30);
+            for acknowledged in [20, 40, 60, 100] {
+                let number = initial + 1 + acknowledged;
+                let short = DataNumber::Short(number.low());
+                assert_eq!(send.acknowledge(short, 50), Acknowledged::Data);
+                assert_eq!(send.snd_una, acknowledged);
+                assert_eq!(send.window_edge, acknowledged + 50);
+                let old = DataNumber::Long(initial + 1);
+                assert_eq!(send.acknowledge(old, 5), Acknowledged::Nothing);
+            }
+            let never = DataNumber::Long(initial + 103);
+            assert_eq!(send.acknowledge(never, 50), Acknowledged::Impossible);
+            let all = DataNumber::Long(initial + 102);
+            assert_eq!(send.acknowledge(all, 50), Acknowledged::Fin);
         }
     }
 }

@@ -69,6 +69,14 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    /// No endpoints yet.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            list: ArrayVec::new(),
+            limits,
+        }
+    }
+
     /// Adds an endpoint.
     ///
     /// # Errors

@@ -1,0 +1,246 @@
+//! Fallback to regular TCP: when it is legal and what it does (RFC 8684 section 3.7).
+
+use crate::harness::{Home, pattern};
+use braid_engine::mptcp::connection::{
+    ConnectionConfig, ConnectionError, ConnectionEvent, DataState, Role,
+};
+use braid_engine::mptcp::message::{Establishment, FallbackReason, SubflowEnd, ToHome, ToSubflow};
+use braid_engine::mptcp::path_manager::Limits;
+use braid_engine::time::Duration;
+use braid_engine::wire::mptcp_option::{MptcpOption, ResetReason};
+
+fn config() -> ConnectionConfig {
+    ConnectionConfig::default()
+}
+
+fn plain() -> Home {
+    let mut home = Home::opening(Role::Client, config());
+    let plain = Establishment::Plain(FallbackReason::PeerNotCapable);
+    home.deliver(0, ToHome::Established(plain));
+    home.progress(0, |_| {});
+    home
+}
+
+#[test]
+fn a_plain_peer_gets_a_plain_connection() {
+    let mut home = plain();
+    let events = home.events();
+    let fell_back = ConnectionEvent::FellBack(FallbackReason::PeerNotCapable);
+    assert!(events.contains(&fell_back) && events.contains(&ConnectionEvent::Connected));
+    assert!(!home.connection.published().multipath);
+
+    home.write(&pattern(3000));
+    assert_eq!(home.grants(), [(0, 0, 3000)]);
+    home.progress(0, |progress| progress.acknowledged = 2000);
+    assert_eq!(
+        home.connection.send_buffer().len(),
+        1000,
+        "released as TCP would"
+    );
+
+    home.data(0, 12345, &pattern(100));
+    assert_eq!(
+        home.read_all(),
+        pattern(100),
+        "data is taken in the order it comes"
+    );
+
+    home.call(|connection, cx| connection.close(cx));
+    let sent = home.sent();
+    assert!(matches!(sent[..], [(0, ToSubflow::Close)]), "{sent:?}");
+    home.deliver(0, ToHome::Finished);
+    home.progress(0, |progress| progress.acknowledged = 3000);
+    home.end(0, SubflowEnd::Closed);
+    assert_eq!(home.connection.state(), DataState::Closed);
+    assert_eq!(home.connection.failure(), None);
+}
+
+#[test]
+fn a_plain_connection_takes_the_window_of_its_subflow() {
+    let mut home = plain();
+    home.progress(0, |progress| progress.window = 2000);
+    home.write(&pattern(1 << 21));
+    let granted: u64 = home.grants().iter().map(|grant| grant.2).sum();
+    assert_eq!(
+        granted, 100_000,
+        "the edge of before stands; room is the bound"
+    );
+}
+
+#[test]
+fn a_reset_of_a_plain_connection_is_reported() {
+    let mut home = plain();
+    home.end(0, SubflowEnd::ResetByPeer(None));
+    assert_eq!(home.connection.failure(), Some(ConnectionError::Reset));
+}
+
+#[test]
+fn options_lost_before_confirmation_are_a_legal_fallback() {
+    let mut home = Home::opening(Role::Server, config());
+    home.establish_capable(false);
+    let reason = FallbackReason::OptionsStripped;
+    home.deliver(0, ToHome::FellBack { reason });
+    assert_eq!(home.connection.info().fallback, Some(reason));
+    let limits = Limits::default();
+    assert!(
+        home.connection.can_accept_join(&limits).is_err(),
+        "for good"
+    );
+}
+
+#[test]
+fn options_lost_after_a_join_reset_the_subflow() {
+    let mut home = Home::established(Role::Server, config(), 2);
+    let reason = FallbackReason::NoDataAck;
+    home.deliver(0, ToHome::FellBack { reason });
+    assert_eq!(home.connection.info().fallback, None);
+    let sent = home.sent();
+    let [(0, ToSubflow::Reset { options })] = &sent[..] else {
+        panic!("{sent:?}");
+    };
+    let reason = ResetReason::MiddleboxInterference;
+    assert_eq!(
+        options[..],
+        [MptcpOption::Reset {
+            transient: false,
+            reason
+        }]
+    );
+}
+
+#[test]
+fn a_failed_checksum_among_several_subflows_resets_one_with_mp_fail() {
+    let mut home = Home::established(Role::Server, config(), 2);
+    let data_sequence = home.remote(0);
+    home.deliver(1, ToHome::ChecksumFailed { data_sequence });
+    let sent = home.sent();
+    let [(1, ToSubflow::Reset { options })] = &sent[..] else {
+        panic!("{sent:?}");
+    };
+    assert_eq!(options[0], MptcpOption::Fail { data_sequence });
+    assert_eq!(home.connection.info().fallback, None);
+}
+
+#[test]
+fn a_failed_checksum_on_the_only_subflow_falls_back_after_the_echo() {
+    let mut home = Home::established(Role::Server, config(), 1);
+    home.data_ack(0, 0, 1 << 20);
+    home.write(&pattern(1000));
+    home.data_ack(0, 400, 1 << 20);
+    home.forget();
+    let data_sequence = home.remote(0);
+    home.deliver(0, ToHome::ChecksumFailed { data_sequence });
+    let sent = home.sent();
+    let fail = |message: &ToSubflow| matches!(message, ToSubflow::Signal(MptcpOption::Fail { .. }));
+    assert!(
+        matches!(&sent[..], [(0, message)] if fail(message)),
+        "{sent:?}"
+    );
+    assert_eq!(home.connection.info().fallback, None);
+
+    home.deliver(0, ToHome::Option(MptcpOption::Fail { data_sequence }));
+    let sent = home.sent();
+    let infinite = Some(home.local(400));
+    assert!(
+        matches!(&sent[..], [(0, ToSubflow::FallBack { infinite: from })] if *from == infinite),
+        "{sent:?}"
+    );
+    let reason = FallbackReason::ChecksumFailed;
+    assert_eq!(home.connection.info().fallback, Some(reason));
+}
+
+#[test]
+fn a_failed_checksum_with_a_gap_resets_the_only_subflow() {
+    let mut home = Home::established(Role::Server, config(), 1);
+    home.data(0, 500, &pattern(10));
+    home.forget();
+    let data_sequence = home.remote(0);
+    home.deliver(0, ToHome::ChecksumFailed { data_sequence });
+    let sent = home.sent();
+    assert!(
+        matches!(&sent[..], [(0, ToSubflow::Reset { .. })]),
+        "{sent:?}"
+    );
+}
+
+#[test]
+fn an_mp_fail_that_is_never_echoed_ends_the_connection() {
+    let mut home = Home::established(Role::Server, config(), 1);
+    let data_sequence = home.remote(0);
+    home.deliver(0, ToHome::ChecksumFailed { data_sequence });
+    home.pass(Duration::from_secs(10));
+    assert_eq!(home.connection.failure(), Some(ConnectionError::Aborted));
+}
+
+#[test]
+fn the_peer_s_mp_fail_is_echoed_and_followed_by_an_infinite_mapping() {
+    let mut home = Home::established(Role::Client, config(), 1);
+    home.data_ack(0, 0, 1 << 20);
+    home.write(&pattern(1000));
+    home.forget();
+    let data_sequence = home.local(0);
+    home.deliver(0, ToHome::Option(MptcpOption::Fail { data_sequence }));
+    let sent = home.sent();
+    assert!(
+        matches!(
+            &sent[..],
+            [
+                (0, ToSubflow::Signal(MptcpOption::Fail { .. })),
+                (0, ToSubflow::FallBack { infinite: Some(_) })
+            ]
+        ),
+        "{sent:?}"
+    );
+    // And the connection goes on as TCP.
+    home.progress(0, |progress| progress.acknowledged = 1000);
+    assert_eq!(home.connection.send_buffer().len(), 0);
+    home.call(|connection, cx| connection.shutdown_write(cx));
+    let sent = home.sent();
+    assert!(
+        matches!(sent.last(), Some((0, ToSubflow::Close))),
+        "{sent:?}"
+    );
+}
+
+#[test]
+fn a_data_fin_under_way_becomes_a_fin() {
+    let mut home = Home::established(Role::Client, config(), 1);
+    home.call(|connection, cx| connection.shutdown_write(cx));
+    home.forget();
+    let reason = FallbackReason::PeerFellBack;
+    home.deliver(0, ToHome::FellBack { reason });
+    let sent = home.sent();
+    assert!(
+        matches!(sent.last(), Some((0, ToSubflow::Close))),
+        "{sent:?}"
+    );
+}
+
+#[test]
+fn a_join_that_completes_after_fallback_is_reset() {
+    let mut home = Home::opening(Role::Server, config());
+    home.establish_capable(false);
+    home.connection
+        .join_accepted(crate::harness::handle(1), crate::harness::path(1));
+    home.end(1, SubflowEnd::TimedOut);
+    home.deliver(
+        0,
+        ToHome::FellBack {
+            reason: FallbackReason::NoMapping,
+        },
+    );
+    assert!(home.connection.info().fallback.is_some());
+    home.connection
+        .join_accepted(crate::harness::handle(2), crate::harness::path(2));
+    home.forget();
+    let joined = Establishment::Joined {
+        remote_address_id: 2,
+        backup: false,
+    };
+    home.deliver(2, ToHome::Established(joined));
+    let sent = home.sent();
+    assert!(
+        matches!(&sent[..], [(2, ToSubflow::Reset { .. })]),
+        "{sent:?}"
+    );
+}
