@@ -71,6 +71,16 @@ pub enum PortError {
         /// How many are possible.
         limit: usize,
     },
+    /// Frames that a port receives would not fit into those of the engine's pool.
+    #[error(
+        "the engine's frames of {capacity} bytes cannot hold what a port with segmentation receives: set the frame capacity to {needed}"
+    )]
+    SmallFrames {
+        /// Bytes of a frame of the pool.
+        capacity: usize,
+        /// Bytes needed.
+        needed: usize,
+    },
     /// A capture file cannot be written.
     #[error("cannot write the capture {}: {source}; choose another `--pcap` directory", path.display())]
     Capture {

@@ -21,7 +21,7 @@ pub use engine::Engine;
 pub use idle::{IdlePolicy, Waker};
 pub use ports::{Ports, TRANSMIT_BUDGET};
 
-use crate::port::{AnyPort, Burst, Port, PortError};
+use crate::port::{AnyPort, Burst, POOL_FRAME_CAPACITY, Port, PortError};
 use crate::sys::poll;
 
 /// How long a worker sleeps at most while a port is full: no port announces that it has room
@@ -71,9 +71,10 @@ impl<E: Engine> Worker<E> {
     ///
     /// # Errors
     ///
-    /// When there are more than [`MAX_PORTS`] ports, or the process is out of file descriptors.
+    /// When there are more than [`MAX_PORTS`] ports, the frames of the engine's pool cannot hold
+    /// what a port with segmentation receives, or the process is out of file descriptors.
     pub fn new(
-        engine: E,
+        mut engine: E,
         ports: Vec<AnyPort>,
         clock: Clock,
         idle: IdlePolicy,
@@ -82,6 +83,13 @@ impl<E: Engine> Worker<E> {
             return Err(PortError::TooMany {
                 count: ports.len(),
                 limit: MAX_PORTS,
+            });
+        }
+        let capacity = engine.frame_pool().frame_capacity();
+        if capacity < POOL_FRAME_CAPACITY && ports.iter().any(|p| p.capabilities().segmentation) {
+            return Err(PortError::SmallFrames {
+                capacity,
+                needed: POOL_FRAME_CAPACITY,
             });
         }
         Ok(Self {

@@ -1,5 +1,6 @@
 //! The data plane against this host's kernel, in namespaces of the tests' own.
 
 mod ports;
+mod stack;
 mod support;
 mod worker;

@@ -9,7 +9,7 @@ use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
 use braid_dataplane::port::tap::TapPort;
 use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, PortError};
 use braid_dataplane::worker::{Clock, Engine, IdlePolicy, Work, Worker};
-use braid_engine::stack::{PortId, ReceiveMeta, TransmitBatch, TransmitMeta};
+use braid_engine::stack::{PortId, ReceiveMeta, Stack, StackConfig, TransmitBatch, TransmitMeta};
 use braid_engine::storage::frame::{Frame, FramePool};
 use braid_engine::time::Instant;
 
@@ -199,6 +199,29 @@ fn too_many_ports_are_refused() {
             Some(PortError::TooMany {
                 count: 65,
                 limit: 64
+            })
+        ),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_pool_too_small_for_large_segments_is_refused() {
+    let (port, _far) = MemoryPort::pair(MemoryOptions::default()).unwrap();
+    let stack = Stack::new(
+        StackConfig {
+            frame_capacity: 2_048,
+            ..StackConfig::default()
+        },
+        [1; 32],
+    );
+    let refused = Worker::new(stack, vec![port.into()], Clock::start(), IdlePolicy::Spin).err();
+    assert!(
+        matches!(
+            refused,
+            Some(PortError::SmallFrames {
+                capacity: 2_048,
+                ..
             })
         ),
         "{refused:?}"
