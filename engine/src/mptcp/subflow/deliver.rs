@@ -55,7 +55,10 @@ impl Subflow {
             ToSubflow::SetNoDelay(nodelay) => self.tcp.set_nodelay(nodelay),
             ToSubflow::SetCork(cork) => self.tcp.set_cork(cork),
             ToSubflow::SetKeepalive(keepalive) => self.tcp.set_keepalive(keepalive),
-            ToSubflow::Close => self.tcp.close(),
+            ToSubflow::Close => {
+                self.closing = true;
+                self.close_in_turn();
+            }
             ToSubflow::Reset { options } => self.reset(options, out),
         }
     }

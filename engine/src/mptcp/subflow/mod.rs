@@ -79,8 +79,10 @@ pub struct Subflow {
     third_ack_sent: bool,
     /// Home has published the data sequence numbers of the connection.
     home_ready: bool,
-    /// The peer's FIN is in order.
+    /// The end of the peer's stream.
     fin: Fin,
+    /// Home asked for FIN, which waits for a DATA_FIN that is still to go.
+    closing: bool,
     inflow: Inflow,
     outflow: Outflow,
     signals: Signals,
@@ -106,6 +108,7 @@ impl Subflow {
             third_ack_sent: false,
             home_ready: false,
             fin: Fin::Awaited,
+            closing: false,
             inflow: Inflow::new(PLAIN_INITIAL + 1),
             outflow: Outflow::default(),
             signals: Signals::default(),
@@ -358,6 +361,16 @@ impl Subflow {
         self.signals.keep_fail();
         self.outflow.end_multipath();
         self.inflow.unblock();
+        self.close_in_turn();
+    }
+
+    /// Lets FIN go, as home asked, once no DATA_FIN waits: the peer is to hear first that the stream
+    /// of the connection is complete.
+    fn close_in_turn(&mut self) {
+        if self.closing && self.outflow.data_fin.is_none() {
+            self.closing = false;
+            self.tcp.close();
+        }
     }
 
     fn tell_establishment(&mut self, establishment: Establishment, out: &mut Outbox<ToHome>) {

@@ -70,13 +70,17 @@ impl Subflow {
                 value,
                 length: data.length,
             }),
-            long: true,
+            // The option carries no data sequence number of either width.
+            long: false,
         };
         self.declare(mapping, out);
     }
 
     fn read_dss(&mut self, dss: &Dss, home: &Published, out: &mut Outbox<ToHome>) {
-        self.step(Input::Dss, out);
+        // An infinite mapping ends MPTCP; it proves nothing of the kind that a DSS proves.
+        if dss.mapping.is_none_or(|mapping| mapping.length > 0) {
+            self.step(Input::Dss, out);
+        }
         if let Some(data_ack) = dss.data_ack {
             let heard = (data_ack, self.tcp.progress().window);
             if self.reported_data_ack != Some(heard) {

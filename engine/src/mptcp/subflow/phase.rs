@@ -148,3 +148,90 @@ impl Phase {
         self.is_multipath() || matches!(self, Self::Plain(_))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Origin::{First, Joined};
+
+    const PHASES: [Phase; 11] = [
+        Phase::CapableSynSent,
+        Phase::CapableSynReceived,
+        Phase::JoinSynSent,
+        Phase::JoinSynReceived,
+        Phase::PreEstablished,
+        Phase::Unconfirmed(First),
+        Phase::Unconfirmed(Joined),
+        Phase::Confirmed(First),
+        Phase::Confirmed(Joined),
+        Phase::Plain(FallbackReason::Disabled),
+        Phase::Reset,
+    ];
+
+    const INPUTS: [Input; 15] = [
+        Input::CapableSynAck,
+        Input::JoinSynAck,
+        Input::BareSynAck(FallbackReason::PeerNotCapable),
+        Input::CrossedSyn,
+        Input::CapableAck,
+        Input::JoinAck,
+        Input::BareAck,
+        Input::WrongHmac,
+        Input::Segment,
+        Input::Dss,
+        Input::UnmappedData,
+        Input::BareAcknowledgment,
+        Input::InfiniteMapping,
+        Input::ChecksumMismatch,
+        Input::FallBack(FallbackReason::ChecksumFailed),
+    ];
+
+    #[test]
+    fn transitions() {
+        let mut table = String::new();
+        for phase in PHASES {
+            for input in INPUTS {
+                let step = phase.on(input);
+                if step != Step::Stay {
+                    table += &format!("{phase:?} + {input:?} = {step:?}\n");
+                }
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn a_missing_option_never_turns_a_joined_subflow_into_regular_tcp() {
+        let missing = [
+            Input::BareSynAck(FallbackReason::PeerNotCapable),
+            Input::CrossedSyn,
+            Input::BareAck,
+            Input::UnmappedData,
+            Input::BareAcknowledgment,
+        ];
+        let joined = [
+            Phase::JoinSynSent,
+            Phase::JoinSynReceived,
+            Phase::PreEstablished,
+            Phase::Unconfirmed(Joined),
+            Phase::Confirmed(Joined),
+        ];
+        for phase in joined {
+            for input in missing {
+                assert!(
+                    !matches!(phase.on(input), Step::To(_)),
+                    "{phase:?} {input:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn regular_tcp_and_a_reset_are_for_good() {
+        for phase in [Phase::Plain(FallbackReason::NoMapping), Phase::Reset] {
+            for input in INPUTS {
+                assert_eq!(phase.on(input), Step::Stay, "{phase:?} {input:?}");
+            }
+        }
+    }
+}

@@ -106,6 +106,7 @@ impl Subflow {
         }
         if carries.data_fin {
             self.outflow.data_fin = None;
+            self.close_in_turn();
         }
         if carries.signal {
             let pause = self.tcp.progress().smoothed_rtt.unwrap_or(SIGNAL_PAUSE);
