@@ -173,7 +173,7 @@ fn one_piece_with_two_mappings_is_split_where_they_meet() {
     let mut first = segments[0].clone();
     let mut second = segments[1].clone();
     first.payload.extend(second.payload.split_off(0));
-    second.header.sequence = second.header.sequence + 100;
+    second.header.sequence += 100;
     pair.server.receive(pair.now, &first);
     assert_eq!(pair.server.pieces.len(), 2);
     pair.server.receive(pair.now, &second);
@@ -524,7 +524,7 @@ fn a_reset_by_home_carries_its_options_and_that_of_the_peer_its_reason() {
         transient: true,
         reason,
     };
-    let options = [fail.clone(), why.clone()];
+    let options = [fail.clone(), why];
     pair.client.deliver(
         pair.now,
         ToSubflow::Reset {
