@@ -3,7 +3,7 @@
 //!
 //! A [`Subflow`] wraps a [`Tcb`] and knows nothing of other subflows. What it must stamp on its
 //! segments it reads from [`Published`]; everything else passes between it and the connection's home
-//! as [`ToHome`](crate::mptcp::message::ToHome) and
+//! as [`ToHome`] and
 //! [`ToSubflow`](crate::mptcp::message::ToSubflow).
 //!
 //! A segment comes in through [`Subflow::receive`]: TCP judges and orders it, its options are read
