@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::Failure;
 use super::size::Size;
-use crate::demo::{self, DemoError, LinuxPlan, PeerChoice, Plan, PortKind};
+use crate::demo::{self, LinuxPlan, PeerChoice, Plan, PortKind};
 use crate::lab::link;
 use crate::peer::PeerProtocol;
 
@@ -59,6 +59,10 @@ pub(super) struct DemoArguments {
     /// What Linux speaks.
     #[arg(long, value_enum, default_value_t = Protocol::Mptcp)]
     peer_protocol: Protocol,
+
+    /// Leave out the measurement of Linux against itself.
+    #[arg(long)]
+    no_baseline: bool,
 
     /// A command for `sh -c` in the peer's namespace once the links are up.
     #[arg(long, value_name = "CMD", hide = true)]
@@ -126,9 +130,9 @@ enum Protocol {
 pub(super) fn run(arguments: DemoArguments) -> Result<(), Failure> {
     let json = arguments.json;
     let plan = parse(arguments)?;
-    let report = demo::run(&plan).map_err(|error| match error {
-        DemoError::Refused(_) => Failure::Configuration(error.to_string()),
-        _ => Failure::Run(error.to_string()),
+    let report = demo::run(&plan).map_err(|error| match error.is_refusal() {
+        true => Failure::Configuration(error.to_string()),
+        false => Failure::Run(error.to_string()),
     })?;
     if json {
         let text = serde_json::to_string(&report)
@@ -174,6 +178,7 @@ fn parse(arguments: DemoArguments) -> Result<Plan, Failure> {
         },
         checksum: arguments.checksum,
         cut: arguments.fault == Fault::Cut,
+        baseline: !arguments.no_baseline,
         capture: arguments.pcap,
         show_progress: !arguments.json && std::io::stderr().is_terminal(),
     })

@@ -26,4 +26,14 @@ impl Bars {
         bar.set_prefix(title);
         bar
     }
+
+    /// Says on standard error what went wrong, above the bars if there are any.
+    pub(super) fn complain(&self, sentence: &str) {
+        let sentence = format!("braid: {sentence}");
+        match &self.0 {
+            // A terminal that cannot be written to leaves nobody to tell.
+            Some(bars) => drop(bars.println(sentence)),
+            None => eprintln!("{sentence}"),
+        }
+    }
 }

@@ -29,8 +29,8 @@ impl Baseline {
     /// Makes the namespaces and `links` links between them.
     pub fn create(links: u8, family: Family, checksum: bool) -> Result<Self, DemoError> {
         let (client, server) = (Namespace::create()?, Namespace::create()?);
-        linux::tune(&client, checksum)?;
-        linux::tune(&server, checksum)?;
+        linux::tune(&client, family, checksum)?;
+        linux::tune(&server, family, checksum)?;
         for link in Link::all(links) {
             link.add_veth(&client, &server)?;
             link.configure(&client, Side::Engine)?;
@@ -55,7 +55,7 @@ impl Baseline {
         &self,
         stream: Stream,
         progress: &Progress,
-        supervision: (indicatif::ProgressBar, Option<Cut>),
+        supervision: (indicatif::ProgressBar, Option<Cut<'_>>),
     ) -> Result<Outcome, DemoError> {
         let watch = Watch {
             progress,

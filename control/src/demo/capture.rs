@@ -16,5 +16,5 @@ pub fn check_directory(directory: &Path) -> io::Result<()> {
 
 /// The capture file of a link.
 pub fn file_of(directory: &Path, link: Link) -> PathBuf {
-    directory.join(format!("{}.pcap", link.interface()))
+    directory.join(format!("{}.pcapng", link.interface()))
 }

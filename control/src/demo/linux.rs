@@ -1,13 +1,21 @@
 //! Linux as the peer: its namespace, its links, and one transfer with it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::process::{Command, Stdio};
+use std::thread;
+
+use braid_dataplane::port::AnyPort;
 
 use super::DemoError;
+use super::plan::PortKind;
+use super::plan::{LinuxPlan, PATIENCE, Plan};
+use super::ports::{open_packet_sockets, open_taps, usable_kind};
+use super::report::{self, Task};
 use crate::lab::LabError;
 use crate::lab::link::{Family, Link, Side};
 use crate::lab::namespace::Namespace;
 use crate::lab::netlink::{Endpoint, EndpointFlags};
-use crate::peer::{Listener, PeerProtocol};
+use crate::peer::{self, Activity, Listener, Outcome, PeerProtocol, Progress, Role, Watch};
 
 /// What a host does about further paths.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -18,14 +26,138 @@ pub(super) enum PathRole {
     Follow,
 }
 
+/// What Linux is to do in one run.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct PeerTransfer<'a> {
+    /// The demonstration that the run is part of.
+    pub(super) plan: &'a Plan,
+    /// What the kernel's sockets speak.
+    pub(super) protocol: PeerProtocol,
+    /// The run, as the engine's part.
+    pub(super) task: Task,
+    /// The server's port.
+    pub(super) port: u16,
+    /// What the kernel's side does with the connection.
+    pub(super) activity: Activity,
+    /// Where it tells how far it has come.
+    pub(super) progress: &'a Progress,
+}
+
+/// The namespace in which Linux is the peer.
+#[derive(Debug)]
+pub(super) struct LinuxPeer {
+    namespace: Namespace,
+    /// The engine's end of veth links is kept in here. With TAP devices it needs no namespace.
+    _engine: Option<Namespace>,
+}
+
+impl LinuxPeer {
+    /// Makes the namespace and its links, and opens the engine's port to each.
+    pub(super) fn create(
+        plan: &Plan,
+        linux: &LinuxPlan,
+    ) -> Result<(Self, Vec<AnyPort>), DemoError> {
+        let namespace = Namespace::create()?;
+        tune(&namespace, plan.family, plan.checksum)?;
+        let kind = linux.port.unwrap_or_else(usable_kind);
+        let (engine, ports) = match kind {
+            PortKind::Tap => (None, open_taps(&namespace, plan.links)?),
+            PortKind::AfPacket => {
+                let engine = Namespace::create()?;
+                let ports = open_packet_sockets(&engine, &namespace, plan.links)?;
+                (Some(engine), ports)
+            }
+        };
+        for link in Link::all(plan.links) {
+            link.configure(&namespace, Side::Peer)?;
+        }
+        let peer = Self {
+            namespace,
+            _engine: engine,
+        };
+        if let Some(command) = &linux.setup {
+            peer.set_up(command)?;
+        }
+        Ok((peer, ports))
+    }
+
+    /// The namespace of the kernel that is the peer.
+    pub(super) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Makes the kernel ready to be the other end of `task`, and runs its program in a thread of
+    /// `scope`.
+    pub(super) fn spawn<'scope>(
+        &'scope self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        transfer: PeerTransfer<'scope>,
+    ) -> Result<thread::ScopedJoinHandle<'scope, Result<Outcome, DemoError>>, DemoError> {
+        let PeerTransfer {
+            plan,
+            protocol,
+            task,
+            port,
+            activity,
+            progress,
+        } = transfer;
+        let paths = match task.role {
+            report::Role::Server => PathRole::Follow,
+            report::Role::Client => PathRole::Announce,
+        };
+        manage_paths(&self.namespace, paths, plan.links, plan.family)?;
+        let role = match task.role {
+            report::Role::Server => {
+                let server = Link(1).address(plan.family, Side::Engine);
+                Role::Client(protocol, SocketAddr::new(server, port))
+            }
+            report::Role::Client => {
+                Role::Server(listen(&self.namespace, protocol, plan.family, port)?)
+            }
+        };
+        let watch = Watch {
+            progress,
+            patience: PATIENCE,
+        };
+        Ok(scope.spawn(move || {
+            self.namespace
+                .run(|| peer::run(role, activity, watch))?
+                .inspect_err(|_| progress.fail())
+                .map_err(DemoError::transfer("Linux's side of the transfer failed"))
+        }))
+    }
+
+    fn set_up(&self, command: &str) -> Result<(), DemoError> {
+        let what = "the command of --peer-setup cannot be run";
+        let status = self
+            .namespace
+            .run(|| {
+                Command::new("sh")
+                    .args(["-c", command])
+                    .stdin(Stdio::null())
+                    .status()
+            })?
+            .map_err(|error| DemoError::Refused(format!("{what}: {error}")))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(DemoError::Refused(format!(
+            "the command of --peer-setup ended with {status}"
+        )))
+    }
+}
+
 /// Prepares a namespace's kernel, before it has links.
-pub(super) fn tune(namespace: &Namespace, checksum: bool) -> Result<(), LabError> {
+pub(super) fn tune(namespace: &Namespace, family: Family, checksum: bool) -> Result<(), LabError> {
     namespace.set(
         "net.mptcp.checksum_enabled",
         if checksum { "1" } else { "0" },
     )?;
-    // Without it a link that goes down loses its IPv6 addresses for good.
-    namespace.set("net.ipv6.conf.all.keep_addr_on_down", "1")
+    match family {
+        Family::V4 => Ok(()),
+        // Without it a link that goes down loses its IPv6 addresses for good.
+        Family::V6 => namespace.set("net.ipv6.conf.all.keep_addr_on_down", "1"),
+    }
 }
 
 /// Sets the path manager's endpoints and limits for connections over `links` links.

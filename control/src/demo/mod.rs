@@ -1,19 +1,31 @@
 //! `braid demo`: real data between the engine and Linux over several links.
 
+mod application;
 mod bars;
 pub mod baseline;
 pub mod capture;
+mod engine_host;
+mod engine_runs;
 mod linux;
+mod linux_runs;
+mod measured;
 mod plan;
+mod ports;
 mod report;
 pub mod supervision;
 
 use std::io;
 
+use braid_dataplane::port::PortError;
+use braid_engine::stack::ConfigError;
+
 pub use plan::{LinuxPlan, PeerChoice, Plan, PortKind};
 pub use report::{Report, Role};
 
 use crate::lab::LabError;
+use crate::lab::isolation::leave_host_network;
+use crate::lab::namespace::Namespace;
+use crate::peer;
 
 /// Why a demonstration could not run, or did not run through.
 #[derive(Debug, thiserror::Error)]
@@ -24,36 +36,82 @@ pub enum DemoError {
     /// The namespaces and links could not be made.
     #[error(transparent)]
     Lab(#[from] LabError),
-    /// A side of a transfer ended early.
+    /// The engine's way to a link is barred.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The engine was told something that contradicts itself.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A system call of a transfer failed.
     #[error("{what}: {source}")]
     Transfer {
-        /// Which side.
+        /// What it was for.
         what: &'static str,
         /// Why.
         source: io::Error,
     },
+    /// The engine ended the connection.
+    #[error("the engine's side of the transfer failed: {0}")]
+    Engine(String),
+    /// The other side gave up first; it says why itself.
+    #[error("the other side gave up")]
+    OtherSide,
+    /// No byte moved for too long.
+    #[error("nothing moved for {} s", plan::PATIENCE.as_secs())]
+    Stalled,
 }
 
 impl DemoError {
+    /// Whether it came up before any transfer began, for a reason that the user can mend.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused(_) | Self::Lab(_) | Self::Port(_) | Self::Config(_)
+        )
+    }
+
     /// Says `what` failed with an error of the system.
-    pub fn transfer(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn transfer(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Transfer { what, source }
+    }
+
+    fn engine(error: impl std::fmt::Display) -> Self {
+        Self::Engine(error.to_string())
+    }
+
+    /// What two sides of a transfer give, or the error that explains the other's.
+    fn first_cause<A, B>(near: Result<A, Self>, far: Result<B, Self>) -> Result<(A, B), Self> {
+        match (near, far) {
+            (Ok(near), Ok(far)) => Ok((near, far)),
+            (Err(Self::OtherSide), Err(cause)) | (Err(cause), _) | (_, Err(cause)) => Err(cause),
+        }
     }
 }
 
-/// Runs.
+/// Makes the demonstration that `plan` describes.
+///
+/// Call it before the process has a second thread: it may enter a user namespace.
 pub fn run(plan: &Plan) -> Result<Report, DemoError> {
-    crate::lab::isolation::leave_host_network()?;
-    let bars = bars::Bars::new(plan.show_progress);
-    let baseline = baseline::measure(plan, crate::stream::Stream::new(1, plan.bytes), &bars)?;
-    Ok(Report::new(
-        report::Peer::Linux,
-        report::Expected {
-            runs: 0,
-            bytes: plan.bytes,
-            fallback: false,
+    match &plan.peer {
+        PeerChoice::Engine => engine_runs::run(plan),
+        PeerChoice::Linux(linux) => {
+            isolate()?;
+            linux_runs::run(plan, linux)
+        }
+        PeerChoice::LinuxIfAllowed => match isolate() {
+            Ok(()) => linux_runs::run(plan, &LinuxPlan::default()),
+            Err(refusal) => {
+                eprintln!("braid: {refusal}; going on with two engines over links in memory");
+                engine_runs::run(plan)
+            }
         },
-        Vec::new(),
-        Some(baseline),
-    ))
+    }
+}
+
+/// Leaves the machine's network, and finds out whether Linux can be the peer.
+fn isolate() -> Result<(), LabError> {
+    leave_host_network()?;
+    Namespace::create()?
+        .run(peer::probe)?
+        .map_err(|reason| LabError::NoMultipathTcp { reason })
 }

@@ -6,9 +6,13 @@ use std::time::Duration;
 use super::report::{Direction, Role, Task};
 use crate::lab::link::Family;
 use crate::peer::PeerProtocol;
+use crate::stream::Stream;
 
 /// How long nothing may move before a run is given up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which pseudo-random stream is transferred.
+const SEED: u64 = 8_684;
 
 /// How the engine reaches Linux.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub struct Plan {
     pub checksum: bool,
     /// Whether a link is cut in each run.
     pub cut: bool,
+    /// Whether Linux is measured against itself too.
+    pub baseline: bool,
     /// Where captures of the links go.
     pub capture: Option<PathBuf>,
     /// Whether progress bars are drawn on standard error.
@@ -75,6 +81,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The bytes of every run.
+    pub(super) fn stream(&self) -> Stream {
+        Stream::new(SEED, self.bytes)
+    }
+
     /// The runs to be made, in order.
     pub fn tasks(&self) -> impl Iterator<Item = Task> {
         self.roles.iter().flat_map(|&role| {
@@ -82,5 +93,15 @@ impl Plan {
                 .into_iter()
                 .map(move |direction| Task { role, direction })
         })
+    }
+}
+
+/// The server's port of a run: each has its own, so that none meets the leavings of another.
+pub(super) fn port_of(task: Task) -> u16 {
+    match (task.role, task.direction) {
+        (Role::Server, Direction::Upload) => 5_001,
+        (Role::Server, Direction::Download) => 5_002,
+        (Role::Client, Direction::Upload) => 5_003,
+        (Role::Client, Direction::Download) => 5_004,
     }
 }

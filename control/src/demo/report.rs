@@ -142,8 +142,8 @@ impl Task {
     }
 }
 
-/// What came of a run.
-#[derive(Clone, Debug)]
+/// What came of a run; the default is that nothing did.
+#[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// Bytes that arrived.
     pub bytes: u64,
@@ -264,7 +264,7 @@ pub struct Report {
     /// The transfers, in the order they were made.
     pub runs: Vec<RunReport>,
     /// Linux to Linux Multipath TCP, in bits of payload a second: the same number of links, the
-    /// same bytes, the same cut. None where Linux was no part of it.
+    /// same bytes, the same cut. None where it was left out.
     pub baseline_bps: Option<u64>,
     /// Whether every run delivered every byte, over Multipath TCP if the peer speaks it.
     pub ok: bool,
@@ -323,7 +323,15 @@ impl Report {
                     rate(baseline)
                 );
             }
-            _ => {
+            (Peer::Linux, None) => {
+                let _ = writeln!(
+                    text,
+                    "goodput: engine to kernel {}, kernel to engine {}",
+                    mean(true),
+                    mean(false)
+                );
+            }
+            (Peer::Engine, _) => {
                 let _ = writeln!(text, "goodput: engine to engine {}", mean(true));
             }
         }

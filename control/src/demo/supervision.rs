@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 
+use super::engine_host::Gate;
 use crate::lab::LabError;
 use crate::lab::link::Link;
 use crate::lab::namespace::Namespace;
@@ -15,10 +16,29 @@ use crate::peer::Progress;
 /// How often a supervisor looks.
 const INTERVAL: Duration = Duration::from_millis(1);
 
+/// How a link is cut.
+enum Knife<'a> {
+    /// The kernel's interface goes down.
+    Interface { routes: RouteSocket, name: String },
+    /// The engine at the other end is told that its link is down.
+    Gate(&'a Gate),
+}
+
+impl Knife<'_> {
+    fn set_link(&mut self, up: bool) -> Result<(), LabError> {
+        match self {
+            Self::Interface { routes, name } => routes.set_up(name, up),
+            Self::Gate(gate) => {
+                gate.set(up);
+                Ok(())
+            }
+        }
+    }
+}
+
 /// A link to be cut and restored while a transfer runs.
-pub struct Cut {
-    routes: RouteSocket,
-    interface: String,
+pub struct Cut<'a> {
+    knife: Knife<'a>,
     stage: Stage,
     cut_at: u64,
     restore_at: u64,
@@ -31,7 +51,7 @@ enum Stage {
     Restored,
 }
 
-impl Cut {
+impl<'a> Cut<'a> {
     /// Cuts the last of `links` links after a quarter of `bytes` and restores it after the half.
     /// One link alone is not cut: no path would be left.
     ///
@@ -44,24 +64,34 @@ impl Cut {
         if links < 2 {
             return Ok(None);
         }
-        Ok(Some(Self {
-            routes: namespace.routes()?,
-            interface: Link(links).interface(),
+        let routes = namespace.routes()?;
+        let name = Link(links).interface();
+        Ok(Some(Self::with(Knife::Interface { routes, name }, bytes)))
+    }
+
+    /// Closes the gate after a quarter of `bytes` and opens it after the half.
+    pub(super) fn at_gate(gate: &'a Gate, bytes: u64) -> Self {
+        Self::with(Knife::Gate(gate), bytes)
+    }
+
+    fn with(knife: Knife<'a>, bytes: u64) -> Self {
+        Self {
+            knife,
             stage: Stage::Whole,
             cut_at: bytes / 4,
             restore_at: bytes / 2,
-        }))
+        }
     }
 
     /// Takes the step, if any, that is due when `received` bytes have arrived.
     fn step(&mut self, received: u64) -> Result<(), LabError> {
         match self.stage {
             Stage::Whole if received >= self.cut_at => {
-                self.routes.set_up(&self.interface, false)?;
+                self.knife.set_link(false)?;
                 self.stage = Stage::Severed;
             }
             Stage::Severed if received >= self.restore_at => {
-                self.routes.set_up(&self.interface, true)?;
+                self.knife.set_link(true)?;
                 self.stage = Stage::Restored;
             }
             _ => {}
@@ -81,7 +111,7 @@ impl Cut {
     fn finish(&mut self) -> Result<bool, LabError> {
         let was_cut = self.stage != Stage::Whole;
         if self.stage == Stage::Severed {
-            self.routes.set_up(&self.interface, true)?;
+            self.knife.set_link(true)?;
             self.stage = Stage::Restored;
         }
         Ok(was_cut)
@@ -94,7 +124,7 @@ impl Cut {
 pub fn supervise<T>(
     progress: &Progress,
     bar: &ProgressBar,
-    mut cut: Option<Cut>,
+    mut cut: Option<Cut<'_>>,
     transfer: impl FnOnce() -> T,
 ) -> Result<(T, bool), LabError> {
     let over = AtomicBool::new(false);

@@ -2,7 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::kernel_info::KernelSubflow;
@@ -34,6 +34,7 @@ pub enum Activity {
 #[derive(Debug, Default)]
 pub struct Progress {
     received: AtomicU64,
+    failed: AtomicBool,
 }
 
 impl Progress {
@@ -45,6 +46,16 @@ impl Progress {
     /// Notes that the receiver has `total` bytes.
     pub fn set_received(&self, total: u64) {
         self.received.store(total, Ordering::Relaxed);
+    }
+
+    /// Whether one side has given up, so that the other need not wait.
+    pub fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Notes that one side has given up.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
     }
 }
 
@@ -76,7 +87,9 @@ pub struct Outcome {
 pub fn run(role: Role, activity: Activity, watch: Watch<'_>) -> io::Result<Outcome> {
     // Linux takes further subflows only while something listens: the listener lives to the end.
     let mut socket = match &role {
-        Role::Server(listener) => listener.accept(watch.patience)?,
+        Role::Server(listener) => {
+            listener.accept(watch.patience, || watch.progress.has_failed())?
+        }
         Role::Client(protocol, address) => Socket::connect(*protocol, *address, watch.patience)?,
     };
     socket.set_patience(watch.patience)?;

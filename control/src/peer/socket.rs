@@ -2,11 +2,15 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Type};
 
 use super::kernel_info::{self, KernelSubflow};
+
+/// How often a listener looks for a connection.
+const ACCEPT_INTERVAL: Duration = Duration::from_micros(200);
 
 /// What the program asks the kernel to speak.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -48,11 +52,22 @@ impl Listener {
         Ok(Self(socket))
     }
 
-    /// Waits at most `patience` for a connection.
-    pub fn accept(&self, patience: Duration) -> io::Result<Socket> {
-        self.0.set_read_timeout(Some(patience))?;
-        let (socket, _) = self.0.accept()?;
-        Socket::prepared(socket)
+    /// Waits for a connection, at most `patience` and not after `given_up` says yes.
+    ///
+    /// Linux does not bound the wait of a Multipath TCP listener by `SO_RCVTIMEO`, so this asks
+    /// again and again.
+    pub fn accept(&self, patience: Duration, given_up: impl Fn() -> bool) -> io::Result<Socket> {
+        self.0.set_nonblocking(true)?;
+        let start = Instant::now();
+        loop {
+            match self.0.accept() {
+                Ok((socket, _)) => return Socket::prepared(socket),
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) if given_up() => return Err(io::ErrorKind::ConnectionAborted.into()),
+                Err(_) if start.elapsed() > patience => return Err(io::ErrorKind::TimedOut.into()),
+                Err(_) => thread::sleep(ACCEPT_INTERVAL),
+            }
+        }
     }
 }
 

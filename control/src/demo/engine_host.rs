@@ -1,0 +1,234 @@
+//! A host whose protocols are the engine's: a stack and the worker that drives it over its ports.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, Port};
+use braid_dataplane::worker::{Clock, IdlePolicy, Worker};
+use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
+use braid_engine::stack::{InterfaceConfig, PortId, Stack, StackConfig};
+use braid_engine::wire::ethernet::MacAddress;
+
+use super::DemoError;
+use super::application::{Application, Outcome, Turn};
+use super::plan::{PATIENCE, Plan};
+use super::report::Role;
+use crate::lab::link::{Family, Link, Side, prefix};
+use crate::peer::{Activity, Progress};
+
+/// The largest IP packet on a link, in bytes.
+const MTU: u16 = 1_500;
+
+/// Free frames kept for reception, 64 KiB each.
+const FRAMES: usize = 512;
+
+/// How long the loop sleeps at most, so that it notices what other threads tell it.
+const LONGEST_SLEEP: Duration = Duration::from_millis(20);
+
+/// How often the subflows are looked at while data moves.
+const INSPECTION: Duration = Duration::from_millis(50);
+
+/// How long a finished connection may take to close before the next run begins.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// How long the engine goes on after a run, so that what it sent last is on its way.
+const AFTERMATH: Duration = Duration::from_millis(20);
+
+/// A link of a host that another thread can take down.
+#[derive(Debug)]
+pub(super) struct Gate {
+    port: PortId,
+    open: AtomicBool,
+}
+
+impl Gate {
+    /// The gate of `link`, open.
+    pub(super) fn of(link: Link) -> Self {
+        Self {
+            port: port_of(link),
+            open: AtomicBool::new(true),
+        }
+    }
+
+    /// Opens or closes the gate; the host follows within [`LONGEST_SLEEP`].
+    pub(super) fn set(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+    }
+}
+
+/// The engine as a host.
+#[derive(Debug)]
+pub(super) struct EngineHost {
+    worker: Worker<Stack>,
+    side: Side,
+    family: Family,
+}
+
+/// What the engine is to do in one run.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct EngineTransfer<'a> {
+    /// Whether it listens or connects.
+    pub(super) role: Role,
+    /// The server's port.
+    pub(super) port: u16,
+    /// What it does with the connection.
+    pub(super) activity: Activity,
+    /// Where it tells how far it has come, and learns that the other side has failed.
+    pub(super) progress: &'a Progress,
+    /// A link that may be taken down meanwhile.
+    pub(super) gate: Option<&'a Gate>,
+}
+
+impl EngineHost {
+    /// A host on one side of all links, the first of which is reached by the first port.
+    pub(super) fn create(plan: &Plan, side: Side, ports: Vec<AnyPort>) -> Result<Self, DemoError> {
+        let config = StackConfig {
+            checksum: plan.checksum,
+            frame_capacity: POOL_FRAME_CAPACITY,
+            frame_pool: FRAMES,
+            ..StackConfig::default()
+        };
+        let seed = random_seed().map_err(DemoError::transfer("cannot read /dev/urandom"))?;
+        let mut stack = Stack::new(config, seed);
+        for (link, port) in Link::all(plan.links).zip(&ports) {
+            stack.add_interface(interface(link, side, port))?;
+        }
+        let others = plan.links.saturating_sub(1);
+        stack.set_limits(Limits {
+            subflows: others,
+            add_addr_accepted: others,
+        });
+        for link in Link::all(plan.links).skip(1) {
+            stack
+                .add_endpoint(Endpoint {
+                    id: link.0,
+                    address: link.address(plan.family, side),
+                    port: None,
+                    flags: EndpointFlags::SIGNAL,
+                })
+                .map_err(DemoError::engine)?;
+        }
+        let worker = Worker::new(stack, ports, Clock::start(), IdlePolicy::default())
+            .map_err(DemoError::Port)?;
+        Ok(Self {
+            worker,
+            side,
+            family: plan.family,
+        })
+    }
+
+    /// Makes one transfer.
+    pub(super) fn run(&mut self, transfer: EngineTransfer<'_>) -> Result<Outcome, DemoError> {
+        let mut application = self.start(transfer)?;
+        let result = self.drive(&mut application, transfer);
+        let now = self.worker.now();
+        let outcome = application.finish(now, self.worker.engine_mut());
+        self.flush();
+        result.map(|()| outcome)
+    }
+
+    fn start<'a>(&mut self, transfer: EngineTransfer<'a>) -> Result<Application<'a>, DemoError> {
+        let now = self.worker.now();
+        let stack = self.worker.engine_mut();
+        let server = match (transfer.role, self.side) {
+            (Role::Server, side) => side,
+            (Role::Client, Side::Engine) => Side::Peer,
+            (Role::Client, Side::Peer) => Side::Engine,
+        };
+        let server = SocketAddr::new(Link(1).address(self.family, server), transfer.port);
+        Application::start(transfer, server, now, stack).map_err(DemoError::engine)
+    }
+
+    fn drive(
+        &mut self,
+        application: &mut Application<'_>,
+        transfer: EngineTransfer<'_>,
+    ) -> Result<(), DemoError> {
+        let mut last_move = Instant::now();
+        let mut last_inspection = Instant::now();
+        let mut gate_open = true;
+        while !application.is_over() {
+            let now = self.worker.now();
+            if let Some(gate) = transfer.gate
+                && gate.open.load(Ordering::Acquire) != gate_open
+            {
+                gate_open = !gate_open;
+                self.worker.engine_mut().set_link(now, gate.port, gate_open);
+            }
+            let work = self.worker.step(now);
+            if let Some((_, failure)) = self.worker.take_failure() {
+                return Err(DemoError::Port(failure));
+            }
+            let stack = self.worker.engine_mut();
+            while let Some(event) = stack.poll_event() {
+                application.on_event(&event).map_err(DemoError::engine)?;
+            }
+            let turn = application.turn(now, stack).map_err(DemoError::engine)?;
+            let present = Instant::now();
+            if present.duration_since(last_inspection) >= INSPECTION {
+                last_inspection = present;
+                application.inspect(stack);
+            }
+            match turn {
+                Turn::Busy => last_move = present,
+                Turn::Idle => {
+                    let waited = present.duration_since(last_move);
+                    if application.has_finished() && waited > CLOSING {
+                        return Ok(());
+                    }
+                    if transfer.progress.has_failed() && !application.has_finished() {
+                        return Err(DemoError::OtherSide);
+                    }
+                    if waited > PATIENCE {
+                        return Err(DemoError::Stalled);
+                    }
+                    self.worker.rest(work, Some(now + LONGEST_SLEEP));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets the last segments out.
+    fn flush(&mut self) {
+        let end = Instant::now() + AFTERMATH;
+        while Instant::now() < end {
+            let now = self.worker.now();
+            let work = self.worker.step(now);
+            while self.worker.engine_mut().poll_event().is_some() {}
+            self.worker.rest(work, Some(now + AFTERMATH));
+        }
+    }
+}
+
+fn interface(link: Link, side: Side, port: &AnyPort) -> InterfaceConfig {
+    let host = match side {
+        Side::Peer => 1,
+        Side::Engine => 2,
+    };
+    InterfaceConfig {
+        port: port_of(link),
+        name: link.interface(),
+        // Locally administered, so that no manufacturer's address is taken.
+        mac: MacAddress([0x02, 0x62, 0x72, host, 0, link.0]),
+        mtu: MTU,
+        addresses: [Family::V4, Family::V6]
+            .map(|family| (link.address(family, side), prefix(family)))
+            .into(),
+        gateways: Vec::new(),
+        capabilities: port.capabilities(),
+    }
+}
+
+fn port_of(link: Link) -> PortId {
+    PortId(u16::from(link.0) - 1)
+}
+
+fn random_seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    Ok(seed)
+}

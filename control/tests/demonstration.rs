@@ -1,0 +1,190 @@
+//! The whole demonstration, as a user runs it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+const BYTES: u64 = 8 << 20;
+
+/// A directory that vanishes with the test.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("braid-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn demo(program: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(["demo", "--bytes", "8MiB"]).args(arguments);
+    command
+}
+
+/// The report of a demonstration, or none where the machine cannot make it: then the test is
+/// skipped by its name, unless CI=true demands it.
+fn report(test: &str, output: &Output) -> Option<Value> {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(2) && errors.contains("--peer engine") {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "{test} is required: {errors}"
+        );
+        eprintln!("test {test} ... skipped: {errors}");
+        return None;
+    }
+    assert!(output.status.success(), "{:?}: {errors}", output.status);
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// Asserts what every demonstration that went well says.
+fn assert_well(report: &Value, peer: &str) {
+    assert_eq!(report["ok"], true, "{report:#}");
+    assert_eq!(report["peer"], peer, "{report:#}");
+    let runs = report["runs"].as_array().unwrap();
+    let tasks: Vec<(&str, &str)> = runs
+        .iter()
+        .map(|run| {
+            (
+                run["role"].as_str().unwrap(),
+                run["direction"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        tasks,
+        [
+            ("server", "upload"),
+            ("server", "download"),
+            ("client", "upload"),
+            ("client", "download")
+        ]
+    );
+    for run in runs {
+        assert_eq!(run["bytes"], BYTES, "{run:#}");
+        assert_eq!(run["sha256_match"], true, "{run:#}");
+        assert_eq!(run["fallback"], false, "{run:#}");
+        assert_eq!(run["link_cut"], true, "{run:#}");
+        assert!(run["goodput_bps"].as_u64().unwrap() > 0, "{run:#}");
+        assert!(run["seconds"].as_f64().unwrap() > 0.0, "{run:#}");
+        let subflows = run["subflows"].as_array().unwrap();
+        assert!(subflows.len() >= 2, "a link was left unused: {run:#}");
+        let shares: f64 = subflows
+            .iter()
+            .map(|row| row["share"].as_f64().unwrap())
+            .sum();
+        assert!((shares - 1.0).abs() < 1e-6, "{run:#}");
+    }
+}
+
+#[test]
+fn linux_over_tap_devices() {
+    let output = demo(
+        env!("CARGO_BIN_EXE_braid").as_ref(),
+        &["--json", "--peer", "linux"],
+    )
+    .output()
+    .unwrap();
+    let Some(report) = report("linux_over_tap_devices", &output) else {
+        return;
+    };
+    assert_well(&report, "linux");
+    assert!(report["baseline_bps"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn linux_over_packet_sockets_and_captured() {
+    let scratch = Scratch::new("captures");
+    let directory = scratch.0.to_str().unwrap();
+    let output = demo(
+        env!("CARGO_BIN_EXE_braid").as_ref(),
+        &["--json", "--port", "af_packet", "--pcap", directory],
+    )
+    .output()
+    .unwrap();
+    let Some(report) = report("linux_over_packet_sockets_and_captured", &output) else {
+        return;
+    };
+    assert_well(&report, "linux");
+    for link in ["link1", "link2"] {
+        let length = fs::metadata(scratch.0.join(format!("{link}.pcapng")))
+            .unwrap()
+            .len();
+        assert!(
+            length > BYTES / 10,
+            "the capture of {link} has {length} bytes"
+        );
+    }
+}
+
+#[test]
+fn another_engine_over_memory() {
+    let output = demo(
+        env!("CARGO_BIN_EXE_braid").as_ref(),
+        &["--json", "--peer", "engine"],
+    )
+    .output()
+    .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_well(&report, "engine");
+    assert_eq!(report["baseline_bps"], Value::Null);
+}
+
+#[test]
+fn a_user_without_privileges() {
+    let name = "a_user_without_privileges";
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        eprintln!("test {name} ... skipped: all tests here are run by such a user");
+        return;
+    }
+    // The build directory may be closed to others.
+    let scratch = Scratch::new("unprivileged");
+    let program = scratch.0.join("braid");
+    fs::copy(env!("CARGO_BIN_EXE_braid"), &program).unwrap();
+    for path in [&scratch.0, &program] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let output = demo(&program, &["--json", "--peer", "linux"])
+        .current_dir("/")
+        .uid(65_534)
+        .gid(65_534)
+        .output()
+        .unwrap();
+    let Some(report) = report(name, &output) else {
+        return;
+    };
+    assert_well(&report, "linux");
+}
+
+#[test]
+fn the_last_line_tells_the_goodput() {
+    let output = demo(env!("CARGO_BIN_EXE_braid").as_ref(), &["--role", "server"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success(),
+        "{text}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let last = text.lines().last().unwrap();
+    assert!(last.starts_with("goodput: engine to "), "{text}");
+    assert!(text.contains("SHA-256 matches"), "{text}");
+}

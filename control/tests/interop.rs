@@ -1,0 +1,225 @@
+//! Interoperation with this kernel's Multipath TCP, byte-exact both ways.
+//!
+//! Every combination of {engine as client, as server} x {IPv4, IPv6} x {1, 2, 4 links} x
+//! {checksums off, on} under one fault a test, each through the demonstration in namespaces that
+//! it makes itself. What failed is told with the command that repeats it.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+const BYTES: u64 = 2 << 20;
+
+/// Drops one TCP packet in a hundred that enters or leaves the peer.
+const LOSS: &str = "nft add table inet braid \
+    && nft 'add chain inet braid in { type filter hook input priority 0; }' \
+    && nft 'add chain inet braid out { type filter hook output priority 0; }' \
+    && nft 'add rule inet braid in meta l4proto tcp numgen random mod 100 < 1 drop' \
+    && nft 'add rule inet braid out meta l4proto tcp numgen random mod 100 < 1 drop'";
+
+/// Replaces option 30 of every segment by padding, as some middleboxes do.
+const STRIP: &str = "nft add table inet braid \
+    && nft 'add chain inet braid in { type filter hook prerouting priority -300; }' \
+    && nft 'add chain inet braid out { type filter hook postrouting priority 300; }' \
+    && nft add rule inet braid in reset tcp option mptcp \
+    && nft add rule inet braid out reset tcp option mptcp";
+
+/// What befalls the links, and what must come of it.
+struct Case {
+    test: &'static str,
+    links: &'static [u8],
+    arguments: &'static [&'static str],
+    fallback: bool,
+    cut: bool,
+    /// Whether each link must carry a subflow.
+    all_links: bool,
+}
+
+/// One run of the demonstration.
+struct Attempt<'a> {
+    case: &'a Case,
+    role: &'static str,
+    family: &'static str,
+    links: u8,
+    checksum: bool,
+}
+
+enum Verdict {
+    Well,
+    Wrong(String),
+    /// The machine cannot make the network.
+    Impossible(String),
+}
+
+impl Attempt<'_> {
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
+        let (bytes, links) = (BYTES.to_string(), self.links.to_string());
+        command.args([
+            "demo",
+            "--json",
+            "--no-baseline",
+            "--bytes",
+            &bytes,
+            "--links",
+            &links,
+        ]);
+        command.args([
+            "--peer",
+            "linux",
+            "--role",
+            self.role,
+            "--family",
+            self.family,
+        ]);
+        if self.checksum {
+            command.arg("--checksum");
+        }
+        command.args(self.case.arguments);
+        command
+    }
+
+    fn verdict(&self) -> Verdict {
+        let mut command = self.command();
+        let output = command.output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        if output.status.code() == Some(2) {
+            return Verdict::Impossible(errors.into_owned());
+        }
+        let wrong = |what: &str| {
+            Verdict::Wrong(format!(
+                "{what}\n  command: {command:?}\n  stderr: {errors}"
+            ))
+        };
+        let Ok(report) = serde_json::from_slice::<Value>(&output.stdout) else {
+            return wrong("no report");
+        };
+        let runs = report["runs"]
+            .as_array()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        if runs.len() != 2 {
+            return wrong("not two runs");
+        }
+        for run in runs {
+            let subflows = run["subflows"].as_array().map_or(0, Vec::len);
+            let enough = if self.case.all_links {
+                usize::from(self.links)
+            } else {
+                1
+            };
+            let complaint = if run["bytes"] != BYTES || run["sha256_match"] != true {
+                "the stream did not arrive"
+            } else if run["fallback"] != self.case.fallback {
+                "the fallback is not as it must be"
+            } else if run["link_cut"] != self.case.cut {
+                "the link was not cut as it must be"
+            } else if subflows < enough {
+                "a link was left unused"
+            } else {
+                continue;
+            };
+            return wrong(&format!("{complaint}: {run}"));
+        }
+        Verdict::Well
+    }
+}
+
+fn check(case: &Case) {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for role in ["client", "server"] {
+        for family in ["4", "6"] {
+            for &links in case.links {
+                for checksum in [false, true] {
+                    count += 1;
+                    match (Attempt {
+                        case,
+                        role,
+                        family,
+                        links,
+                        checksum,
+                    })
+                    .verdict()
+                    {
+                        Verdict::Well => {}
+                        Verdict::Wrong(what) => wrong.push(what),
+                        Verdict::Impossible(why) => {
+                            let required = std::env::var("CI").as_deref() == Ok("true");
+                            assert!(!required, "{} is required: {why}", case.test);
+                            eprintln!("test {} ... skipped: {why}", case.test);
+                            return;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} of {count} failed:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn clean_links() {
+    check(&Case {
+        test: "clean_links",
+        links: &[1, 2, 4],
+        arguments: &["--fault", "none"],
+        fallback: false,
+        cut: false,
+        all_links: true,
+    });
+}
+
+#[test]
+fn one_percent_loss() {
+    check(&Case {
+        test: "one_percent_loss",
+        links: &[1, 2, 4],
+        arguments: &["--fault", "none", "--peer-setup", LOSS],
+        fallback: false,
+        cut: false,
+        all_links: false,
+    });
+}
+
+#[test]
+fn option_30_removed() {
+    check(&Case {
+        test: "option_30_removed",
+        links: &[1, 2, 4],
+        arguments: &["--fault", "none", "--peer-setup", STRIP],
+        fallback: true,
+        cut: false,
+        all_links: false,
+    });
+}
+
+/// One link alone is not cut, so there are two or more.
+#[test]
+fn a_link_cut_and_restored() {
+    check(&Case {
+        test: "a_link_cut_and_restored",
+        links: &[2, 4],
+        arguments: &["--fault", "cut"],
+        fallback: false,
+        cut: true,
+        all_links: false,
+    });
+}
+
+#[test]
+fn peers_of_plain_tcp() {
+    check(&Case {
+        test: "peers_of_plain_tcp",
+        links: &[1, 2],
+        arguments: &["--fault", "none", "--peer-protocol", "tcp"],
+        fallback: true,
+        cut: false,
+        all_links: false,
+    });
+}
