@@ -121,9 +121,6 @@ fn small_writes_and_small_windows() {
         };
         let mut pair = Pair::established(seed, small.clone(), small);
         pair.faults.loss_per_mille = 20;
-        for end in &mut pair.ends {
-            end.buffer = Some(3_000);
-        }
         let mut left = 100_000_u32;
         while left > 0 {
             let bytes = (pair.random.below(4_000) as u32 + 1).min(left);

@@ -1,7 +1,7 @@
 //! What an acknowledgment says about sent data (RFC 9293 section 3.10.7.4 step 5), and the loss
 //! recovery it drives (RFC 5681, RFC 6675, RFC 8985).
 
-use super::delivered::{Delivered, Echo};
+use super::delivered::Delivered;
 use super::receive::Segment;
 use super::recovery::{Phase, RateReduction};
 use super::segment::Received;
@@ -41,15 +41,7 @@ impl Tcb {
             .timestamps
             .and(header.options.timestamps)
             .map(|stamps| stamps.echo);
-        let mut delivered = Delivered::new(
-            now,
-            self.rtt.minimum(),
-            echo.map(|value| Echo {
-                value,
-                offset: self.timestamp_offset,
-            }),
-            self.rack.highest_delivered(),
-        );
+        let mut delivered = Delivered::new(now, self.rtt.minimum(), self.rack.highest_delivered());
         let progress = acknowledged > una_before;
         if progress {
             self.scoreboard.acknowledge(acknowledged, &mut delivered);
@@ -182,10 +174,10 @@ impl Tcb {
         self.send.activity_at = now;
         self.due.past_window = false;
         self.due.tail_probe = false;
-        self.path_mtu.acknowledged(now);
         if echo.is_some_and(|echo| self.recovery.echo_predates_retransmission(echo)) {
             self.undo();
         }
+        self.path_mtu.acknowledged(now);
         self.recovery.echo_judged();
     }
 
@@ -207,6 +199,9 @@ impl Tcb {
     /// The reduction was for nothing: what was deemed lost had only been late.
     fn undo(&mut self) {
         self.controller.on_spurious();
+        if self.path_mtu.timeouts_were_spurious() {
+            self.controller.set_mss(self.segment_payload());
+        }
         self.scoreboard.forgive_losses();
         self.recovery.undone();
     }

@@ -3,29 +3,11 @@
 use super::scoreboard::{SendOrder, Sent};
 use crate::time::{Duration, Instant};
 
-/// What an echoed timestamp tells of the transmission that the peer answers (RFC 3522).
-#[derive(Copy, Clone, Debug)]
-pub(super) struct Echo {
-    /// TSecr of the acknowledgment.
-    pub(super) value: u32,
-    /// What is added to the clock of milliseconds to give timestamps.
-    pub(super) offset: u32,
-}
-
-impl Echo {
-    /// True when the peer echoes a stamp older than one made at `sent_at`.
-    pub(super) fn is_before(self, sent_at: Instant) -> bool {
-        let stamp = self.offset.wrapping_add(sent_at.as_millis() as u32);
-        (self.value.wrapping_sub(stamp) as i32) < 0
-    }
-}
-
 /// Gathers over the segments that an acknowledgment delivers.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Delivered {
     now: Instant,
     minimum_rtt: Duration,
-    echo: Option<Echo>,
     /// Highest position delivered so far.
     pub(super) highest: u64,
     /// Bytes newly acknowledged or SACKed.
@@ -39,16 +21,10 @@ pub(super) struct Delivered {
 }
 
 impl Delivered {
-    pub(super) const fn new(
-        now: Instant,
-        minimum_rtt: Duration,
-        echo: Option<Echo>,
-        highest: u64,
-    ) -> Self {
+    pub(super) const fn new(now: Instant, minimum_rtt: Duration, highest: u64) -> Self {
         Self {
             now,
             minimum_rtt,
-            echo,
             highest,
             bytes: 0,
             newest: None,
@@ -81,8 +57,9 @@ impl Delivered {
             .map(|sent_at| self.now.saturating_since(sent_at))
     }
 
+    /// An answer sooner than any round trip is to an earlier transmission. The echoed timestamp
+    /// cannot tell: a receiver does not echo that of a segment out of order (RFC 7323 section 4.3).
     fn answers_an_earlier_transmission(&self, entry: &Sent) -> bool {
         self.now.saturating_since(entry.sent_at) < self.minimum_rtt
-            || self.echo.is_some_and(|echo| echo.is_before(entry.sent_at))
     }
 }

@@ -3,15 +3,18 @@
 
 use crate::time::{Duration, Instant};
 
-/// How long a smaller size is kept before the full one is tried again (RFC 8201 section 5.3).
+/// How long a reported size is kept before the full one is tried again (RFC 8201 section 5.3).
 const KEEP: Duration = Duration::from_secs(600);
+/// How long a size that was found by timeouts is kept, the first time, the second and further
+/// on: an outage looks like a black hole, and must not make segments small for long.
+const KEEP_FOUND: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(30), KEEP];
 /// The least that a report may lower the size to: it belongs to IPv4's minimum reassembly size
 /// of 576 bytes less options, and keeps a forged report from making segments tiny.
 const LEAST: u16 = 512;
 /// Timeouts in a row after which a black hole is suspected, and the size that is tried then.
-const BLACK_HOLE_STEPS: [(u32, u16); 2] = [(2, 1024), (4, 536)];
+const BLACK_HOLE_STEPS: [(u32, u16); 2] = [(3, 1024), (5, 536)];
 /// Timeouts in a row after which size is not the cause.
-const NOT_A_BLACK_HOLE: u32 = 6;
+const NOT_A_BLACK_HOLE: u32 = 7;
 
 /// The segment size of one path, as in the MSS option: TCP options and payload.
 #[derive(Copy, Clone, Debug)]
@@ -21,6 +24,8 @@ pub(super) struct PathMtu {
     try_larger_at: Option<Instant>,
     /// The size before the search for a black hole began.
     before_search: Option<u16>,
+    /// How often a black hole was found.
+    found: usize,
 }
 
 impl PathMtu {
@@ -31,6 +36,7 @@ impl PathMtu {
             current: limit,
             try_larger_at: None,
             before_search: None,
+            found: 0,
         }
     }
 
@@ -79,7 +85,20 @@ impl PathMtu {
     /// Sent data was acknowledged: a size that is being tried works.
     pub(super) fn acknowledged(&mut self, now: Instant) {
         if self.before_search.take().is_some() {
-            self.try_larger_at = Some(now + KEEP);
+            let keep = KEEP_FOUND.get(self.found).copied().unwrap_or(KEEP);
+            self.found += 1;
+            self.try_larger_at = Some(now + keep);
+        }
+    }
+
+    /// The timeouts were spurious. Returns true when the size changed.
+    pub(super) const fn timeouts_were_spurious(&mut self) -> bool {
+        match self.before_search.take() {
+            Some(before) => {
+                self.current = before;
+                true
+            }
+            None => false,
         }
     }
 
@@ -113,17 +132,24 @@ mod tests {
     #[test]
     fn a_black_hole_is_searched_and_left() {
         let mut path = PathMtu::new(1_460);
-        assert!(!path.timed_out(1, 1_460));
-        assert!(path.timed_out(2, 1_460));
+        assert!(!path.timed_out(2, 1_460));
+        assert!(path.timed_out(3, 1_460));
         assert_eq!(path.segment(), 1_024);
-        assert!(path.timed_out(4, 1_024));
+        assert!(path.timed_out(5, 1_024));
         assert_eq!(path.segment(), 536);
-        assert!(path.timed_out(6, 536));
+        assert!(path.timed_out(7, 536));
         assert_eq!(path.segment(), 1_460, "the size was not the cause");
-        assert!(path.timed_out(2, 1_460));
-        path.acknowledged(Instant::ZERO);
-        assert!(!path.timed_out(6, 1_024));
-        assert_eq!(path.segment(), 1_024);
-        assert!(!path.timed_out(2, 100), "small segments tell nothing");
+        for keep in [1, 30, 600, 600] {
+            assert!(path.timed_out(3, 1_460));
+            path.acknowledged(Instant::ZERO);
+            assert!(!path.timed_out(7, 1_024));
+            assert_eq!(path.segment(), 1_024);
+            assert_eq!(path.deadline(), Some(Instant::from_millis(keep * 1_000)));
+            assert!(!path.timed_out(3, 100), "small segments tell nothing");
+            path.try_larger();
+        }
+        assert!(path.timed_out(3, 1_460));
+        assert!(path.timeouts_were_spurious());
+        assert_eq!(path.segment(), 1_460);
     }
 }

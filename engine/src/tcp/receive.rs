@@ -436,7 +436,9 @@ impl Tcb {
         };
         if segment.has(TcpFlags::FIN) {
             let within = segment.data_end() <= receive.window.edge().max(receive.nxt);
-            if receive.fin.is_none() && within && segment.data_end() >= receive.nxt {
+            // A FIN before data that was received contradicts it and is not believed.
+            let last = self.queue.highest_held().unwrap_or(0).max(receive.nxt);
+            if receive.fin.is_none() && within && segment.data_end() >= last {
                 receive.fin = Some(segment.data_end());
             }
             self.acknowledgment.at_once();

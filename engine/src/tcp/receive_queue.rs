@@ -83,6 +83,11 @@ impl ReceiveQueue {
         self.ready.pop_front()
     }
 
+    /// End of the last payload held out of order.
+    pub(super) fn highest_held(&self) -> Option<u64> {
+        self.held.back().map(Held::end)
+    }
+
     /// Payloads dropped because too many were held.
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped

@@ -175,7 +175,12 @@ impl Tcb {
         match timer {
             Timer::Handshake => self.handshake_timed_out(now),
             Timer::Retransmission => self.retransmission_timed_out(now),
-            Timer::TailLoss => self.due.tail_probe = true,
+            Timer::TailLoss => {
+                self.due.tail_probe = true;
+                // The probe has its own time to be answered, even where it is due when the
+                // retransmission timeout is.
+                self.send.timeout_from = now;
+            }
             Timer::Reordering => self.reordering_timed_out(now),
             Timer::Persist => self.persist_timed_out(now),
             Timer::User | Timer::FinWait => self.reset_with(End::TimedOut),
@@ -234,7 +239,7 @@ impl Tcb {
 
     fn reordering_timed_out(&mut self, now: Instant) {
         let lost = self.find_losses(now, false);
-        let nothing = Delivered::new(now, self.rtt.minimum(), None, self.rack.highest_delivered());
+        let nothing = Delivered::new(now, self.rtt.minimum(), self.rack.highest_delivered());
         self.update_phase(now, lost, &nothing, false);
     }
 

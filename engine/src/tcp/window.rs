@@ -13,6 +13,11 @@ impl WindowScale {
         Self(shift.min(14))
     }
 
+    /// The most bytes that scaling a window loses.
+    const fn remainder(self) -> u32 {
+        (1 << self.0) - 1
+    }
+
     const fn decode(self, field: u16) -> u32 {
         (field as u32) << self.0
     }
@@ -89,6 +94,8 @@ pub(super) struct ReceiveWindow {
     /// Position up to which data was ever promised to be taken: never moves left, even
     /// where the field's scaling rounds a later promise down.
     edge: u64,
+    /// The right edge as the peer was told last.
+    advertised: u64,
 }
 
 impl ReceiveWindow {
@@ -99,6 +106,7 @@ impl ReceiveWindow {
             offered: bytes,
             largest: bytes,
             edge: next.saturating_add(bytes.into()),
+            advertised: next.saturating_add(bytes.into()),
         }
     }
 
@@ -128,8 +136,10 @@ impl ReceiveWindow {
     /// The field to send now. The right edge moves in steps of a segment or half the buffer, so
     /// that the peer is not invited to send small ones.
     pub(super) fn field(&self, next: u64, segment: u32) -> u16 {
-        let promised = u32::try_from(self.edge.saturating_sub(next)).unwrap_or(u32::MAX);
-        let step = segment.min(self.largest / 2).max(1);
+        let promised = u32::try_from(self.advertised.saturating_sub(next)).unwrap_or(u32::MAX);
+        // What the scale cuts off must not leave a little less than a segment.
+        let step = segment.saturating_add(self.scale.remainder());
+        let step = step.min(self.largest / 2).max(1);
         let opens_by = self.offered.saturating_sub(promised);
         let bytes = if opens_by > 0 && opens_by < step {
             promised
@@ -142,6 +152,7 @@ impl ReceiveWindow {
     /// Remembers the promise that a sent field makes.
     pub(super) fn advertised(&mut self, next: u64, field: u16) {
         let edge = next.saturating_add(self.scale.decode(field).into());
+        self.advertised = edge;
         self.edge = self.edge.max(edge);
     }
 }
@@ -157,6 +168,7 @@ mod tests {
         assert_eq!(field, 10_000);
         window.offer(5_000);
         assert_eq!(window.field(5_001, 1_000), 5_000);
+        window.advertised(5_001, 5_000);
         assert_eq!(window.edge(), 10_001);
         window.offer(5_999);
         assert_eq!(

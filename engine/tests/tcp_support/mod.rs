@@ -94,8 +94,8 @@ pub struct End {
     pub fast_retransmits: u32,
     pub written: u64,
     pub content: Content,
-    /// Window to advertise: free room of the application's buffer.
-    pub buffer: Option<u32>,
+    /// Offset up to which the application's buffer has room; `None` reads everything at once.
+    pub buffer_edge: Option<u64>,
 }
 
 impl End {
@@ -111,8 +111,24 @@ impl End {
             fast_retransmits: 0,
             written: 0,
             content: Content::default(),
-            buffer: None,
+            buffer_edge: None,
         }
+    }
+}
+
+impl End {
+    /// Says how much room the application's buffer has.
+    pub fn offer(&mut self) {
+        if let Some(edge) = self.buffer_edge {
+            let room = edge.saturating_sub(self.received);
+            self.tcb.set_receive_window(room as u32);
+        }
+    }
+
+    /// The application makes room up to this offset.
+    pub fn set_buffer_edge(&mut self, edge: u64) {
+        self.buffer_edge = Some(edge);
+        self.offer();
     }
 }
 
@@ -226,9 +242,7 @@ impl Pair {
             assert!(!end.fin, "FIN twice");
             end.fin = true;
         }
-        if let Some(buffer) = end.buffer {
-            end.tcb.set_receive_window(buffer);
-        }
+        end.offer();
     }
 
     /// Sends what an end has to send now; returns the segments.
