@@ -38,6 +38,10 @@ pub(super) enum Discovery {
 }
 
 /// What a packet to a host carries.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation for each packet, and the queues are short"
+)]
 #[derive(Debug)]
 pub(super) enum Content {
     /// A segment without data.
@@ -52,6 +56,10 @@ pub(super) enum Content {
 }
 
 /// A packet of the stack's own.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box would be an allocation for each packet, and the queues are short"
+)]
 #[derive(Debug)]
 pub(super) enum Packet {
     /// Between neighbours.
@@ -233,13 +241,13 @@ impl ControlQueue {
         }
     }
 
-    /// Adds a packet; gives it back when the queue is full.
-    pub(super) fn push(&mut self, packet: Packet) -> Result<(), Packet> {
+    /// Adds a packet, or gives it back when the queue is full.
+    pub(super) fn push(&mut self, packet: Packet) -> Option<Packet> {
         if self.ready.len() >= self.max_ready {
-            return Err(packet);
+            return Some(packet);
         }
         self.ready.push_back(packet);
-        Ok(())
+        None
     }
 
     /// How many packets may be taken in this round; those put back come in the next.
@@ -256,18 +264,18 @@ impl ControlQueue {
         self.ready.push_back(packet);
     }
 
-    /// Keeps a packet until its neighbour is known; gives it back when too many wait.
-    pub(super) fn wait(&mut self, packet: Packet) -> Result<(), Packet> {
+    /// Keeps a packet until its neighbour is known; or gives it back when too many wait.
+    pub(super) fn wait(&mut self, packet: Packet) -> Option<Packet> {
         let same = self
             .waiting
             .iter()
             .filter(|other| next_hop(other) == next_hop(&packet))
             .count();
         if same >= PER_NEIGHBOR || self.waiting.len() >= self.max_waiting {
-            return Err(packet);
+            return Some(packet);
         }
         self.waiting.push_back(packet);
-        Ok(())
+        None
     }
 
     /// The neighbour is known now: its packets can go.

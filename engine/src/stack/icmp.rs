@@ -131,7 +131,7 @@ impl Stack {
                 Task::Nothing
             }
         };
-        self.carry_out(now, packet, task)
+        self.carry_out(now, packet, &task)
     }
 
     pub(super) fn take_icmpv6(&mut self, now: Instant, packet: ReceivedPacket) -> Option<Frame> {
@@ -146,20 +146,20 @@ impl Stack {
                 Task::Nothing
             }
         };
-        self.carry_out(now, packet, task)
+        self.carry_out(now, packet, &task)
     }
 
-    fn carry_out(&mut self, now: Instant, packet: ReceivedPacket, task: Task) -> Option<Frame> {
+    fn carry_out(&mut self, now: Instant, packet: ReceivedPacket, task: &Task) -> Option<Frame> {
         match task {
-            Task::Nothing => {}
-            Task::Echo {
+            &Task::Nothing => {}
+            &Task::Echo {
                 identifier,
                 sequence,
             } => {
                 return self.answer_echo(now, packet, identifier, sequence);
             }
-            Task::Error(error) => self.take_icmp_error(now, &error),
-            Task::Neighbour(message) => self.take_neighbour_message(now, &packet, message),
+            Task::Error(error) => self.take_icmp_error(now, error),
+            &Task::Neighbour(message) => self.take_neighbour_message(now, &packet, message),
         }
         Some(packet.frame)
     }

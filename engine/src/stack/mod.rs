@@ -56,12 +56,14 @@ pub use event::Event;
 pub use interface::InterfaceConfig;
 pub use route::Prefix;
 
+use crate::congestion::Coupling;
 use crate::mptcp::connection::Outbox as HomeOutbox;
 use crate::mptcp::counters::MptcpCounters;
-use crate::mptcp::message::ToHome;
+use crate::mptcp::message::{Published, ToHome};
 use crate::mptcp::path_manager::{Endpoint, EndpointError, Endpoints, Limits};
 use crate::mptcp::subflow::Outbox as SubflowOutbox;
 use crate::random::Random;
+use crate::sequence::DataSequenceNumber;
 use crate::storage::flow_table::FlowTable;
 use crate::storage::frame::FramePool;
 use crate::storage::slab::Slab;
@@ -123,6 +125,8 @@ pub struct Stack {
     events: Events,
     outbox: HomeOutbox,
     from_subflow: SubflowOutbox<ToHome>,
+    /// What a subflow stamps on its RST when its connection is gone already.
+    orphaned: Published,
     counters: StackCounters,
     mptcp_counters: MptcpCounters,
     echo_limit: RateLimit,
@@ -183,6 +187,13 @@ impl Stack {
             events: Events::new(config.event_queue),
             outbox: HomeOutbox::default(),
             from_subflow: SubflowOutbox::new(),
+            orphaned: Published {
+                data_ack: DataSequenceNumber(0),
+                window_edge: DataSequenceNumber(0),
+                long_data_ack: false,
+                multipath: false,
+                coupling: Coupling::default(),
+            },
             counters: StackCounters::default(),
             mptcp_counters: MptcpCounters::default(),
             echo_limit: RateLimit::new(config.echo_replies_per_second),

@@ -4,6 +4,7 @@ use super::Stack;
 use super::batch::{PortId, ReceiveMeta, ReceivedChecksum};
 use super::flow::Flow;
 use super::interface::is_host_address;
+use super::subflow::SubflowKey;
 use crate::storage::flow_table::FourTuple;
 use crate::storage::frame::Frame;
 use crate::tcp::Payload;
@@ -239,7 +240,7 @@ impl Stack {
     pub(super) fn receive_on_subflow(
         &mut self,
         now: Instant,
-        key: super::subflow::SubflowKey,
+        key: SubflowKey,
         segment: ReceivedSegment,
     ) {
         let ReceivedSegment {
@@ -248,14 +249,12 @@ impl Stack {
             payload,
             ..
         } = segment;
-        let slot = self.subflows.get_mut(key);
-        let Some((slot, home)) = slot
-            .and_then(|slot| Some((self.connections.get(slot.connection)?, slot)))
-            .map(|(home, slot)| (slot, home))
-        else {
+        let Some(slot) = self.subflows.get_mut(key) else {
             self.pool.put(payload.frame);
             return;
         };
+        let home = self.connections.get(slot.connection);
+        let published = home.map_or(&self.orphaned, |slot| slot.connection.published());
         let payload = if payload.range.is_empty() {
             self.pool.put(payload.frame);
             None
@@ -267,7 +266,7 @@ impl Stack {
             &header,
             payload,
             marked_ce,
-            home.connection.published(),
+            published,
             &mut self.pool,
             &mut self.from_subflow,
         );

@@ -83,7 +83,7 @@ impl Stack {
 
     /// Queues a packet of the stack's own.
     pub(super) fn send_control(&mut self, packet: Packet) {
-        if let Err(packet) = self.control.push(packet) {
+        if let Some(packet) = self.control.push(packet) {
             self.counters.control_queue_full += 1;
             self.discard(packet);
         }

@@ -84,7 +84,7 @@ impl Stack {
             );
         }
         while let Some(event) = self.outbox.events.pop_front() {
-            self.report(connection, event);
+            self.report(connection, &event);
         }
         let mut gone = false;
         while let Some(request) = self.outbox.requests.pop_front() {
@@ -131,7 +131,7 @@ impl Stack {
             );
         }
         if let Some(end) = end {
-            self.remove_subflow(now, key, end);
+            self.remove_subflow(now, key, &end);
             return;
         }
         let due = slot.subflow.next_timeout();
@@ -142,19 +142,19 @@ impl Stack {
         }
     }
 
-    fn remove_subflow(&mut self, now: Instant, key: SubflowKey, end: End) {
+    fn remove_subflow(&mut self, now: Instant, key: SubflowKey, end: &End) {
         let Some(mut slot) = self.subflows.remove(key) else {
             return;
         };
         self.timers.set(&mut slot.timer, Timer::Subflow(key), None);
         self.flows.remove(&slot.flow);
         if let End::TimeWait(record) = end {
-            self.enter_time_wait(now, slot.flow, record);
+            self.enter_time_wait(now, slot.flow, *record);
         }
     }
 
     /// Turns an event of a connection into one for the sockets.
-    fn report(&mut self, key: ConnectionKey, event: ConnectionEvent) {
+    fn report(&mut self, key: ConnectionKey, event: &ConnectionEvent) {
         let Some(slot) = self.connections.get_mut(key) else {
             return;
         };
@@ -162,7 +162,7 @@ impl Stack {
             return;
         }
         let id = ConnectionId(key);
-        let event = match event {
+        let event = match *event {
             ConnectionEvent::Readable => {
                 if core::mem::replace(&mut slot.pending.readable, true) {
                     return;

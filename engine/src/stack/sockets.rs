@@ -359,7 +359,7 @@ impl Stack {
             slot.options.nodelay = nodelay;
         }
         self.call(now, connection, |home, context| {
-            home.set_nodelay(nodelay, context)
+            home.set_nodelay(nodelay, context);
         })
     }
 
@@ -378,7 +378,7 @@ impl Stack {
             slot.options.cork = cork;
         }
         self.call(now, connection, |home, context| {
-            home.set_cork(cork, context)
+            home.set_cork(cork, context);
         })
     }
 

@@ -7,6 +7,7 @@ use super::control::{Content, Packet};
 use super::emit::{Envelope, NOTHING, Pieces, SegmentForm, emit_segment};
 use super::neighbor::Resolution;
 use super::subflow::SubflowKey;
+use crate::mptcp::connection::Connection;
 use crate::mptcp::subflow::{PathLimits, PayloadSource};
 use crate::time::Instant;
 use crate::wire::ethernet::{EthernetHeader, MacAddress};
@@ -76,7 +77,7 @@ impl Stack {
                 }
                 Turn::PortFull => self.control.put_back(packet),
                 Turn::Pending => {
-                    if let Err(packet) = self.control.wait(packet) {
+                    if let Some(packet) = self.control.wait(packet) {
                         self.counters.control_queue_full += 1;
                         self.discard(packet);
                     }
@@ -215,9 +216,11 @@ impl Stack {
         let Some(slot) = self.subflows.get_mut(key) else {
             return Turn::Idle;
         };
-        let Some(home) = self.connections.get(slot.connection) else {
-            return Turn::Idle;
-        };
+        let home = self
+            .connections
+            .get(slot.connection)
+            .map(|slot| &slot.connection);
+        let published = home.map_or(&self.orphaned, Connection::published);
         let envelope = Envelope {
             source_mac: target.source_mac,
             destination_mac: target.mac.unwrap_or_default(),
@@ -245,10 +248,7 @@ impl Stack {
             max_segments,
             max_frame_payload: max_frame_payload as u32,
         };
-        let Some(outgoing) = slot
-            .subflow
-            .transmit(now, home.connection.published(), limits)
-        else {
+        let Some(outgoing) = slot.subflow.transmit(now, published, limits) else {
             return Turn::Idle;
         };
         let mut header = outgoing.header;
@@ -264,7 +264,9 @@ impl Stack {
         let length = outgoing.length as usize;
         let payload: Pieces<'_> = match outgoing.payload {
             PayloadSource::None => NOTHING,
-            PayloadSource::SendBuffer(start) => home.connection.send_slices(start, length),
+            PayloadSource::SendBuffer(start) => {
+                home.map_or(NOTHING, |home| home.send_slices(start, length))
+            }
             PayloadSource::Retained { offset } => {
                 (slot.subflow.retained_bytes(offset, outgoing.length), &[])
             }

@@ -5,6 +5,8 @@
     reason = "each test binary uses a part of what they share"
 )]
 
+pub mod raw;
+
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
 use braid_engine::socket::SocketError;
 use braid_engine::stack::{
