@@ -47,7 +47,11 @@ impl Subflow {
                     }
                 }
             }
-            ToSubflow::Probe => self.tcp.request_probe(),
+            ToSubflow::Probe => {
+                // The answer counts even if it repeats what was heard before.
+                self.reported_data_ack = None;
+                self.tcp.request_probe();
+            }
             ToSubflow::FallBack { infinite } => self.fall_back(now, infinite, pool, out),
             ToSubflow::SetBackup(backup) => self.handshake.set_backup(backup),
             ToSubflow::Retain { until } => self.retain(until, source, out),
