@@ -468,7 +468,7 @@ impl Tcb {
     /// The congestion window in force, in bytes.
     pub(super) fn congestion_window(&self) -> u32 {
         match &self.recovery.phase {
-            Phase::Recovery { reduction, .. } => reduction.window(),
+            Phase::Recovery { reduction, .. } => reduction.window().max(self.segment_payload()),
             Phase::Open | Phase::Loss { .. } => self.controller.window(),
         }
     }
