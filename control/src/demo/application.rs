@@ -41,7 +41,6 @@ enum Stage {
     Draining(ConnectionId),
     /// Both sides have finished; the subflows are closing.
     Closing(ConnectionId),
-    Over,
 }
 
 /// What a turn of the application came to.
@@ -68,7 +67,7 @@ pub(super) struct Application<'a> {
     established: Option<Instant>,
     elapsed: Duration,
     fallback: bool,
-    /// The engine has closed the connection before the application read to the end.
+    /// The engine has closed the connection; there may be something left to read.
     closed: bool,
     subflows: BTreeMap<u32, SubflowInfo>,
 }
@@ -112,12 +111,12 @@ impl<'a> Application<'a> {
 impl Application<'_> {
     /// Whether both sides have finished and the connection is closed.
     pub(super) fn is_over(&self) -> bool {
-        self.stage == Stage::Over
+        self.has_finished() && self.closed
     }
 
     /// Whether all data has been moved and only the closing is left.
     pub(super) fn has_finished(&self) -> bool {
-        matches!(self.stage, Stage::Closing(_) | Stage::Over)
+        matches!(self.stage, Stage::Closing(_))
     }
 
     /// Takes note of what the engine tells.
@@ -128,13 +127,11 @@ impl Application<'_> {
                 self.stage = Stage::Moving(*id);
             }
             Event::Closed(id, result) if self.connection() == Some(*id) => {
-                if self.has_finished() {
-                    self.stage = Stage::Over;
-                } else {
+                if !self.has_finished() {
                     // What has arrived can still be read, up to the end.
                     (*result)?;
-                    self.closed = true;
                 }
+                self.closed = true;
             }
             Event::SubflowClosed {
                 connection, info, ..
@@ -161,7 +158,7 @@ impl Application<'_> {
                 }
                 None => Ok(Turn::Idle),
             },
-            Stage::Connecting(_) | Stage::Closing(_) | Stage::Over => Ok(Turn::Idle),
+            Stage::Connecting(_) | Stage::Closing(_) => Ok(Turn::Idle),
             Stage::Moving(id) => match self.activity {
                 Activity::Send(stream) => self.send(now, stack, id, stream),
                 Activity::Receive => self.receive(now, stack, id),
@@ -183,8 +180,10 @@ impl Application<'_> {
 
     /// Gives up what is left open, and reports.
     pub(super) fn finish(self, now: EngineInstant, stack: &mut Stack) -> Outcome {
-        if let Some(id) = self.connection() {
-            stack.abort(now, id);
+        match self.connection() {
+            Some(id) if self.is_over() => stack.close(now, id),
+            Some(id) => stack.abort(now, id),
+            None => {}
         }
         if let Some(listener) = self.listener {
             stack.close_listener(now, listener);
@@ -202,7 +201,7 @@ impl Application<'_> {
 
     fn connection(&self) -> Option<ConnectionId> {
         match self.stage {
-            Stage::Listening(_) | Stage::Over => None,
+            Stage::Listening(_) => None,
             Stage::Connecting(id)
             | Stage::Moving(id)
             | Stage::Draining(id)
@@ -255,12 +254,8 @@ impl Application<'_> {
                 Ok(0) => {
                     self.elapsed = self.established.map(|at| at.elapsed()).unwrap_or_default();
                     self.inspect(stack);
-                    stack.close(now, id);
-                    self.stage = if self.closed {
-                        Stage::Over
-                    } else {
-                        Stage::Closing(id)
-                    };
+                    stack.shutdown(now, id, Shutdown::Write)?;
+                    self.stage = Stage::Closing(id);
                     return Ok(Turn::Busy);
                 }
                 Ok(count) => {
