@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -133,12 +133,14 @@ impl EngineHost {
     fn start<'a>(&mut self, transfer: EngineTransfer<'a>) -> Result<Application<'a>, DemoError> {
         let now = self.worker.now();
         let stack = self.worker.engine_mut();
-        let server = match (transfer.role, self.side) {
-            (Role::Server, side) => side,
-            (Role::Client, Side::Engine) => Side::Peer,
-            (Role::Client, Side::Peer) => Side::Engine,
+        let server = match (transfer.role, self.side, self.family) {
+            // At every address: a listener at a single one keeps its connections on one path.
+            (Role::Server, _, Family::V4) => Ipv4Addr::UNSPECIFIED.into(),
+            (Role::Server, _, Family::V6) => Ipv6Addr::UNSPECIFIED.into(),
+            (Role::Client, Side::Engine, family) => Link(1).address(family, Side::Peer),
+            (Role::Client, Side::Peer, family) => Link(1).address(family, Side::Engine),
         };
-        let server = SocketAddr::new(Link(1).address(self.family, server), transfer.port);
+        let server = SocketAddr::new(server, transfer.port);
         Application::start(transfer, server, now, stack).map_err(DemoError::engine)
     }
 
