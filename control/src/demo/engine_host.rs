@@ -65,6 +65,7 @@ pub(super) struct EngineHost {
     worker: Worker<Stack>,
     side: Side,
     family: Family,
+    links: u8,
 }
 
 /// What the engine is to do in one run.
@@ -96,38 +97,55 @@ impl EngineHost {
         for (link, port) in Link::all(plan.links).zip(&ports) {
             stack.add_interface(interface(link, side, port))?;
         }
-        let others = plan.links.saturating_sub(1);
-        stack.set_limits(Limits {
-            subflows: others,
-            add_addr_accepted: others,
-        });
-        for link in Link::all(plan.links).skip(1) {
-            stack
-                .add_endpoint(Endpoint {
-                    id: link.0,
-                    address: link.address(plan.family, side),
-                    port: None,
-                    flags: EndpointFlags::SIGNAL,
-                })
-                .map_err(DemoError::engine)?;
-        }
         let worker = Worker::new(stack, ports, Clock::start(), IdlePolicy::default())
             .map_err(DemoError::Port)?;
         Ok(Self {
             worker,
             side,
             family: plan.family,
+            links: plan.links,
         })
     }
 
     /// Makes one transfer.
     pub(super) fn run(&mut self, transfer: EngineTransfer<'_>) -> Result<Outcome, DemoError> {
+        self.manage_paths(transfer.role)?;
         let mut application = self.start(transfer)?;
         let result = self.drive(&mut application, transfer);
         let now = self.worker.now();
         let outcome = application.finish(now, self.worker.engine_mut());
         self.flush();
         result.map(|()| outcome)
+    }
+
+    /// As a server announces the address on every link but the first, where connections begin; as
+    /// a client opens a subflow to every address that the server announces.
+    fn manage_paths(&mut self, role: Role) -> Result<(), DemoError> {
+        let now = self.worker.now();
+        let stack = self.worker.engine_mut();
+        let others = self.links.saturating_sub(1);
+        let add_addr_accepted = match role {
+            Role::Client => others,
+            Role::Server => 0,
+        };
+        stack.set_limits(Limits {
+            subflows: others,
+            add_addr_accepted,
+        });
+        for link in Link::all(self.links).skip(1) {
+            stack.remove_endpoint(now, link.0);
+            if role == Role::Server {
+                stack
+                    .add_endpoint(Endpoint {
+                        id: link.0,
+                        address: link.address(self.family, self.side),
+                        port: None,
+                        flags: EndpointFlags::SIGNAL,
+                    })
+                    .map_err(DemoError::engine)?;
+            }
+        }
+        Ok(())
     }
 
     fn start<'a>(&mut self, transfer: EngineTransfer<'a>) -> Result<Application<'a>, DemoError> {

@@ -59,7 +59,7 @@ pub struct SubflowRow {
     pub tx_bytes: u64,
     /// Payload bytes received in order.
     pub rx_bytes: u64,
-    /// The smoothed round-trip time, in microseconds.
+    /// The smoothed round-trip time in microseconds; 0 where none was measured.
     pub srtt_us: u64,
     /// Segments sent again.
     pub retransmits: u64,
@@ -237,7 +237,7 @@ impl RunReport {
                 bytes(row.tx_bytes),
                 bytes(row.rx_bytes),
                 row.share * 100.0,
-                format!("{:.2} ms", row.srtt_us as f64 / 1_000.0),
+                round_trip(row.srtt_us),
                 row.retransmits,
             );
         }
@@ -353,6 +353,14 @@ fn rate(bits_per_second: u64) -> String {
         format!("{:.2} Gbit/s", value / 1e9)
     } else {
         format!("{:.1} Mbit/s", value / 1e6)
+    }
+}
+
+/// A side that sends nothing measures no round trip.
+fn round_trip(micros: u64) -> String {
+    match micros {
+        0 => "-".to_owned(),
+        _ => format!("{:.2} ms", micros as f64 / 1_000.0),
     }
 }
 
