@@ -54,6 +54,9 @@ pub enum Event {
     },
 }
 
+/// Connected, readable, writable, the peer's end, and closed.
+const PER_CONNECTION: usize = 5;
+
 /// Which events of a connection wait in the queue; each is there at most once.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Pending {
@@ -64,12 +67,13 @@ pub(super) struct Pending {
 /// The events nobody has polled yet.
 ///
 /// Those that an application must not miss are at most five for a connection and one for a
-/// listener, for a second of the same kind is not queued; the others are dropped when the queue
-/// is full.
+/// listener, for a second of the same kind is not queued. They have room for as many connections
+/// and listeners as there may be, so they are lost only when nobody polls at all.
 #[derive(Debug)]
 pub(super) struct Events {
     queue: VecDeque<Event>,
-    /// How many events that may be dropped are in the queue, and how many may be.
+    max: usize,
+    /// How many events that only watchers want are in the queue, and how many may be.
     optional: usize,
     max_optional: usize,
     lost: u64,
@@ -90,9 +94,13 @@ impl Event {
 }
 
 impl Events {
-    pub(super) fn new(max_optional: usize) -> Self {
+    pub(super) fn new(connections: usize, listeners: usize, max_optional: usize) -> Self {
+        let max = connections
+            .saturating_mul(PER_CONNECTION)
+            .saturating_add(listeners);
         Self {
             queue: VecDeque::new(),
+            max: max.saturating_add(max_optional),
             optional: 0,
             max_optional,
             lost: 0,
@@ -100,13 +108,12 @@ impl Events {
     }
 
     pub(super) fn push(&mut self, event: Event) {
-        if event.is_optional() {
-            if self.optional >= self.max_optional {
-                self.lost += 1;
-                return;
-            }
-            self.optional += 1;
+        let optional = event.is_optional();
+        if self.queue.len() >= self.max || optional && self.optional >= self.max_optional {
+            self.lost += 1;
+            return;
         }
+        self.optional += usize::from(optional);
         self.queue.push_back(event);
     }
 

@@ -184,7 +184,7 @@ impl Stack {
             ready: VecDeque::new(),
             waiting: Vec::new(),
             control: ControlQueue::new(config.control_queue.max(1), config.neighbor_queue),
-            events: Events::new(config.event_queue),
+            events: Events::new(max_connections, config.max_listeners, config.event_queue),
             outbox: HomeOutbox::default(),
             from_subflow: SubflowOutbox::new(),
             orphaned: Published {

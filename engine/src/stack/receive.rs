@@ -188,9 +188,11 @@ impl Stack {
         let (source, destination) = (packet.header.source(), packet.header.destination());
         let bytes = packet.bytes();
         let unverified = meta.checksum == ReceivedChecksum::Unknown;
-        if source.is_unspecified()
-            || unverified && !verify_checksum(&packet.header.pseudo_header(), bytes)
-        {
+        if source.is_unspecified() {
+            self.counters.ip_martians += 1;
+            return Some(packet.frame);
+        }
+        if unverified && !verify_checksum(&packet.header.pseudo_header(), bytes) {
             self.counters.checksum_errors += 1;
             return Some(packet.frame);
         }

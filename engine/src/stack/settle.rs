@@ -25,6 +25,7 @@ impl Stack {
                     self.with_connection(now, connection, |connection, context| {
                         connection.deliver(handle(subflow), message, context);
                     });
+                    self.discard_received(now, connection);
                 }
                 Letter::Down { subflow, message } => {
                     let Some(slot) = self.subflows.get_mut(subflow) else {
@@ -100,7 +101,6 @@ impl Stack {
             self.timers
                 .set(&mut slot.timer, Timer::Connection(connection), due);
         }
-        self.discard_received(now, connection);
     }
 
     fn forget_connection(&mut self, key: ConnectionKey) {

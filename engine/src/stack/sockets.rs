@@ -8,7 +8,9 @@ use super::passive::first_path;
 use super::route::Constraint;
 use super::subflow::handle;
 use super::{PortId, Stack};
-use crate::mptcp::connection::{Connection, ConnectionConfig, ConnectionError, IoError};
+use crate::mptcp::connection::{
+    Connection, ConnectionConfig, ConnectionError, IoError, SubflowHandle,
+};
 use crate::mptcp::crypto::KeyDigest;
 use crate::mptcp::info::{ConnectionInfo, SubflowInfo};
 use crate::mptcp::message::ToSubflow;
@@ -76,7 +78,8 @@ impl Stack {
         self.listeners.add(address, options).map(ListenerId)
     }
 
-    /// Takes the oldest connection that waits at a listener.
+    /// Takes the oldest connection that waits at a listener. After [`super::Event::Acceptable`] call
+    /// until `None`: the event does not come again for those that are left.
     pub fn accept(&mut self, listener: ListenerId) -> Option<ConnectionId> {
         let listener = self.listeners.get_mut(listener.0)?;
         listener.pop().map(ConnectionId)
@@ -255,7 +258,10 @@ impl Stack {
             if matches!(how, Shutdown::Write | Shutdown::Both) {
                 home.shutdown_write(context);
             }
-        })
+        })?;
+        self.discard_received(now, connection.0);
+        self.deliver_messages(now);
+        Ok(())
     }
 
     /// Gives the connection up in order: what is written still goes out. The handle is void.
@@ -398,6 +404,24 @@ impl Stack {
         }
         self.call(now, connection, |home, context| {
             home.broadcast(&ToSubflow::SetKeepalive(keepalive), context);
+        })
+    }
+
+    /// Makes a subflow a backup or a regular one, and tells the peer by MP_PRIO. False when the
+    /// connection has no such subflow.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::BadHandle`] when there is no such connection.
+    pub fn set_backup(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        subflow: SubflowHandle,
+        backup: bool,
+    ) -> Result<bool, SocketError> {
+        self.call(now, connection, |home, context| {
+            home.set_backup(subflow, backup, context)
         })
     }
 
