@@ -1,0 +1,262 @@
+//! Drawing a scenario from its seed.
+
+use super::{ConnectionPlan, Fault, HostPlan, LinkPlan, PathPlan, Scenario};
+use crate::random::Random;
+use crate::testing::application::Ending;
+use crate::testing::link::{Burst, Chance, LinkConfig};
+use crate::testing::middlebox::Kind;
+use crate::time::{Duration, Instant};
+
+impl Scenario {
+    /// The scenario of a seed.
+    pub fn draw(seed: u64) -> Self {
+        let mut random = Random::from_u64(seed).fork("scenario");
+        let links = draw_links(&mut random);
+        let checksum = one_in(&mut random, 4);
+        let client = draw_host(&mut random, checksum);
+        let server_checksum = one_in(&mut random, 4);
+        let server = draw_host(&mut random, server_checksum);
+        let paths = match random.below(8) {
+            0 => PathPlan::Single,
+            1 => PathPlan::ClientSignals,
+            2 => PathPlan::Both,
+            _ => PathPlan::ServerSignals,
+        };
+        let connections = (0..1 + random.below(2))
+            .map(|_| draw_connection(&mut random))
+            .collect();
+        let mut scenario = Self {
+            seed,
+            links,
+            client,
+            server,
+            paths,
+            connections,
+            faults: Vec::new(),
+        };
+        if one_in(&mut random, 2) {
+            scenario.draw_middleboxes(&mut random);
+        }
+        if one_in(&mut random, 2) {
+            scenario.draw_faults(&mut random);
+        }
+        scenario
+    }
+
+    fn draw_middleboxes(&mut self, random: &mut Random) {
+        let checksums = self.client.checksum || self.server.checksum;
+        for link in &mut self.links {
+            if !one_in(random, 2) {
+                continue;
+            }
+            let kind = draw_middlebox(random);
+            // Without checksums nobody could tell an edited byte from the true one.
+            if checksums || !matches!(kind, Kind::EditPayload { .. }) {
+                link.middleboxes.push(kind);
+            }
+        }
+    }
+
+    fn draw_faults(&mut self, random: &mut Random) {
+        let mut at = Instant::from_millis(random.below(500));
+        for _ in 0..1 + random.below(4) {
+            let link = random.below(self.links.len() as u64) as usize;
+            let carrier = one_in(random, 2);
+            let lasts = Duration::from_millis(1 + random.below(5_000));
+            match random.below(6) {
+                0 if one_in(random, 3) => self.faults.push((at, Fault::Vanish)),
+                0 | 1 => self.change(random, link, at, lasts),
+                2 => self.flap(link, carrier, at, lasts, 3),
+                _ => self.flap(link, carrier, at, lasts, 1),
+            }
+            at += Duration::from_millis(random.below(1_000));
+        }
+        self.faults.sort_by_key(|(at, _)| *at);
+    }
+
+    /// A delay spike or a bad time, and back.
+    fn change(&mut self, random: &mut Random, link: usize, at: Instant, lasts: Duration) {
+        let before = self.links[link].config[0];
+        let config = if one_in(random, 2) {
+            LinkConfig {
+                delay: before.delay + Duration::from_millis(random.below(1_000)),
+                ..before
+            }
+        } else {
+            LinkConfig {
+                loss: Chance::percent(10 + random.below(50) as u32),
+                ..before
+            }
+        };
+        self.faults.push((at, Fault::Change { link, config }));
+        self.faults.push((
+            at + lasts,
+            Fault::Change {
+                link,
+                config: before,
+            },
+        ));
+    }
+
+    fn flap(&mut self, link: usize, carrier: bool, at: Instant, lasts: Duration, times: u32) {
+        for time in 0..times {
+            let from = at + lasts * (2 * time);
+            self.faults.push((from, Fault::Cut { link, carrier }));
+            self.faults
+                .push((from + lasts, Fault::Restore { link, carrier }));
+        }
+    }
+}
+
+fn one_in(random: &mut Random, count: u64) -> bool {
+    random.below(count) == 0
+}
+
+fn draw_links(random: &mut Random) -> Vec<LinkPlan> {
+    let ipv6 = random.below(3);
+    let faulty = !one_in(random, 4);
+    let count = match random.below(16) {
+        0..=3 => 1,
+        4..=11 => 2,
+        12 | 13 => 3,
+        _ => 4,
+    };
+    (0..count)
+        .map(|index| {
+            let forth = draw_link(random, faulty);
+            let back = if one_in(random, 2) {
+                forth
+            } else {
+                draw_link(random, faulty)
+            };
+            let ipv6 = match ipv6 {
+                0 => false,
+                1 => true,
+                _ => index % 2 == 1,
+            };
+            LinkPlan {
+                ipv6,
+                config: [forth, back],
+                middleboxes: Vec::new(),
+            }
+        })
+        .collect()
+}
+
+fn draw_link(random: &mut Random, faulty: bool) -> LinkConfig {
+    let mut config = LinkConfig {
+        delay: Duration::from_micros(100 + random.below(40_000)),
+        rate: (!one_in(random, 4)).then(|| 200_000 + random.below(5_000_000)),
+        queue: 16 * 1024 + random.below(128 * 1024) as usize,
+        ..LinkConfig::default()
+    };
+    if !faulty {
+        return config;
+    }
+    if one_in(random, 2) {
+        config.loss = Chance(random.below(50_000) as u32);
+    }
+    if one_in(random, 6) {
+        config.burst = Some(Burst {
+            enter: Chance(random.below(10_000) as u32),
+            leave: Chance::percent(20),
+            loss: Chance::percent(80),
+        });
+    }
+    if one_in(random, 3) {
+        config.jitter = Duration::from_micros(random.below(10_000));
+    }
+    if one_in(random, 3) {
+        config.reorder = Chance(random.below(200_000) as u32);
+        config.reorder_delay = Duration::from_micros(random.below(20_000));
+    }
+    if one_in(random, 4) {
+        config.duplicate = Chance(random.below(100_000) as u32);
+    }
+    if one_in(random, 4) {
+        config.corrupt = Chance(random.below(20_000) as u32);
+    }
+    config
+}
+
+fn draw_host(random: &mut Random, checksum: bool) -> HostPlan {
+    HostPlan {
+        multipath: !one_in(random, 16),
+        checksum,
+        buffer: 8 * 1024 << random.below(6),
+        message_delay: one_in(random, 4).then(|| {
+            let most = Duration::from_micros(1 + random.below(3_000));
+            (Duration::ZERO, most)
+        }),
+    }
+}
+
+fn draw_length(random: &mut Random) -> u64 {
+    let bits = if one_in(random, 2) {
+        random.below(16)
+    } else {
+        15 + random.below(4)
+    };
+    random.below(1 << bits)
+}
+
+fn draw_connection(random: &mut Random) -> ConnectionPlan {
+    let (upload, download) = (draw_length(random), draw_length(random));
+    let (client, server) = match random.below(8) {
+        0 => (Ending::AfterPeer, Ending::Shutdown),
+        1 => (Ending::Shutdown, Ending::AfterPeer),
+        2 => (Ending::Close, Ending::Shutdown),
+        3 => (Ending::Shutdown, Ending::Close),
+        4 if one_in(random, 2) => (Ending::Abort(random.below(upload + 1)), Ending::Shutdown),
+        4 => (Ending::Shutdown, Ending::Abort(random.below(download + 1))),
+        _ => (Ending::Shutdown, Ending::Shutdown),
+    };
+    let start = Instant::from_millis(1 + random.below(200));
+    ConnectionPlan {
+        upload,
+        download,
+        client,
+        server,
+        start,
+    }
+}
+
+fn draw_middlebox(random: &mut Random) -> Kind {
+    match random.below(8) {
+        0 => {
+            let which = 1 + random.below(7);
+            Kind::StripMptcp {
+                syn: which & 1 != 0,
+                syn_ack: which & 2 != 0,
+                data: which & 4 != 0,
+            }
+        }
+        1 => Kind::Resegment {
+            size: 100 + random.below(1_300) as usize,
+        },
+        2 => Kind::Coalesce {
+            wait: Duration::from_micros(random.below(3_000)),
+            size: 1_400 + random.below(2_600) as usize,
+        },
+        3 => Kind::EditPayload {
+            chance: Chance::percent(1 + random.below(20) as u32),
+            left: 1 + random.below(20) as u32,
+        },
+        4 => Kind::RebindNat {
+            at: Instant::from_millis(random.below(1_500)),
+            shift: 1 + random.below(1_000) as u16,
+        },
+        5 => Kind::RewriteSequence {
+            delta: random.next_u32(),
+        },
+        6 => Kind::ForgeReset {
+            chance: Chance::percent(1 + random.below(10) as u32),
+            exact: one_in(random, 2),
+            left: 1 + random.below(5) as u32,
+        },
+        _ => Kind::ShrinkWindow {
+            chance: Chance::percent(1 + random.below(50) as u32),
+            shift: 1 + random.below(4) as u8,
+        },
+    }
+}
