@@ -253,7 +253,9 @@ impl Stack {
                 target,
                 source_link_address,
             } => {
-                self.answer_solicitation(now, packet.port, source, target, source_link_address);
+                // A neighbour that knows us already may leave its address out.
+                let link_address = source_link_address.unwrap_or(packet.source_mac);
+                self.answer_solicitation(now, packet.port, source, target, link_address);
             }
             NeighbourMessage::Advertisement {
                 solicited,
@@ -292,7 +294,7 @@ impl Stack {
         port: PortId,
         source: Ipv6Addr,
         target: Ipv6Addr,
-        link_address: Option<MacAddress>,
+        link_address: MacAddress,
     ) {
         let Some(interface) = self.interfaces.by_port(port) else {
             return;
@@ -310,7 +312,7 @@ impl Stack {
         };
         let to = match link_address {
             _ if probing => MacAddress::of_ipv6_multicast(destination),
-            Some(mac) if mac.is_unicast() => mac,
+            mac if mac.is_unicast() => mac,
             _ => return,
         };
         if !probing && self.is_honest_neighbor(port, IpAddr::V6(source)) {

@@ -130,15 +130,12 @@ impl Stack {
         };
         let tcp = self.tcb_config(path.port, &flow, &slot.options);
         let subflow = Subflow::accept_join(tcp, now, negotiated, join.config, join.peer);
-        let Some(subflow) = self.insert_subflow(subflow, flow, path) else {
+        let Some(subflow) = self.add_subflow(subflow, flow, path, join.connection) else {
             self.counters.table_full += 1;
             self.remove_request(key);
             self.send_reset(now, &segment, Some(ResetReason::LackOfResources));
             return Some(segment.payload.frame);
         };
-        if let Some(slot) = self.subflows.get_mut(subflow) {
-            slot.connection = join.connection;
-        }
         let subflow_path = SubflowPath {
             local: flow.local,
             remote: flow.remote,
@@ -206,10 +203,7 @@ impl Stack {
         let iss = self.secrets.initial_sequence(&flow, now);
         let offset = self.secrets.timestamp_offset(&flow);
         let subflow = Subflow::connect_join(tcp, now, iss, offset, open.remote_token, config);
-        let key = self.insert_subflow(subflow, flow, path)?;
-        if let Some(slot) = self.subflows.get_mut(key) {
-            slot.connection = connection;
-        }
+        let key = self.add_subflow(subflow, flow, path, connection)?;
         self.after_subflow(now, key);
         let subflow_path = SubflowPath {
             local,

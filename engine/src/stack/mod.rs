@@ -8,10 +8,12 @@
 //!   `passive` with `listener`, `handshake`, `request` and `syn_cookie` (connections that peers
 //!   open), `join` (further subflows), `closed_flow` with `time_wait`, `reset` (no flow at all);
 //! - within: `subflow` and `connection` (what is kept of each), `settle` with `mailbox` (the
-//!   messages between them, their timers and events), `sockets` (the application's calls), `event`;
+//!   messages between them, their timers and events), `admit` (new ones), `sockets` (the application's
+//!   calls), `event`;
 //! - out: `transmit` with `control` (packets of the stack's own) and `emit` (headers in place);
 //! - below: `interface`, `route`, `neighbor`, `ports`, `secrets`, `rate_limit`, `token`.
 
+mod admit;
 mod batch;
 mod closed_flow;
 mod config;
@@ -234,7 +236,7 @@ impl Stack {
     }
 
     /// The link of a port went down or came back. Connections move what it carried to their other
-    /// paths at once, and use it again on its return.
+    /// paths at once, and use it again on its return. A port without an interface is ignored.
     pub fn set_link(&mut self, now: Instant, port: PortId, up: bool) {
         let Some(interface) = self.interfaces.by_port_mut(port) else {
             return;

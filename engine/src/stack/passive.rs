@@ -2,20 +2,20 @@
 //! 3.10.7.4, RFC 8684 section 3.1).
 
 use super::Stack;
-use super::connection::{ConnectionKey, ConnectionSlot};
-use super::event::{Event, Pending};
+use super::admit::NewConnection;
+use super::connection::ConnectionKey;
+use super::event::Event;
 use super::flow::Flow;
 use super::handshake::SynOffer;
 use super::listener::ListenerKey;
 use super::receive::ReceivedSegment;
 use super::request::{Request, RequestKey, RequestKind, Verdict, capable_syn_ack};
 use super::route::Path;
-use super::subflow::{SubflowKey, SubflowSlot, handle};
+use super::subflow::SubflowKey;
 use super::syn_cookie;
 use super::timer::Timer;
 use super::{ListenerId, SynCookies};
-use crate::mptcp::connection::{Connection, SubflowPath};
-use crate::mptcp::crypto::KeyDigest;
+use crate::mptcp::connection::Role;
 use crate::mptcp::message::FallbackReason;
 use crate::mptcp::subflow::{CapableConfig, Subflow, capable_is_usable};
 use crate::sequence::SequenceNumber;
@@ -382,17 +382,10 @@ impl Stack {
         let listener = self.listeners.get(listener_key)?;
         let options = listener.options.socket.clone();
         let single_path = listener.is_single_path();
-        if self.subflows.is_full() || self.connections.is_full() {
-            return None;
-        }
         let local_key = match speech {
             Speech::Capable { local_key, .. } => local_key,
             Speech::Plain(_) => Key(self.random.next_u64()),
         };
-        let token = KeyDigest::from(local_key).token;
-        if matches!(speech, Speech::Capable { .. }) && self.tokens.contains(token) {
-            return None;
-        }
         let tcp = self.tcb_config(path.port, &flow, &options);
         let subflow = match speech {
             Speech::Capable { local_key, config } => {
@@ -400,82 +393,19 @@ impl Stack {
             }
             Speech::Plain(reason) => Subflow::accept_plain(tcp, now, negotiated, reason),
         };
-        let subflow = self.insert_subflow(subflow, flow, path)?;
-        let first = handle(subflow);
-        let subflow_path = first_path(&flow);
-        let config = self.connection_config(&options);
-        let home = Connection::accept(config, local_key, first, subflow_path);
-        let slot = ConnectionSlot {
-            connection: home,
-            flow,
-            options,
-            single_path,
-            timer: None,
-            pending: Pending::default(),
-            closed: false,
-            discards: false,
-        };
-        let connection = self.insert_connection(now, slot, subflow)?;
-        if matches!(speech, Speech::Capable { .. }) {
-            self.tokens.insert(token, connection);
-        }
-        Some((connection, subflow))
-    }
-
-    /// Adds a subflow to the tables; a half-open connection of the same flow gives way.
-    pub(super) fn insert_subflow(
-        &mut self,
-        subflow: Subflow,
-        flow: crate::storage::flow_table::FourTuple,
-        path: Path,
-    ) -> Option<SubflowKey> {
-        let slot = SubflowSlot {
-            subflow,
-            flow,
-            // Whoever makes the subflow names its connection next.
-            connection: ConnectionKey::from_u64(u64::MAX),
-            path,
-            flow_label: self.random.next_u32() & 0xf_ffff,
-            timer: None,
-            queued: false,
-        };
-        let key = self.subflows.insert(slot).ok()?;
-        if let Some(Flow::Request(request)) = self.flows.get(&flow).copied() {
-            self.remove_request(request);
-        }
-        if self.flows.insert(flow, Flow::Subflow(key)).is_err() {
-            self.subflows.remove(key);
-            return None;
-        }
-        Some(key)
-    }
-
-    /// Adds a connection and gives it its first subflow.
-    pub(super) fn insert_connection(
-        &mut self,
-        now: Instant,
-        slot: ConnectionSlot,
-        first: SubflowKey,
-    ) -> Option<ConnectionKey> {
-        let (nodelay, cork) = (slot.options.nodelay, slot.options.cork);
-        let Ok(key) = self.connections.insert(slot) else {
-            if let Some(subflow) = self.subflows.remove(first) {
-                self.flows.remove(&subflow.flow);
-            }
-            return None;
-        };
-        if let Some(subflow) = self.subflows.get_mut(first) {
-            subflow.connection = key;
-        }
-        self.with_connection(now, key, |connection, context| {
-            if nodelay {
-                connection.set_nodelay(true, context);
-            }
-            if cork {
-                connection.set_cork(true, context);
-            }
-        });
-        Some(key)
+        self.add_connection(
+            now,
+            NewConnection {
+                subflow,
+                flow,
+                path,
+                role: Role::Server,
+                local_key,
+                multipath: matches!(speech, Speech::Capable { .. }),
+                options,
+                single_path,
+            },
+        )
     }
 
     /// The way back to the sender of a segment.
@@ -523,26 +453,5 @@ impl Stack {
         {
             self.send_segment(port, &flow, syn_ack);
         }
-    }
-
-    /// A key whose token names no connection here (RFC 8684 section 3.1).
-    pub(super) fn draw_key(&mut self) -> Option<Key> {
-        const TRIES: usize = 32;
-        (0..TRIES).find_map(|_| {
-            let key = Key(self.random.next_u64());
-            let unused = !self.tokens.contains(KeyDigest::from(key).token);
-            unused.then_some(key)
-        })
-    }
-}
-
-/// The path of a connection's first subflow: both addresses have the identifier zero.
-pub(super) fn first_path(flow: &crate::storage::flow_table::FourTuple) -> SubflowPath {
-    SubflowPath {
-        local: flow.local,
-        remote: flow.remote,
-        local_address_id: 0,
-        remote_address_id: 0,
-        backup: false,
     }
 }

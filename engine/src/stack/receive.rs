@@ -10,7 +10,7 @@ use crate::storage::frame::Frame;
 use crate::tcp::Payload;
 use crate::time::Instant;
 use crate::wire::ParseError;
-use crate::wire::ethernet::{EtherType, EthernetHeader};
+use crate::wire::ethernet::{EtherType, EthernetHeader, MacAddress};
 use crate::wire::ip::{Ecn, IpHeader, IpPacket, Protocol};
 use crate::wire::tcp::{TcpFlags, TcpHeader, verify_checksum};
 use core::net::{IpAddr, SocketAddr};
@@ -20,6 +20,8 @@ use core::ops::Range;
 #[derive(Debug)]
 pub(super) struct ReceivedPacket {
     pub(super) port: PortId,
+    /// The neighbour that the packet came from.
+    pub(super) source_mac: MacAddress,
     pub(super) header: IpHeader,
     pub(super) frame: Frame,
     /// The payload within the frame.
@@ -143,6 +145,7 @@ impl Stack {
         }
         let packet = ReceivedPacket {
             port: meta.port,
+            source_mac: ethernet.source,
             header,
             frame,
             payload,

@@ -8,6 +8,7 @@ use super::mailbox::Letter;
 use super::subflow::{SubflowKey, handle, key};
 use super::timer::Timer;
 use crate::mptcp::connection::{Connection, ConnectionEvent, Context, Request};
+use crate::mptcp::message::ToHome;
 use crate::socket::SocketError;
 use crate::tcp::End;
 use crate::time::Instant;
@@ -22,6 +23,12 @@ impl Stack {
                     subflow,
                     message,
                 } => {
+                    if !self.connections.contains(connection) {
+                        if let ToHome::Data { frame, .. } = message {
+                            self.pool.put(frame);
+                        }
+                        continue;
+                    }
                     self.with_connection(now, connection, |connection, context| {
                         connection.deliver(handle(subflow), message, context);
                     });

@@ -1,35 +1,20 @@
 //! The calls of the sockets (RFC 9293 section 3.9.1, RFC 6897).
 
+use super::Stack;
+use super::admit::NewConnection;
 use super::connection::{ConnectionId, ConnectionKey, ConnectionSlot, ListenerId};
-use super::event::Pending;
-use super::handshake::SynAnswer;
 use super::interface::is_host_address;
-use super::passive::first_path;
 use super::route::Constraint;
-use super::subflow::handle;
-use super::{PortId, Stack};
-use crate::mptcp::connection::{
-    Connection, ConnectionConfig, ConnectionError, IoError, SubflowHandle,
-};
-use crate::mptcp::crypto::KeyDigest;
+use crate::mptcp::connection::{Connection, ConnectionError, IoError, Role, SubflowHandle};
 use crate::mptcp::info::{ConnectionInfo, SubflowInfo};
 use crate::mptcp::message::ToSubflow;
 use crate::mptcp::subflow::{CapableConfig, Subflow};
-use crate::socket::{ConnectOptions, ListenOptions, Shutdown, SocketError, SocketOptions};
+use crate::socket::{ConnectOptions, ListenOptions, Shutdown, SocketError};
 use crate::storage::flow_table::FourTuple;
-use crate::tcp::{Keepalive, TcbConfig};
+use crate::tcp::Keepalive;
 use crate::time::Instant;
 use crate::wire::mptcp_option::Key;
-use core::net::{IpAddr, SocketAddr};
-
-/// Headers of IP and TCP without options, which an MTU has room for besides the segment.
-const HEADERS_IPV4: u16 = 40;
-const HEADERS_IPV6: u16 = 60;
-
-/// The largest window field, unscaled.
-const MAX_UNSCALED: u32 = 65_535;
-/// The largest shift (RFC 7323 section 2.3).
-const MAX_SHIFT: u8 = 14;
+use core::net::SocketAddr;
 
 impl From<ConnectionError> for SocketError {
     fn from(error: ConnectionError) -> Self {
@@ -172,27 +157,19 @@ impl Stack {
         } else {
             Subflow::connect_plain(tcp, now, iss, offset)
         };
-        let first = self
-            .insert_subflow(subflow, flow, path)
-            .ok_or(SocketError::NoBuffers)?;
-        let config = self.connection_config(&options.socket);
-        let slot = ConnectionSlot {
-            connection: Connection::connect(config, local_key, handle(first), first_path(&flow)),
+        let new = NewConnection {
+            subflow,
             flow,
+            path,
+            role: Role::Client,
+            local_key,
+            multipath,
             options: options.socket,
             single_path,
-            timer: None,
-            pending: Pending::default(),
-            closed: false,
-            discards: false,
         };
-        let connection = self
-            .insert_connection(now, slot, first)
+        let (connection, first) = self
+            .add_connection(now, new)
             .ok_or(SocketError::NoBuffers)?;
-        if multipath {
-            self.tokens
-                .insert(KeyDigest::from(local_key).token, connection);
-        }
         self.counters.active_opens += 1;
         self.after_subflow(now, first);
         self.deliver_messages(now);
@@ -423,79 +400,6 @@ impl Stack {
         self.call(now, connection, |home, context| {
             home.set_backup(subflow, backup, context)
         })
-    }
-
-    /// A local port that no flow to `remote` and no listener has.
-    pub(super) fn ephemeral_port(&mut self, local: IpAddr, remote: SocketAddr) -> Option<u16> {
-        let (flows, listeners) = (&self.flows, &self.listeners);
-        self.ports
-            .choose(&self.secrets, SocketAddr::new(local, 0), remote, |flow| {
-                !flows.contains(flow) && !listeners.uses_port(flow.local.port())
-            })
-    }
-
-    /// How the TCP of a subflow is set up.
-    pub(super) fn tcb_config(
-        &self,
-        port: PortId,
-        flow: &FourTuple,
-        options: &SocketOptions,
-    ) -> TcbConfig {
-        let answer = self.syn_answer(port, flow, options.receive_buffer);
-        TcbConfig {
-            maximum_segment_size: answer.maximum_segment_size,
-            window_scale: answer.window_scale,
-            receive_window: answer.window,
-            congestion: options.congestion.unwrap_or(self.config.congestion),
-            nodelay: options.nodelay,
-            cork: options.cork,
-            keepalive: options.keepalive,
-            user_timeout: options.user_timeout,
-            ..TcbConfig::default()
-        }
-    }
-
-    /// What this side says of itself in the SYN or SYN/ACK of a flow by `port`.
-    pub(super) fn syn_answer(
-        &self,
-        port: PortId,
-        flow: &FourTuple,
-        receive_buffer: Option<u32>,
-    ) -> SynAnswer {
-        let mtu = self
-            .interfaces
-            .by_port(port)
-            .map_or(u16::MAX, |found| found.config.mtu);
-        let headers = if flow.remote.is_ipv4() {
-            HEADERS_IPV4
-        } else {
-            HEADERS_IPV6
-        };
-        let window = self.buffer_size(receive_buffer, self.config.receive_buffer);
-        let window_scale = (0..MAX_SHIFT)
-            .find(|shift| MAX_UNSCALED << shift >= window)
-            .unwrap_or(MAX_SHIFT);
-        SynAnswer {
-            maximum_segment_size: mtu.saturating_sub(headers),
-            window_scale,
-            window,
-        }
-    }
-
-    fn buffer_size(&self, wanted: Option<u32>, default: u32) -> u32 {
-        wanted
-            .unwrap_or(default)
-            .clamp(super::config::MIN_BUFFER, super::MAX_BUFFER)
-    }
-
-    pub(super) fn connection_config(&self, options: &SocketOptions) -> ConnectionConfig {
-        let buffer = |wanted, default| self.buffer_size(wanted, default) as usize;
-        ConnectionConfig {
-            send_buffer: buffer(options.send_buffer, self.config.send_buffer),
-            receive_buffer: buffer(options.receive_buffer, self.config.receive_buffer),
-            congestion: options.congestion.unwrap_or(self.config.congestion),
-            ..ConnectionConfig::default()
-        }
     }
 
     /// Throws away what arrived for an application that reads no more.

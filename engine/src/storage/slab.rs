@@ -137,6 +137,18 @@ impl<T> Slab<T> {
         Ok(Key::new(index, 0))
     }
 
+    /// The key that the next value added will have; `None` when the slab is full.
+    pub fn vacant_key(&self) -> Option<Key<T>> {
+        if self.is_full() {
+            return None;
+        }
+        let Some(&index) = self.free.last() else {
+            return Some(Key::new(u32::try_from(self.places.len()).ok()?, 0));
+        };
+        let place = self.places.get(index as usize)?;
+        Some(Key::new(index, place.generation))
+    }
+
     /// Adds the value that `make` returns when told the key it will have, or nothing (`None`)
     /// when the slab is full.
     pub fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> T) -> Option<Key<T>> {

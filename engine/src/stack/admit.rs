@@ -1,0 +1,207 @@
+//! New connections and subflows enter the tables, all of a kind or nothing, and what they are set
+//! up with.
+
+use super::Stack;
+use super::batch::PortId;
+use super::config::{MAX_BUFFER, MIN_BUFFER};
+use super::connection::{ConnectionKey, ConnectionSlot};
+use super::event::Pending;
+use super::flow::Flow;
+use super::handshake::SynAnswer;
+use super::route::Path;
+use super::subflow::{SubflowKey, SubflowSlot, handle};
+use crate::mptcp::connection::{Connection, ConnectionConfig, Role, SubflowPath};
+use crate::mptcp::crypto::KeyDigest;
+use crate::mptcp::subflow::Subflow;
+use crate::socket::SocketOptions;
+use crate::storage::flow_table::FourTuple;
+use crate::tcp::TcbConfig;
+use crate::time::Instant;
+use crate::wire::mptcp_option::Key;
+use core::net::{IpAddr, SocketAddr};
+
+/// Headers of IP and TCP without options, which an MTU has room for besides the segment.
+const HEADERS_IPV4: u16 = 40;
+const HEADERS_IPV6: u16 = 60;
+
+/// The largest window field, unscaled.
+const MAX_UNSCALED: u32 = 65_535;
+/// The largest shift (RFC 7323 section 2.3).
+const MAX_SHIFT: u8 = 14;
+
+/// A connection that is to be, with its first subflow.
+#[derive(Debug)]
+pub(super) struct NewConnection {
+    pub(super) subflow: Subflow,
+    pub(super) flow: FourTuple,
+    pub(super) path: Path,
+    pub(super) role: Role,
+    pub(super) local_key: Key,
+    /// Its token is to be known: MPTCP was asked for.
+    pub(super) multipath: bool,
+    pub(super) options: SocketOptions,
+    pub(super) single_path: bool,
+}
+
+impl Stack {
+    /// Adds a connection with its first subflow. `None` when a table is full or the token taken.
+    pub(super) fn add_connection(
+        &mut self,
+        now: Instant,
+        new: NewConnection,
+    ) -> Option<(ConnectionKey, SubflowKey)> {
+        let connection = self.connections.vacant_key()?;
+        let token = KeyDigest::from(new.local_key).token;
+        if new.multipath && self.tokens.contains(token) {
+            return None;
+        }
+        let subflow = self.add_subflow(new.subflow, new.flow, new.path, connection)?;
+        // Both addresses of the first subflow have the identifier zero.
+        let path = SubflowPath {
+            local: new.flow.local,
+            remote: new.flow.remote,
+            local_address_id: 0,
+            remote_address_id: 0,
+            backup: false,
+        };
+        let config = self.connection_config(&new.options);
+        let open = match new.role {
+            Role::Client => Connection::connect,
+            Role::Server => Connection::accept,
+        };
+        let (nodelay, cork) = (new.options.nodelay, new.options.cork);
+        let slot = ConnectionSlot {
+            connection: open(config, new.local_key, handle(subflow), path),
+            flow: new.flow,
+            options: new.options,
+            single_path: new.single_path,
+            timer: None,
+            pending: Pending::default(),
+            closed: false,
+            discards: false,
+        };
+        self.connections.insert(slot).ok()?;
+        if new.multipath {
+            self.tokens.insert(token, connection);
+        }
+        self.with_connection(now, connection, |home, context| {
+            if nodelay {
+                home.set_nodelay(true, context);
+            }
+            if cork {
+                home.set_cork(true, context);
+            }
+        });
+        Some((connection, subflow))
+    }
+
+    /// Adds a subflow of a connection; a half-open connection of the same flow gives way. `None`
+    /// when a table is full.
+    pub(super) fn add_subflow(
+        &mut self,
+        subflow: Subflow,
+        flow: FourTuple,
+        path: Path,
+        connection: ConnectionKey,
+    ) -> Option<SubflowKey> {
+        let slot = SubflowSlot {
+            subflow,
+            flow,
+            connection,
+            path,
+            flow_label: self.random.next_u32() & 0xf_ffff,
+            timer: None,
+            queued: false,
+        };
+        let key = self.subflows.insert(slot).ok()?;
+        if let Some(Flow::Request(request)) = self.flows.get(&flow).copied() {
+            self.remove_request(request);
+        }
+        if self.flows.insert(flow, Flow::Subflow(key)).is_err() {
+            self.subflows.remove(key);
+            return None;
+        }
+        Some(key)
+    }
+
+    /// A key whose token names no connection here (RFC 8684 section 3.1).
+    pub(super) fn draw_key(&mut self) -> Option<Key> {
+        const TRIES: usize = 32;
+        (0..TRIES).find_map(|_| {
+            let key = Key(self.random.next_u64());
+            let unused = !self.tokens.contains(KeyDigest::from(key).token);
+            unused.then_some(key)
+        })
+    }
+
+    /// A local port that no flow to `remote` and no listener has.
+    pub(super) fn ephemeral_port(&mut self, local: IpAddr, remote: SocketAddr) -> Option<u16> {
+        let (flows, listeners) = (&self.flows, &self.listeners);
+        self.ports
+            .choose(&self.secrets, SocketAddr::new(local, 0), remote, |flow| {
+                !flows.contains(flow) && !listeners.uses_port(flow.local.port())
+            })
+    }
+
+    /// How the TCP of a subflow is set up.
+    pub(super) fn tcb_config(
+        &self,
+        port: PortId,
+        flow: &FourTuple,
+        options: &SocketOptions,
+    ) -> TcbConfig {
+        let answer = self.syn_answer(port, flow, options.receive_buffer);
+        TcbConfig {
+            maximum_segment_size: answer.maximum_segment_size,
+            window_scale: answer.window_scale,
+            receive_window: answer.window,
+            congestion: options.congestion.unwrap_or(self.config.congestion),
+            nodelay: options.nodelay,
+            cork: options.cork,
+            keepalive: options.keepalive,
+            user_timeout: options.user_timeout,
+            ..TcbConfig::default()
+        }
+    }
+
+    /// What this side says of itself in the SYN or SYN/ACK of a flow by `port`.
+    pub(super) fn syn_answer(
+        &self,
+        port: PortId,
+        flow: &FourTuple,
+        receive_buffer: Option<u32>,
+    ) -> SynAnswer {
+        let mtu = self
+            .interfaces
+            .by_port(port)
+            .map_or(u16::MAX, |found| found.config.mtu);
+        let headers = if flow.remote.is_ipv4() {
+            HEADERS_IPV4
+        } else {
+            HEADERS_IPV6
+        };
+        let window = self.buffer_size(receive_buffer, self.config.receive_buffer);
+        let window_scale = (0..MAX_SHIFT)
+            .find(|shift| MAX_UNSCALED << shift >= window)
+            .unwrap_or(MAX_SHIFT);
+        SynAnswer {
+            maximum_segment_size: mtu.saturating_sub(headers),
+            window_scale,
+            window,
+        }
+    }
+
+    fn buffer_size(&self, wanted: Option<u32>, default: u32) -> u32 {
+        wanted.unwrap_or(default).clamp(MIN_BUFFER, MAX_BUFFER)
+    }
+
+    pub(super) fn connection_config(&self, options: &SocketOptions) -> ConnectionConfig {
+        let buffer = |wanted, default| self.buffer_size(wanted, default) as usize;
+        ConnectionConfig {
+            send_buffer: buffer(options.send_buffer, self.config.send_buffer),
+            receive_buffer: buffer(options.receive_buffer, self.config.receive_buffer),
+            congestion: options.congestion.unwrap_or(self.config.congestion),
+            ..ConnectionConfig::default()
+        }
+    }
+}
