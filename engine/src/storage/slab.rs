@@ -264,6 +264,21 @@ mod tests {
     }
 
     #[test]
+    fn the_vacant_key_is_that_of_the_next_value() {
+        let mut slab = Slab::new(2);
+        let vacant = slab.vacant_key();
+        let first = slab.insert(1).unwrap();
+        assert_eq!(vacant, Some(first));
+        let vacant = slab.vacant_key();
+        assert_eq!(vacant, slab.insert(2).ok());
+        assert_eq!(slab.vacant_key(), None);
+        slab.remove(first);
+        let vacant = slab.vacant_key();
+        assert_eq!(vacant, slab.insert(3).ok());
+        assert_ne!(vacant, Some(first));
+    }
+
+    #[test]
     fn the_bound_holds_and_the_value_comes_back() {
         let mut slab = Slab::new(1);
         let key = slab.insert(1).unwrap();
