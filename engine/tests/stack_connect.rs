@@ -203,3 +203,101 @@ fn a_listener_takes_one_socket_an_address() {
     network.server.stack.close_listener(now, first);
     assert!(listen(&mut network, address).is_ok());
 }
+
+#[test]
+fn a_reader_that_shut_down_does_not_hold_up_the_writer() {
+    let mut network = Network::new(1);
+    network.listen();
+    let (client, server) = network.establish(SocketAddr::new(v4(Side::Server, 0), 80));
+    let now = network.now;
+    network
+        .server
+        .stack
+        .shutdown(now, server, Shutdown::Read)
+        .unwrap();
+    let bytes = pattern(9_000_000, 2);
+    let mut written = 0;
+    network.run_until(Duration::from_secs(30), |network| {
+        let now = network.now;
+        if let Ok(count) = network.client.stack.send(now, client, &bytes[written..]) {
+            written += count;
+        }
+        let info = network.client.stack.connection_info(client).unwrap();
+        info.bytes_acknowledged == bytes.len() as u64
+    });
+    let now = network.now;
+    assert_eq!(network.server.stack.recv(now, server, &mut [0; 9]), Ok(0));
+}
+
+#[test]
+fn both_sides_may_close_at_once() {
+    for config in [StackConfig::default, plain_config] {
+        let mut network = Network::with(config(), config(), 1, PLAIN);
+        network.listen();
+        let (client, server) = network.establish(SocketAddr::new(v6(Side::Server, 0), 80));
+        network.transfer((Side::Client, client), server, b"hello");
+        let now = network.now;
+        network
+            .client
+            .stack
+            .shutdown(now, client, Shutdown::Write)
+            .unwrap();
+        network
+            .server
+            .stack
+            .shutdown(now, server, Shutdown::Write)
+            .unwrap();
+        network.run_until(Duration::from_secs(10), |network| {
+            network.client.closed(client).is_some() && network.server.closed(server).is_some()
+        });
+        assert_eq!(network.client.closed(client), Some(Ok(())));
+        assert_eq!(network.server.closed(server), Some(Ok(())));
+    }
+}
+
+#[test]
+fn a_port_in_time_wait_is_opened_anew() {
+    let mut network = Network::with(plain_config(), plain_config(), 1, PLAIN);
+    network.listen();
+    let options = ConnectOptions {
+        local: Some(SocketAddr::new(v4(Side::Client, 0), 4_000)),
+        ..ConnectOptions::to(SocketAddr::new(v4(Side::Server, 0), 80))
+    };
+    let (client, server) = network.establish_with(options.clone());
+    // The server closes first, so it is the one to remember.
+    let now = network.now;
+    network.server.stack.close(now, server);
+    network.run_until(Duration::from_secs(5), |network| {
+        network.client.saw(&Event::PeerFinished(client))
+    });
+    let now = network.now;
+    network.client.stack.close(now, client);
+    network.run_for(Duration::from_secs(2));
+    assert_eq!(network.server.stack.flow_counts(), (0, 1));
+    let (client, server) = network.establish_with(options);
+    network.transfer((Side::Client, client), server, b"again");
+    assert_eq!(network.server.stack.flow_counts(), (0, 0));
+    assert_eq!(network.server.counter("TcpExtTWRecycled"), 1);
+}
+
+#[test]
+fn handles_of_closed_sockets_find_nothing() {
+    let mut network = Network::new(1);
+    network.listen();
+    let (client, _) = network.establish(SocketAddr::new(v4(Side::Server, 0), 80));
+    let now = network.now;
+    network.client.stack.close(now, client);
+    let stack = &mut network.client.stack;
+    assert_eq!(stack.send(now, client, b"x"), Err(SocketError::BadHandle));
+    assert_eq!(
+        stack.recv(now, client, &mut [0]),
+        Err(SocketError::BadHandle)
+    );
+    assert_eq!(
+        stack.shutdown(now, client, Shutdown::Both),
+        Err(SocketError::BadHandle)
+    );
+    assert!(stack.connection_info(client).is_none());
+    stack.close(now, client);
+    stack.abort(now, client);
+}
