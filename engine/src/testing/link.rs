@@ -168,7 +168,7 @@ impl Link {
     }
 
     /// Takes a frame in.
-    pub fn send(&mut self, now: Instant, transit: Transit) {
+    pub fn send(&mut self, now: Instant, transit: &Transit) {
         self.counters.sent += 1;
         if !self.up || self.is_lost() {
             self.counters.lost += 1;

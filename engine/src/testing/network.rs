@@ -345,6 +345,6 @@ fn pass(
             .collect();
     }
     for bytes in frames {
-        wire.directions[direction as usize].send(now, Transit { bytes, meta });
+        wire.directions[direction as usize].send(now, &Transit { bytes, meta });
     }
 }

@@ -183,7 +183,7 @@ fn draw_host(random: &mut Random, checksum: bool) -> HostPlan {
     HostPlan {
         multipath: !one_in(random, 16),
         checksum,
-        buffer: 8 * 1024 << random.below(6),
+        buffer: (8 * 1024) << random.below(6),
         message_delay: one_in(random, 4).then(|| {
             let most = Duration::from_micros(1 + random.below(3_000));
             (Duration::ZERO, most)

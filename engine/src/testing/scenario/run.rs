@@ -448,7 +448,7 @@ impl Run {
             };
             let application = application.as_mut();
             if let Some(application) = application.filter(|side| side.connection() == connection) {
-                application.on_closed(result.clone());
+                application.on_closed(result);
             }
         }
     }
