@@ -30,6 +30,9 @@ struct Entry {
 }
 
 /// Every address announced on a connection.
+///
+/// A new one is held back while the first sending of another waits for its echo: Linux drops an
+/// announcement that comes while it is still at work on the one before.
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
     entries: ArrayVec<Entry, MAX_ENDPOINTS>,
@@ -56,10 +59,10 @@ impl Announcements {
 
     /// Takes the next one due.
     pub(super) fn next_due(&mut self, now: Instant, policy: RepeatPolicy) -> Option<Announcement> {
-        let entry = self
-            .entries
-            .iter_mut()
-            .find(|entry| entry.due.is_some_and(|due| due <= now))?;
+        let held_back = self.held_until().is_some();
+        let entry = self.entries.iter_mut().find(|entry| {
+            entry.due.is_some_and(|due| due <= now) && (entry.sent > 0 || !held_back)
+        })?;
         if entry.sent > policy.repetitions {
             entry.due = None;
             return self.next_due(now, policy);
@@ -99,6 +102,80 @@ impl Announcements {
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
-        self.entries.iter().filter_map(|entry| entry.due).min()
+        let held_until = self.held_until();
+        self.entries
+            .iter()
+            .filter_map(|entry| match entry.sent {
+                0 => entry.due.max(entry.due.and(held_until)),
+                _ => entry.due,
+            })
+            .min()
+    }
+
+    /// When the announcement that holds back new ones is sent again, and holds them back no more.
+    fn held_until(&self) -> Option<Instant> {
+        self.entries
+            .iter()
+            .filter(|entry| entry.sent == 1)
+            .find_map(|entry| entry.due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::EndpointFlags;
+    use super::*;
+
+    const POLICY: RepeatPolicy = RepeatPolicy {
+        interval: Duration::from_secs(1),
+        repetitions: 3,
+    };
+
+    fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn three() -> Announcements {
+        let mut announcements = Announcements::default();
+        for id in 1..=3 {
+            let endpoint = Endpoint {
+                id,
+                address: [10, 0, 0, id].into(),
+                port: None,
+                flags: EndpointFlags::SIGNAL,
+            };
+            announcements.add(&endpoint, at(0));
+        }
+        announcements
+    }
+
+    fn due(announcements: &mut Announcements, now: Instant) -> Vec<u8> {
+        core::iter::from_fn(|| announcements.next_due(now, POLICY))
+            .map(|announcement| announcement.id)
+            .collect()
+    }
+
+    #[test]
+    fn each_waits_for_the_echo_of_the_one_before() {
+        let mut announcements = three();
+        assert_eq!(due(&mut announcements, at(0)), [1]);
+        assert_eq!(due(&mut announcements, at(5)), []);
+        assert_eq!(announcements.next_timeout(), Some(at(1_000)));
+        announcements.echoed(1);
+        assert_eq!(announcements.next_timeout(), Some(at(0)));
+        assert_eq!(due(&mut announcements, at(10)), [2]);
+        announcements.echoed(2);
+        assert_eq!(due(&mut announcements, at(20)), [3]);
+        announcements.echoed(3);
+        assert_eq!(announcements.next_timeout(), None);
+    }
+
+    #[test]
+    fn one_without_echo_delays_the_others_once() {
+        let mut announcements = three();
+        assert_eq!(due(&mut announcements, at(0)), [1]);
+        assert_eq!(due(&mut announcements, at(1_000)), [1, 2]);
+        announcements.echoed(2);
+        assert_eq!(due(&mut announcements, at(1_010)), [3]);
     }
 }
