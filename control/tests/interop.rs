@@ -8,7 +8,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-const BYTES: u64 = 2 << 20;
+/// Long enough for every link to be joined before the last byte.
+const BYTES: u64 = 32 << 20;
 
 /// Drops one TCP packet in a hundred that enters or leaves the peer.
 const LOSS: &str = "nft add table inet braid \
