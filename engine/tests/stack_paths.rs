@@ -320,3 +320,23 @@ fn the_same_calls_have_the_same_trace() {
     };
     assert_eq!(trace(), trace());
 }
+
+#[test]
+fn a_link_that_goes_down_while_its_neighbour_is_asked_for_is_used_on_its_return() {
+    let mut network = Network::new(1);
+    network.listen();
+    let now = network.now;
+    let options = ConnectOptions::to(server_on_link_0());
+    let client = network.client.stack.connect(now, options).unwrap();
+    network.run_for(Duration::from_millis(3));
+    let now = network.now;
+    network.client.stack.set_link(now, PortId(0), false);
+    network.server.stack.set_link(now, PortId(0), false);
+    network.run_for(Duration::from_secs(2));
+    let now = network.now;
+    network.client.stack.set_link(now, PortId(0), true);
+    network.server.stack.set_link(now, PortId(0), true);
+    network.run_until(Duration::from_secs(10), |network| {
+        network.client.saw(&Event::Connected(client))
+    });
+}

@@ -335,20 +335,25 @@ impl Stack {
 
     /// Sends the questions of the neighbour cache that are due.
     pub(super) fn solicit_neighbors(&mut self, now: Instant) {
-        let mut failed = core::mem::take(&mut self.failed_neighbors);
-        while let Some(question) = self
-            .neighbors
-            .next_solicitation(now, |port, address| failed.push((port, address)))
-        {
+        loop {
+            let failed = &mut self.failed_neighbors;
+            let question = self
+                .neighbors
+                .next_solicitation(now, |port, address| failed.push((port, address)));
+            let Some(question) = question else { break };
             if let Some(packet) = self.solicitation(&question) {
                 self.send_control(packet);
             }
         }
-        for (port, address) in failed.drain(..) {
+        self.give_up_neighbors();
+    }
+
+    /// Drops what waits for neighbours that do not answer; subflows take it for lost.
+    pub(super) fn give_up_neighbors(&mut self) {
+        while let Some((port, address)) = self.failed_neighbors.pop() {
             self.counters.neighbor_unreachable += self.control.unreachable(port, address);
             self.wake_waiting();
         }
-        self.failed_neighbors = failed;
     }
 
     fn solicitation(&self, question: &Solicitation) -> Option<Packet> {

@@ -246,7 +246,10 @@ impl Stack {
         }
         let addresses: Vec<IpAddr> = interface.addresses().collect();
         if !up {
-            self.neighbors.forget_port(now, port);
+            let failed = &mut self.failed_neighbors;
+            self.neighbors
+                .forget_port(now, port, |port, address| failed.push((port, address)));
+            self.give_up_neighbors();
         }
         self.for_all_connections(|stack, connection| {
             for &address in &addresses {

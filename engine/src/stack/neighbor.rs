@@ -303,9 +303,18 @@ impl Neighbors {
         self.next_deadline
     }
 
-    /// Forgets what was learned by `port`, whose link went down: on its return hosts may have moved.
-    pub(super) fn forget_port(&mut self, now: Instant, port: PortId) {
+    /// Forgets what was learned by `port`, whose link went down: on its return hosts may have
+    /// moved. `failed` is called with each neighbour that was being asked for.
+    pub(super) fn forget_port(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        mut failed: impl FnMut(PortId, IpAddr),
+    ) {
         for entry in self.entries.iter_mut().filter(|entry| entry.port == port) {
+            if matches!(entry.state, State::Incomplete { .. }) {
+                failed(port, entry.address);
+            }
             entry.state = State::Failed { until: now };
         }
     }

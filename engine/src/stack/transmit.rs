@@ -38,12 +38,22 @@ enum Turn {
     Idle,
 }
 
+/// How a subflow's frames leave the host.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Exit {
+    /// To the neighbour with this address.
+    Neighbor(MacAddress),
+    /// Not at all, for the neighbour does not answer.
+    NobodyAnswers,
+    /// Not at all, for the link is down. It may come back before TCP gives up.
+    LinkDown,
+}
+
 /// Where a subflow's frames go.
 #[derive(Copy, Clone, Debug)]
 struct Target {
     port: PortId,
-    /// `None` where nobody takes them.
-    mac: Option<MacAddress>,
+    exit: Exit,
     source_mac: MacAddress,
     max_frame: usize,
     segmentation: bool,
@@ -169,18 +179,18 @@ impl Stack {
         } else {
             link_frame
         };
-        let mac = if interface.up {
+        let exit = if interface.up {
             match self.neighbors.resolve(now, port, slot.path.next_hop) {
-                Resolution::Known(mac) => Some(mac),
+                Resolution::Known(mac) => Exit::Neighbor(mac),
                 Resolution::Pending => return Err(Turn::Pending),
-                Resolution::Unreachable => None,
+                Resolution::Unreachable => Exit::NobodyAnswers,
             }
         } else {
-            None
+            Exit::LinkDown
         };
         Ok(Target {
             port,
-            mac,
+            exit,
             source_mac: interface.config.mac,
             max_frame,
             segmentation: capabilities.segmentation,
@@ -223,7 +233,10 @@ impl Stack {
         let published = home.map_or(&self.orphaned, Connection::published);
         let envelope = Envelope {
             source_mac: target.source_mac,
-            destination_mac: target.mac.unwrap_or_default(),
+            destination_mac: match target.exit {
+                Exit::Neighbor(mac) => mac,
+                Exit::NobodyAnswers | Exit::LinkDown => MacAddress::default(),
+            },
             source: slot.flow.local.ip(),
             destination: slot.flow.remote.ip(),
             hop_limit: self.config.hop_limit,
@@ -231,12 +244,12 @@ impl Stack {
             flow_label: slot.flow_label,
         };
         // Room first: what a subflow has sent it cannot take back.
-        let room = match target.mac {
-            Some(_) => match batch.reserve(target.port, target.max_frame) {
+        let room = match target.exit {
+            Exit::Neighbor(_) => match batch.reserve(target.port, target.max_frame) {
                 Some(room) => Some(room),
                 None => return Turn::PortFull,
             },
-            None => None,
+            Exit::NobodyAnswers | Exit::LinkDown => None,
         };
         let (max_segments, tcp_header) = if target.segmentation {
             (MAX_SEGMENTS, MAX_TCP_HEADER)
@@ -255,7 +268,7 @@ impl Stack {
         header.source_port = slot.flow.local.port();
         header.destination_port = slot.flow.remote.port();
         let Some(room) = room else {
-            if header.flags.contains(TcpFlags::SYN) {
+            if target.exit == Exit::NobodyAnswers && header.flags.contains(TcpFlags::SYN) {
                 slot.subflow.on_unreachable(true, header.sequence);
             }
             self.counters.neighbor_unreachable += 1;
