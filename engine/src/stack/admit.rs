@@ -110,6 +110,7 @@ impl Stack {
             connection,
             path,
             flow_label: self.random.next_u32() & 0xf_ffff,
+            lost_syns: 0,
             timer: None,
             queued: false,
         };

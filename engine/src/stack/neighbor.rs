@@ -18,7 +18,7 @@ const RETRANSMIT_TIME: Duration = Duration::from_secs(1);
 /// Solicitations in a row without an answer.
 const MAX_SOLICITATIONS: u8 = 3;
 /// How long a neighbour that did not answer is left alone.
-const FAILED_TIME: Duration = Duration::from_secs(3);
+const FAILED_TIME: Duration = Duration::from_secs(1);
 
 /// What is known of a neighbour that a packet is to be handed to.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -407,9 +407,9 @@ mod tests {
             assert_eq!(cache.next_timeout(), Some(at(second + 1)));
         }
         assert_eq!(questions(&mut cache, at(3)), (vec![], vec![address]));
-        assert_eq!(cache.resolve(at(4), PORT, address), Resolution::Unreachable);
-        assert_eq!(cache.resolve(at(6), PORT, address), Resolution::Pending);
-        assert_eq!(questions(&mut cache, at(6)).0, [question]);
+        assert_eq!(cache.resolve(at(3), PORT, address), Resolution::Unreachable);
+        assert_eq!(cache.resolve(at(4), PORT, address), Resolution::Pending);
+        assert_eq!(questions(&mut cache, at(4)).0, [question]);
     }
 
     #[test]

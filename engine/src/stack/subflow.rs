@@ -18,6 +18,8 @@ pub(super) struct SubflowSlot {
     pub(super) connection: ConnectionKey,
     pub(super) path: Path,
     pub(super) flow_label: u32,
+    /// SYNs that no neighbour took.
+    pub(super) lost_syns: u8,
     pub(super) timer: Option<TimerId<Timer>>,
     /// It is in the ready list, or waits for a neighbour.
     pub(super) queued: bool,

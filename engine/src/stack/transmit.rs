@@ -22,6 +22,10 @@ const MIN_TCP_HEADER: usize = 20;
 /// Segments of one frame, so that one subflow does not hold up the others for long.
 const MAX_SEGMENTS: u16 = 64;
 
+/// After so many SYNs for which no neighbour was found there is no route to the host. One is not
+/// enough: the questions, or their answers, may have been lost.
+const UNREACHABLE_SYNS: u8 = 2;
+
 /// What came of a turn.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum Turn {
@@ -269,7 +273,10 @@ impl Stack {
         header.destination_port = slot.flow.remote.port();
         let Some(room) = room else {
             if target.exit == Exit::NobodyAnswers && header.flags.contains(TcpFlags::SYN) {
-                slot.subflow.on_unreachable(true, header.sequence);
+                slot.lost_syns = slot.lost_syns.saturating_add(1);
+                if slot.lost_syns >= UNREACHABLE_SYNS {
+                    slot.subflow.on_unreachable(true, header.sequence);
+                }
             }
             self.counters.neighbor_unreachable += 1;
             return Turn::Lost;
