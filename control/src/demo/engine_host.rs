@@ -128,20 +128,22 @@ impl EngineHost {
             Role::Client => others,
             Role::Server => 0,
         };
-        stack.set_limits(Limits {
+        let limits = Limits {
             subflows: others,
             add_addr_accepted,
-        });
+        };
+        stack.set_limits(now, limits);
         for link in Link::all(self.links).skip(1) {
             stack.remove_endpoint(now, link.0);
             if role == Role::Server {
+                let endpoint = Endpoint {
+                    id: link.0,
+                    address: link.address(self.family, self.side),
+                    port: None,
+                    flags: EndpointFlags::SIGNAL,
+                };
                 stack
-                    .add_endpoint(Endpoint {
-                        id: link.0,
-                        address: link.address(self.family, self.side),
-                        port: None,
-                        flags: EndpointFlags::SIGNAL,
-                    })
+                    .add_endpoint(now, endpoint)
                     .map_err(DemoError::engine)?;
             }
         }

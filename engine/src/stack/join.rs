@@ -7,6 +7,7 @@ use super::request::{PendingJoin, RequestKey, RequestKind};
 use super::route::Constraint;
 use super::subflow::handle;
 use crate::mptcp::connection::{OpenSubflow, SubflowPath};
+use crate::mptcp::path_manager::EndpointFlags;
 use crate::mptcp::subflow::{JoinConfig, JoinRequest, Subflow};
 use crate::sequence::SequenceNumber;
 use crate::storage::flow_table::FourTuple;
@@ -57,6 +58,9 @@ impl Stack {
             }
         };
         let checksum = slot.connection.info().checksum;
+        let own_backup = endpoints
+            .by_address(segment.flow.local.ip())
+            .is_some_and(|endpoint| endpoint.flags.contains(EndpointFlags::BACKUP));
         let peer = JoinRequest {
             nonce,
             address_id,
@@ -67,7 +71,7 @@ impl Stack {
             remote_key: keys.remote,
             nonce: self.random.next_u32(),
             address_id: self.address_id(now, connection, segment.flow.local.ip()),
-            backup: false,
+            backup: own_backup,
             checksum,
             long_sequence: true,
         };
@@ -180,6 +184,10 @@ impl Stack {
         let path = self
             .routes
             .lookup(&self.interfaces, open.remote.ip(), constraint)?;
+        if self.interfaces.owner(open.remote.ip()).is_some() {
+            // The peer announced an address of this host.
+            return None;
+        }
         let local_port = self.ephemeral_port(path.source, open.remote)?;
         let local_address_id = match open.local {
             Some(_) => open.local_address_id,

@@ -59,7 +59,7 @@ pub use interface::InterfaceConfig;
 pub use route::Prefix;
 
 use crate::congestion::Coupling;
-use crate::mptcp::connection::Outbox as HomeOutbox;
+use crate::mptcp::connection::{Connection, Outbox as HomeOutbox};
 use crate::mptcp::counters::MptcpCounters;
 use crate::mptcp::message::{Published, ToHome};
 use crate::mptcp::path_manager::{Endpoint, EndpointError, Endpoints, Limits};
@@ -272,13 +272,31 @@ impl Stack {
         }
     }
 
-    /// Adds an endpoint: an address for further subflows of connections to come.
+    /// Adds an endpoint: an address for further subflows, of the connections there are and of
+    /// those to come.
     ///
     /// # Errors
     ///
     /// [`EndpointError`] when it contradicts itself or one that is there.
-    pub fn add_endpoint(&mut self, endpoint: Endpoint) -> Result<(), EndpointError> {
-        self.endpoints.add(endpoint)
+    pub fn add_endpoint(&mut self, now: Instant, endpoint: Endpoint) -> Result<(), EndpointError> {
+        self.endpoints.add(endpoint)?;
+        self.endpoints_changed(now);
+        Ok(())
+    }
+
+    /// Makes an endpoint a backup or a regular one, for subflows to come and for those there are,
+    /// whose peers are told by MP_PRIO. False when there is no endpoint of that identifier.
+    pub fn set_endpoint_backup(&mut self, now: Instant, id: u8, backup: bool) -> bool {
+        let Some(address) = self.endpoints.set_backup(id, backup) else {
+            return false;
+        };
+        self.for_all_connections(|stack, connection| {
+            stack.with_connection(now, connection, |home, context| {
+                home.set_backup_from(address, backup, context);
+            });
+        });
+        self.deliver_messages(now);
+        true
     }
 
     /// Removes an endpoint: its subflows are closed and peers are told. False when there is none
@@ -296,9 +314,18 @@ impl Stack {
         true
     }
 
-    /// Sets how many subflows and announced addresses each connection takes.
-    pub fn set_limits(&mut self, limits: Limits) {
+    /// Sets how many subflows and announced addresses each connection takes. What there is beyond
+    /// a lower limit stays.
+    pub fn set_limits(&mut self, now: Instant, limits: Limits) {
         self.endpoints.limits = limits;
+        self.endpoints_changed(now);
+    }
+
+    fn endpoints_changed(&mut self, now: Instant) {
+        self.for_all_connections(|stack, connection| {
+            stack.with_connection(now, connection, Connection::endpoints_changed);
+        });
+        self.deliver_messages(now);
     }
 
     /// The endpoints and limits.

@@ -134,7 +134,7 @@ pub enum Side {
     Server,
 }
 
-type Filter = Box<dyn FnMut(Side, &Sent) -> bool>;
+type Filter = Box<dyn FnMut(Side, &mut Sent) -> bool>;
 
 /// Two hosts with as many links between them as they have ports; port `n` of one is connected to
 /// port `n` of the other.
@@ -143,7 +143,7 @@ pub struct Network {
     pub client: Host,
     pub server: Host,
     pub delay: Duration,
-    /// Frames it refuses are lost.
+    /// Frames it refuses are lost; it may edit the others.
     pub filter: Filter,
     pub frames: usize,
     wire: VecDeque<(Instant, Side, Sent)>,
@@ -223,31 +223,33 @@ impl Network {
             add_addr_accepted: links,
         };
         let address = if is_ipv6 { v6 } else { v4 };
-        self.client.stack.set_limits(limits);
-        self.server.stack.set_limits(limits);
+        self.client.stack.set_limits(self.now, limits);
+        self.server.stack.set_limits(self.now, limits);
         for link in 1..links {
-            self.client
-                .stack
-                .add_endpoint(Endpoint {
-                    id: link,
-                    address: address(Side::Client, link),
-                    port: None,
-                    flags: EndpointFlags::SUBFLOW,
-                })
-                .expect("the endpoint is sound");
-            self.server
-                .stack
-                .add_endpoint(Endpoint {
-                    id: link,
-                    address: address(Side::Server, link),
-                    port: None,
-                    flags: EndpointFlags::SIGNAL,
-                })
-                .expect("the endpoint is sound");
+            let address_there = address(Side::Client, link);
+            let flags = EndpointFlags::SUBFLOW;
+            self.add_endpoint(Side::Client, link, address_there, flags);
+            let address_there = address(Side::Server, link);
+            let flags = EndpointFlags::SIGNAL;
+            self.add_endpoint(Side::Server, link, address_there, flags);
         }
     }
 
-    fn host(&mut self, side: Side) -> &mut Host {
+    /// Adds an endpoint without a port.
+    #[track_caller]
+    pub fn add_endpoint(&mut self, side: Side, id: u8, address: IpAddr, flags: EndpointFlags) {
+        let now = self.now;
+        let endpoint = Endpoint {
+            id,
+            address,
+            port: None,
+            flags,
+        };
+        let added = self.host(side).stack.add_endpoint(now, endpoint);
+        added.expect("the endpoint is sound");
+    }
+
+    pub fn host(&mut self, side: Side) -> &mut Host {
         match side {
             Side::Client => &mut self.client,
             Side::Server => &mut self.server,
@@ -258,9 +260,9 @@ impl Network {
         for side in [Side::Client, Side::Server] {
             let now = self.now;
             let frames = drain(&mut self.host(side).stack, now);
-            for sent in frames {
+            for mut sent in frames {
                 self.frames += 1;
-                if (self.filter)(side, &sent) {
+                if (self.filter)(side, &mut sent) {
                     self.wire.push_back((now + self.delay, side, sent));
                 }
             }

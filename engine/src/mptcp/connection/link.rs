@@ -4,6 +4,7 @@
 use super::Connection;
 use super::Mode;
 use super::context::{Context, SubflowHandle};
+use super::subflow_view::SubflowView;
 use crate::mptcp::message::ToSubflow;
 use crate::wire::mptcp_option::{MptcpOption, ResetReason};
 use arrayvec::ArrayVec;
@@ -73,6 +74,21 @@ impl Connection {
             cx.out.send(handle, ToSubflow::Signal(option));
         }
         self.settle(cx);
+    }
+
+    /// Makes all paths from a local address backups, or regular ones, also those still wanted.
+    pub fn set_backup_from(&mut self, local: IpAddr, backup: bool, cx: &mut Context<'_>) {
+        self.paths.set_backup_from(local, backup);
+        let from_there = |view: &&SubflowView| view.path.local.ip() == local;
+        let handles: Vec<_> = self
+            .views
+            .iter()
+            .filter(from_there)
+            .map(|view| view.handle)
+            .collect();
+        for handle in handles {
+            self.set_backup(handle, backup, cx);
+        }
     }
 
     /// Makes a path a backup, or a regular one, and tells the peer so. False when there is no

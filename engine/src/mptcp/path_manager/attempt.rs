@@ -176,6 +176,14 @@ impl Attempts {
         }
     }
 
+    pub(super) fn set_backup_from(&mut self, local: IpAddr, backup: bool) {
+        for entry in &mut self.entries {
+            if entry.attempt.local == Some(local) {
+                entry.attempt.backup = backup;
+            }
+        }
+    }
+
     pub(super) fn forget_local(&mut self, local: IpAddr) {
         self.entries
             .retain(|entry| entry.attempt.local != Some(local));

@@ -112,6 +112,13 @@ impl Endpoints {
         Some(self.list.remove(index))
     }
 
+    /// Makes the endpoint with this identifier a backup or a regular one; returns its address.
+    pub fn set_backup(&mut self, id: u8, backup: bool) -> Option<IpAddr> {
+        let endpoint = self.list.iter_mut().find(|endpoint| endpoint.id == id)?;
+        endpoint.flags.set(EndpointFlags::BACKUP, backup);
+        Some(endpoint.address)
+    }
+
     /// The endpoint with this identifier.
     pub fn by_id(&self, id: u8) -> Option<&Endpoint> {
         self.list.iter().find(|endpoint| endpoint.id == id)

@@ -262,6 +262,11 @@ impl PathManager {
         }
     }
 
+    /// Subflows from a local address are to be backups, or no longer.
+    pub(crate) fn set_backup_from(&mut self, local: IpAddr, backup: bool) {
+        self.attempts.set_backup_from(local, backup);
+    }
+
     /// A local address works again: what was lost on it is tried at once.
     pub(crate) fn address_returned(&mut self, local: IpAddr, now: Instant) {
         self.attempts.retry_from(local, now);

@@ -655,13 +655,14 @@ fn stack(scenario: &Scenario, side: Side, random: &Random) -> Stack {
                 flags,
             };
             stack
-                .add_endpoint(endpoint)
+                .add_endpoint(Instant::ZERO, endpoint)
                 .expect("the scenario's endpoints have their own ids");
         }
     }
-    stack.set_limits(Limits {
+    let limits = Limits {
         subflows: 8,
         add_addr_accepted: 8,
-    });
+    };
+    stack.set_limits(Instant::ZERO, limits);
     stack
 }
