@@ -7,7 +7,7 @@ use crate::mptcp::message::{Published, ToHome};
 use crate::sequence::DataSequenceNumber;
 use crate::wire::checksum::{Sum, dss_checksum_is_valid};
 use crate::wire::mptcp_option::{CapableData, DataNumber, Dss, DssMapping, MptcpOption};
-use crate::wire::tcp::TcpHeader;
+use crate::wire::tcp::{TcpFlags, TcpHeader};
 
 impl Subflow {
     /// Reads the options of a segment that TCP found acceptable.
@@ -22,6 +22,13 @@ impl Subflow {
                 self.peer_reason = Some(*reason);
             }
             if !self.phase.is_multipath() {
+                continue;
+            }
+            // A RST ends the subflow, so all it can say of the connection is that it ends too. Its
+            // MP_FAIL tells why it was sent and is no offer to fall back (RFC 8684 section 3.7).
+            if header.flags.contains(TcpFlags::RST)
+                && !matches!(option, MptcpOption::Fastclose { .. })
+            {
                 continue;
             }
             match option {
