@@ -104,6 +104,8 @@ pub enum ToHome {
     FellBack {
         /// Why.
         reason: FallbackReason,
+        /// The data sequence number by which the identity mapping goes on.
+        next: DataSequenceNumber,
     },
     /// Bytes in order on the subflow, with the data sequence number of the first.
     Data {

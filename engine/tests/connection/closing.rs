@@ -1,6 +1,6 @@
 //! The end of a connection in every order (RFC 8684 sections 3.3.3 and 3.5).
 
-use crate::harness::{Home, LOCAL_KEY, REMOTE_KEY, handle, pattern};
+use crate::harness::{Home, LOCAL_KEY, REMOTE_KEY, handle, path, pattern};
 use braid_engine::mptcp::connection::{
     ConnectionConfig, ConnectionError, ConnectionEvent, DataState, FastcloseForm, IoError, Request,
     Role,
@@ -285,4 +285,49 @@ fn a_subflow_that_the_peer_closes_is_closed_and_the_connection_lives() {
             .subflows()
             .all(|info| info.handle == handle(1))
     );
+}
+
+#[test]
+fn joins_that_fail_do_not_extend_the_wait_for_one() {
+    let mut home = Home::established(Role::Client, ConnectionConfig::default(), 1);
+    home.end(0, SubflowEnd::TimedOut);
+    for second in 0..100 {
+        home.pass(Duration::from_secs(1));
+        let number = 100 + second;
+        for request in home.requests() {
+            let Request::OpenSubflow(open) = request else {
+                continue;
+            };
+            let connection = &mut home.connection;
+            connection.subflow_opened(open.attempt, handle(number), path(0));
+            home.end(number, SubflowEnd::Unreachable);
+        }
+    }
+    assert_eq!(home.connection.failure(), Some(ConnectionError::PathsLost));
+}
+
+#[test]
+fn joins_under_way_when_the_wait_is_over_are_reset() {
+    let mut home = Home::established(Role::Server, ConnectionConfig::default(), 1);
+    home.end(0, SubflowEnd::TimedOut);
+    home.connection.join_accepted(handle(1), path(1));
+    home.forget();
+    home.pass(Duration::from_secs(61));
+    let sent = home.sent();
+    assert!(
+        matches!(&sent[..], [(1, ToSubflow::Reset { .. })]),
+        "{sent:?}"
+    );
+}
+
+#[test]
+fn a_late_copy_of_what_was_read_does_not_abort_a_closed_connection() {
+    let mut home = Home::established(Role::Server, ConnectionConfig::default(), 2);
+    home.data(0, 0, b"hello");
+    assert_eq!(home.read_all(), b"hello");
+    home.call(|connection, cx| connection.close(cx));
+    home.data(1, 0, b"hello");
+    assert_eq!(home.connection.failure(), None);
+    home.data(1, 3, b"lo and more");
+    assert_eq!(home.connection.failure(), Some(ConnectionError::Aborted));
 }

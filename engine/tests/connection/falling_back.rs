@@ -79,7 +79,8 @@ fn options_lost_before_confirmation_are_a_legal_fallback() {
     let mut home = Home::opening(Role::Server, config());
     home.establish_capable(false);
     let reason = FallbackReason::OptionsStripped;
-    home.deliver(0, ToHome::FellBack { reason });
+    let next = home.remote(0);
+    home.deliver(0, ToHome::FellBack { reason, next });
     assert_eq!(home.connection.info().fallback, Some(reason));
     let limits = Limits::default();
     assert!(
@@ -92,7 +93,8 @@ fn options_lost_before_confirmation_are_a_legal_fallback() {
 fn options_lost_after_a_join_reset_the_subflow() {
     let mut home = Home::established(Role::Server, config(), 2);
     let reason = FallbackReason::NoDataAck;
-    home.deliver(0, ToHome::FellBack { reason });
+    let next = home.remote(0);
+    home.deliver(0, ToHome::FellBack { reason, next });
     assert_eq!(home.connection.info().fallback, None);
     let sent = home.sent();
     let [(0, ToSubflow::Reset { options })] = &sent[..] else {
@@ -208,7 +210,8 @@ fn a_data_fin_under_way_becomes_a_fin() {
     home.call(|connection, cx| connection.shutdown_write(cx));
     home.forget();
     let reason = FallbackReason::PeerFellBack;
-    home.deliver(0, ToHome::FellBack { reason });
+    let next = home.remote(0);
+    home.deliver(0, ToHome::FellBack { reason, next });
     let sent = home.sent();
     assert!(
         matches!(sent.last(), Some((0, ToSubflow::Close))),
@@ -223,12 +226,9 @@ fn a_join_that_completes_after_fallback_is_reset() {
     home.connection
         .join_accepted(crate::harness::handle(1), crate::harness::path(1));
     home.end(1, SubflowEnd::TimedOut);
-    home.deliver(
-        0,
-        ToHome::FellBack {
-            reason: FallbackReason::NoMapping,
-        },
-    );
+    let next = home.remote(0);
+    let reason = FallbackReason::NoMapping;
+    home.deliver(0, ToHome::FellBack { reason, next });
     assert!(home.connection.info().fallback.is_some());
     home.connection
         .join_accepted(crate::harness::handle(2), crate::harness::path(2));
@@ -243,4 +243,49 @@ fn a_join_that_completes_after_fallback_is_reset() {
         matches!(&sent[..], [(2, ToSubflow::Reset { .. })]),
         "{sent:?}"
     );
+}
+
+#[test]
+fn an_infinite_mapping_is_legal_only_where_the_stream_goes_on() {
+    let fell_back = |home: &Home, next: u64| ToHome::FellBack {
+        reason: FallbackReason::PeerFellBack,
+        next: home.remote(next),
+    };
+    let mut home = Home::established(Role::Server, config(), 1);
+    home.data(0, 0, &pattern(100));
+    let message = fell_back(&home, 100);
+    home.deliver(0, message);
+    assert!(home.connection.info().fallback.is_some());
+
+    // Past a gap, before what was received, or with bytes ahead of order.
+    for (next, ahead) in [(200, None), (50, None), (100, Some(300))] {
+        let mut home = Home::established(Role::Server, config(), 1);
+        home.data(0, 0, &pattern(100));
+        if let Some(offset) = ahead {
+            home.data(0, offset, &pattern(10));
+        }
+        home.forget();
+        let message = fell_back(&home, next);
+        home.deliver(0, message);
+        assert_eq!(home.connection.info().fallback, None, "{next} {ahead:?}");
+        let sent = home.sent();
+        let reset = |(to, message): &(u64, ToSubflow)| {
+            *to == 0 && matches!(message, ToSubflow::Reset { .. })
+        };
+        assert!(sent.iter().any(reset), "{sent:?}");
+    }
+}
+
+#[test]
+fn what_a_refused_fallback_numbered_is_not_believed() {
+    let mut home = Home::established(Role::Server, config(), 2);
+    home.data(1, 0, b"right");
+    let reason = FallbackReason::NoMapping;
+    let next = home.remote(0);
+    home.deliver(0, ToHome::FellBack { reason, next });
+    // The subflow went on by the identity mapping before it heard that this was not allowed.
+    home.data(0, 5, b"wrong");
+    assert_eq!(home.read_all(), b"right");
+    home.data(1, 5, b" again");
+    assert_eq!(home.read_all(), b" again");
 }

@@ -330,7 +330,11 @@ fn a_removed_address_is_probed_and_kept_if_it_answers() {
         matches!(sent[..], [(1, ToSubflow::Probe), (2, ToSubflow::Probe)]),
         "{sent:?}"
     );
-    home.progress(1, |_| {});
+    home.data_ack(1, 0, 1 << 20);
+    // A timeout of the subflow's own is no answer.
+    home.progress(2, |progress| progress.timeouts = 1);
+    home.deliver(2, ToHome::Stalled);
+    home.forget();
     home.pass(Duration::from_secs(5));
     let sent = home.sent();
     assert!(
@@ -393,4 +397,24 @@ fn a_join_under_way_when_the_connection_closes_is_reset() {
     home.end(1, SubflowEnd::ResetHere(None));
     home.end(0, SubflowEnd::Closed);
     assert!(home.requests().contains(&Request::Gone));
+}
+
+#[test]
+fn nothing_is_opened_to_an_address_that_cannot_be_the_peers() {
+    let mut home = Home::established(Role::Client, ConnectionConfig::default(), 1);
+    let addresses = [
+        [0, 0, 0, 0],
+        [127, 0, 0, 1],
+        [224, 0, 0, 1],
+        [255, 255, 255, 255],
+        [10, 0, 0, 1],
+    ];
+    for (index, address) in addresses.into_iter().enumerate() {
+        let id = index as u8 + 1;
+        home.deliver(0, ToHome::Option(add_addr(id, address, None)));
+    }
+    home.deliver(0, ToHome::Option(add_addr(9, [10, 0, 9, 2], Some(0))));
+    assert_eq!(opened(&mut home), []);
+    assert_eq!(home.connection.info().add_addr_accepted, 0);
+    assert_eq!(home.counters.add_addr_dropped, 6);
 }

@@ -274,7 +274,7 @@ impl Side {
                     progress += 1;
                 }
                 ToHome::Confirmed => self.told.push(Told::Confirmed),
-                ToHome::FellBack { reason } => {
+                ToHome::FellBack { reason, .. } => {
                     self.home.multipath = false;
                     self.told.push(Told::FellBack(reason));
                 }

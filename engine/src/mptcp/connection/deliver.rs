@@ -11,6 +11,16 @@ use crate::storage::frame::Frame;
 use crate::wire::mptcp_option::{DataNumber, MptcpOption};
 use core::ops::Range;
 
+/// True for what a subflow can only say after it has heard the peer. Its shape changes by timeouts
+/// too, so of reports only those of acknowledged bytes count.
+fn is_heard_from_peer(message: &ToHome, before: &Progress) -> bool {
+    match message {
+        ToHome::Progress(progress) => progress.acknowledged > before.acknowledged,
+        ToHome::Stalled | ToHome::Retained | ToHome::BadMapping => false,
+        _ => true,
+    }
+}
+
 impl Connection {
     pub(super) fn on_message(
         &mut self,
@@ -24,14 +34,15 @@ impl Connection {
             }
             return;
         };
-        // Whatever it says, it heard it from the peer, but for these two.
-        if !matches!(message, ToHome::Stalled | ToHome::Retained) {
+        if is_heard_from_peer(&message, &view.progress) {
             view.answer_due = None;
         }
         match message {
             ToHome::Established(establishment) => self.on_established(from, establishment, cx),
             ToHome::Confirmed => self.on_confirmed(cx),
-            ToHome::FellBack { reason } => self.on_subflow_fell_back(from, reason, cx),
+            ToHome::FellBack { reason, next } => {
+                self.on_subflow_fell_back(from, reason, next, cx);
+            }
             ToHome::Data {
                 data_sequence,
                 frame,
@@ -67,12 +78,23 @@ impl Connection {
         long: bool,
         cx: &mut Context<'_>,
     ) {
+        if self
+            .view(from)
+            .is_none_or(|view| view.phase == Phase::Reset)
+        {
+            // It may have numbered these bytes by a fallback that was refused.
+            cx.pool.put(frame);
+            return;
+        }
         self.published.long_data_ack |= long;
         let bytes = frame.bytes().get(range).unwrap_or_default();
         let readable_before = self.receive.buffer.readable();
         if self.released || !self.state.can_receive() {
             cx.counters.beyond_window_bytes += bytes.len() as u64;
-            let unwanted = !bytes.is_empty() && self.released && self.state.can_receive();
+            // A copy of what was read before is no news.
+            let fresh = matches!(self.mode, Mode::Fallback(_))
+                || self.receive.is_fresh(data_sequence, bytes.len());
+            let unwanted = fresh && self.released && self.state.can_receive();
             cx.pool.put(frame);
             if unwanted {
                 // Nobody will ever read it: the peer must not believe otherwise (RFC 9293

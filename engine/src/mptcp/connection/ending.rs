@@ -270,8 +270,11 @@ impl Connection {
             self.on_fin_acknowledged(cx);
             return;
         }
-        cx.counters.break_before_make += 1;
-        self.join_due = Some(cx.now + self.config.break_before_make);
+        // A join that came to nothing does not extend the wait.
+        if self.join_due.is_none() {
+            cx.counters.break_before_make += 1;
+            self.join_due = Some(cx.now + self.config.break_before_make);
+        }
     }
 
     /// What was sent was acknowledged: a closed connection lives on.

@@ -27,8 +27,10 @@ pub enum Sign {
     PlainHandshake,
     /// Segments came without the options they should have.
     OptionsLost,
-    /// The peer sent an infinite mapping.
+    /// The peer sent an infinite mapping that goes on where the data received in order ends.
     InfiniteMapping,
+    /// The peer sent an infinite mapping, and what it maps does not follow all that was received.
+    InfiniteMappingWithGaps,
     /// A DSS checksum failed on data that follows all that was received.
     ChecksumFailed,
     /// A DSS checksum failed while data ahead of order was held, or on such data.
@@ -80,7 +82,10 @@ impl Standing {
             (Self::Sole | Self::Survivor | Self::AwaitingEcho, Sign::InfiniteMapping) => {
                 Verdict::FallBackInfinite
             }
-            (Self::AwaitingEcho, Sign::Fail) => Verdict::FallBackInfinite,
+            // That all was contiguous was judged when MP_FAIL went; since then nothing passed.
+            (Self::AwaitingEcho, Sign::Fail | Sign::InfiniteMappingWithGaps) => {
+                Verdict::FallBackInfinite
+            }
             (Self::AwaitingEcho, Sign::ChecksumFailed | Sign::ChecksumFailedWithGaps) => {
                 Verdict::Ignore
             }
@@ -96,6 +101,7 @@ impl Standing {
                 Sign::PlainHandshake
                 | Sign::OptionsLost
                 | Sign::InfiniteMapping
+                | Sign::InfiniteMappingWithGaps
                 | Sign::Fail
                 | Sign::FailWithGaps
                 | Sign::BadMapping,
@@ -106,10 +112,11 @@ impl Standing {
 
 impl Sign {
     /// Every sign.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::PlainHandshake,
         Self::OptionsLost,
         Self::InfiniteMapping,
+        Self::InfiniteMappingWithGaps,
         Self::ChecksumFailed,
         Self::ChecksumFailedWithGaps,
         Self::Fail,

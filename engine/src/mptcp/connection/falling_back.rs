@@ -33,10 +33,14 @@ impl Connection {
         &mut self,
         from: SubflowHandle,
         reason: FallbackReason,
+        next: DataSequenceNumber,
         cx: &mut Context<'_>,
     ) {
         let sign = match reason {
-            FallbackReason::PeerFellBack => Sign::InfiniteMapping,
+            FallbackReason::PeerFellBack if self.receive.is_contiguous_at(next) => {
+                Sign::InfiniteMapping
+            }
+            FallbackReason::PeerFellBack => Sign::InfiniteMappingWithGaps,
             _ => Sign::OptionsLost,
         };
         self.act(from, sign, reason, None, cx);

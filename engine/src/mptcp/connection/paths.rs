@@ -190,7 +190,8 @@ impl Connection {
         };
         cx.out.send(from, ToSubflow::Signal(echo));
         let address = SocketAddr::new(address, port.unwrap_or(first.port()));
-        if self.paths.accept(id, address, cx.endpoints.limits) {
+        let usable = is_usable(address) && !self.is_own(address.ip(), cx.endpoints);
+        if usable && self.paths.accept(id, address, cx.endpoints.limits) {
             cx.out.events.push_back(ConnectionEvent::AddressAnnounced {
                 address_id: id,
                 address,
@@ -201,6 +202,15 @@ impl Connection {
         } else {
             cx.counters.add_addr_dropped += 1;
         }
+    }
+
+    /// True for an address of this side, as far as the connection knows them.
+    fn is_own(&self, address: IpAddr, endpoints: &Endpoints) -> bool {
+        endpoints.by_address(address).is_some()
+            || self
+                .views
+                .iter()
+                .any(|view| view.path.local.ip() == address)
     }
 
     /// The peer withdraws addresses. Anyone may have forged it, so a path that answers a probe
@@ -225,4 +235,19 @@ impl Connection {
             }
         }
     }
+}
+
+/// True for an address and port that a peer can be reached at. Nothing else is worth a SYN,
+/// whatever the peer announces: not a group, not this host, not "any".
+fn is_usable(address: SocketAddr) -> bool {
+    let is_host = match address.ip() {
+        IpAddr::V4(v4) => {
+            !(v4.is_unspecified() || v4.is_loopback() || v4.is_multicast() || v4.is_broadcast())
+        }
+        IpAddr::V6(v6) => {
+            let mapped = v6.to_ipv4_mapped().is_some();
+            !(v6.is_unspecified() || v6.is_loopback() || v6.is_multicast() || mapped)
+        }
+    };
+    is_host && address.port() != 0
 }

@@ -72,6 +72,16 @@ impl ReceiveState {
         self.assembler.is_empty() && data_sequence == self.data_ack()
     }
 
+    /// True when some of the `length` bytes that begin at `data_sequence` were never received in
+    /// order.
+    pub(super) fn is_fresh(&self, data_sequence: DataSequenceNumber, length: usize) -> bool {
+        length > 0
+            && self
+                .space
+                .distance(data_sequence + length as u64, self.rcv_nxt)
+                > 0
+    }
+
     /// Takes bytes that begin at `data_sequence`.
     pub(super) fn receive(
         &mut self,

@@ -42,6 +42,8 @@ impl Connection {
         if self.join_due.is_some_and(|due| due <= now) {
             self.join_due = None;
             self.fail(ConnectionError::PathsLost, cx);
+            // Joins under way come too late.
+            self.reset_all(&Default::default(), None, cx);
         }
         if self.close_due.is_some_and(|due| due <= now) {
             self.on_close_timeout(cx);

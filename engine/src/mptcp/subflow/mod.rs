@@ -346,7 +346,8 @@ impl Subflow {
             Phase::Plain(reason) => {
                 self.fall_to(next);
                 if self.established {
-                    out.push(ToHome::FellBack { reason });
+                    let next = self.inflow.data_sequence_at(self.inflow.offset());
+                    out.push(ToHome::FellBack { reason, next });
                 } else if self.tcp.state().is_synchronized() {
                     self.tell_establishment(Establishment::Plain(reason), out);
                 }

@@ -83,12 +83,15 @@ impl Outflow {
 
     /// An infinite mapping is to be declared from `data_sequence` on.
     pub(super) fn declare_infinite(&mut self, data_sequence: DataSequenceNumber) {
-        let offset = self
-            .mappings
-            .of(data_sequence)
-            .map_or(self.mappings.end(), |mapping| {
-                mapping.offset + data_sequence.offset_from(mapping.data_sequence)
-            });
+        let (offset, data_sequence) = match self.mappings.of(data_sequence) {
+            Some(mapping) => {
+                let into = data_sequence.offset_from(mapping.data_sequence);
+                (mapping.offset + into, data_sequence)
+            }
+            None if self.mappings.end() == 0 => (0, data_sequence),
+            // The peer has taken in that byte and all that was granted after it.
+            None => (self.mappings.end(), self.mappings.end_data_sequence()),
+        };
         self.infinite = Some(InfiniteMapping {
             offset,
             data_sequence,
