@@ -37,7 +37,7 @@ fn one(seen: &[Seen]) -> TcpHeader {
 impl Peer {
     fn connect(limits: Limits) -> Self {
         let mut bench = Bench::new(StackConfig::default());
-        bench.stack.set_limits(limits);
+        bench.stack.set_limits(bench.now, limits);
         bench.introduce();
         // The joins come from another address.
         bench.give(&arp_request(mac(Side::Client, 0), stranger(9)));
