@@ -136,6 +136,62 @@ fn linux_over_packet_sockets_and_captured() {
 }
 
 #[test]
+fn captures_that_tshark_reads_without_an_error() {
+    let name = "captures_that_tshark_reads_without_an_error";
+    let required = std::env::var("CI").as_deref() == Ok("true");
+    if Command::new("tshark").arg("--version").output().is_err() {
+        assert!(!required, "{name} is required: install tshark");
+        eprintln!("test {name} ... skipped: tshark is not installed");
+        return;
+    }
+    let scratch = Scratch::new("expert");
+    let directory = scratch.0.to_str().unwrap();
+    let output = demo(
+        env!("CARGO_BIN_EXE_braid").as_ref(),
+        &[
+            "--json",
+            "--no-baseline",
+            "--peer",
+            "linux",
+            "--pcap",
+            directory,
+        ],
+    )
+    .output()
+    .unwrap();
+    let Some(report) = report(name, &output) else {
+        return;
+    };
+    assert_well(&report, "linux");
+    for link in ["link1", "link2"] {
+        let file = scratch.0.join(format!("{link}.pcapng"));
+        // What dissection complains of as an error, or cannot make out at all.
+        let complaints = tshark(&file, "_ws.malformed || _ws.expert.severity >= 0x800000");
+        assert_eq!(complaints, "", "{link}");
+        assert_ne!(
+            tshark(&file, "tcp.options.mptcp.subtype"),
+            "",
+            "{link} shows no Multipath TCP"
+        );
+    }
+}
+
+fn tshark(file: &Path, filter: &str) -> String {
+    let output = Command::new("tshark")
+        .arg("-r")
+        .arg(file)
+        .args(["-Y", filter])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
 fn another_engine_over_memory() {
     let output = demo(
         env!("CARGO_BIN_EXE_braid").as_ref(),
