@@ -3,7 +3,8 @@
 //!
 //! It has a fixed number of entries. An entry is made when this stack wants to send, or when a
 //! neighbour asks for one of our addresses; an advertisement that nobody asked for makes none. What
-//! others caused never displaces an entry that is in use, so the cache cannot be flooded.
+//! others caused, be it that they ask or that they are answered, never displaces an entry that
+//! subflows use, so the cache cannot be flooded.
 
 use super::batch::PortId;
 use crate::time::{Duration, Instant};
@@ -19,6 +20,25 @@ const RETRANSMIT_TIME: Duration = Duration::from_secs(1);
 const MAX_SOLICITATIONS: u8 = 3;
 /// How long a neighbour that did not answer is left alone.
 const FAILED_TIME: Duration = Duration::from_secs(1);
+
+/// For whom a packet goes out.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// A subflow sends.
+    Subflow,
+    /// The stack answers somebody: whoever can send to it can cause as many as he likes.
+    Answer,
+}
+
+impl Purpose {
+    /// Up to which class of expendability others make room for an entry.
+    const fn displaces(self) -> u8 {
+        match self {
+            Self::Subflow => 3,
+            Self::Answer => 1,
+        }
+    }
+}
 
 /// What is known of a neighbour that a packet is to be handed to.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -84,17 +104,22 @@ struct Entry {
     state: State,
     /// When this stack last sent to it; `None` while only the neighbour has shown interest.
     used: Option<Instant>,
+    /// When a subflow last sent to it.
+    used_by_subflow: Option<Instant>,
 }
 
 impl Entry {
     /// What may go first when room is needed; `None` for what may not go.
-    fn expendability(&self) -> Option<(u8, Instant)> {
-        let class = match (self.state, self.used) {
-            (State::Failed { .. }, _) => 0,
-            (State::Stale { .. }, None) => 1,
-            (State::Incomplete { .. }, _) => 2,
-            (State::Stale { .. }, Some(_)) => 3,
-            (State::Reachable { .. } | State::Probe { .. }, _) => return None,
+    fn expendability(&self, now: Instant) -> Option<(u8, Instant)> {
+        let in_use = self
+            .used_by_subflow
+            .is_some_and(|last| now.saturating_since(last) < REACHABLE_TIME);
+        let class = match self.state {
+            State::Failed { .. } => 0,
+            _ if !in_use => 1,
+            State::Incomplete { .. } => 2,
+            State::Stale { .. } => 3,
+            State::Reachable { .. } | State::Probe { .. } => return None,
         };
         Some((class, self.used.unwrap_or(Instant::ZERO)))
     }
@@ -115,6 +140,8 @@ pub(super) struct Neighbors {
     max: usize,
     /// No entry has a deadline before this.
     next_deadline: Option<Instant>,
+    /// Neighbours that were asked for when their entry made room for another.
+    displaced: Vec<(PortId, IpAddr)>,
     /// Entries refused for want of room.
     refused: u64,
 }
@@ -127,6 +154,7 @@ impl Neighbors {
             index: HashMap::with_hasher(ahash::RandomState::with_seeds(a, b, c, d)),
             max: max.max(1),
             next_deadline: None,
+            displaced: Vec::new(),
             refused: 0,
         }
     }
@@ -142,11 +170,20 @@ impl Neighbors {
     }
 
     /// Where to send a packet for `address`; starts to ask when that is not known.
-    pub(super) fn resolve(&mut self, now: Instant, port: PortId, address: IpAddr) -> Resolution {
+    pub(super) fn resolve(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        address: IpAddr,
+        purpose: Purpose,
+    ) -> Resolution {
         let Some(entry) = self.entry_mut(port, address) else {
-            return self.begin(now, port, address);
+            return self.begin(now, port, address, purpose);
         };
         entry.used = Some(now);
+        if purpose == Purpose::Subflow {
+            entry.used_by_subflow = Some(now);
+        }
         let resolution = match entry.state {
             State::Reachable { mac, until } if now < until => return Resolution::Known(mac),
             State::Probe { mac, .. } => return Resolution::Known(mac),
@@ -169,17 +206,22 @@ impl Neighbors {
         resolution
     }
 
-    fn begin(&mut self, now: Instant, port: PortId, address: IpAddr) -> Resolution {
+    fn begin(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        address: IpAddr,
+        purpose: Purpose,
+    ) -> Resolution {
         let state = State::Incomplete { sent: 0, next: now };
-        if !self.insert(
-            Entry {
-                port,
-                address,
-                state,
-                used: Some(now),
-            },
-            3,
-        ) {
+        let entry = Entry {
+            port,
+            address,
+            state,
+            used: Some(now),
+            used_by_subflow: (purpose == Purpose::Subflow).then_some(now),
+        };
+        if !self.insert(now, entry, purpose) {
             return Resolution::Unreachable;
         }
         self.expect(now);
@@ -201,15 +243,14 @@ impl Neighbors {
         }
         let Some(entry) = self.entry_mut(port, address) else {
             if told == Told::Asking {
-                self.insert(
-                    Entry {
-                        port,
-                        address,
-                        state: State::Stale { mac },
-                        used: None,
-                    },
-                    1,
-                );
+                let entry = Entry {
+                    port,
+                    address,
+                    state: State::Stale { mac },
+                    used: None,
+                    used_by_subflow: None,
+                };
+                self.insert(now, entry, Purpose::Answer);
             }
             return false;
         };
@@ -250,6 +291,9 @@ impl Neighbors {
         now: Instant,
         mut failed: impl FnMut(PortId, IpAddr),
     ) -> Option<Solicitation> {
+        for (port, address) in self.displaced.drain(..) {
+            failed(port, address);
+        }
         if self.next_deadline.is_none_or(|deadline| deadline > now) {
             return None;
         }
@@ -331,8 +375,8 @@ impl Neighbors {
         self.entries.get_mut(place)
     }
 
-    /// Adds an entry, in place of one of expendability up to `class` when the cache is full.
-    fn insert(&mut self, entry: Entry, class: u8) -> bool {
+    /// Adds an entry, in place of one that the purpose may displace when the cache is full.
+    fn insert(&mut self, now: Instant, entry: Entry, purpose: Purpose) -> bool {
         let key = (entry.port, entry.address);
         if self.entries.len() < self.max {
             self.index.insert(key, self.entries.len());
@@ -343,16 +387,19 @@ impl Neighbors {
             .entries
             .iter()
             .enumerate()
-            .filter_map(|(place, other)| Some((other.expendability()?, place)))
+            .filter_map(|(place, other)| Some((other.expendability(now)?, place)))
             .min()
-            .filter(|((victim_class, _), _)| *victim_class <= class);
+            .filter(|((class, _), _)| *class <= purpose.displaces());
         let Some((_, place)) = victim else {
             self.refused += 1;
             return false;
         };
         if let Some(former) = self.entries.get_mut(place) {
+            let former = core::mem::replace(former, entry);
+            if matches!(former.state, State::Incomplete { .. }) {
+                self.displaced.push((former.port, former.address));
+            }
             self.index.remove(&(former.port, former.address));
-            *former = entry;
             self.index.insert(key, place);
         }
         true
@@ -395,7 +442,10 @@ mod tests {
     fn asks_three_times_a_second_apart_and_gives_up_for_a_while() {
         let mut cache = Neighbors::new(4, [1; 4]);
         let address = ip("fd00::2");
-        assert_eq!(cache.resolve(at(0), PORT, address), Resolution::Pending);
+        assert_eq!(
+            cache.resolve(at(0), PORT, address, Purpose::Subflow),
+            Resolution::Pending
+        );
         let question = Solicitation {
             port: PORT,
             target: address,
@@ -407,24 +457,30 @@ mod tests {
             assert_eq!(cache.next_timeout(), Some(at(second + 1)));
         }
         assert_eq!(questions(&mut cache, at(3)), (vec![], vec![address]));
-        assert_eq!(cache.resolve(at(3), PORT, address), Resolution::Unreachable);
-        assert_eq!(cache.resolve(at(4), PORT, address), Resolution::Pending);
+        assert_eq!(
+            cache.resolve(at(3), PORT, address, Purpose::Subflow),
+            Resolution::Unreachable
+        );
+        assert_eq!(
+            cache.resolve(at(4), PORT, address, Purpose::Subflow),
+            Resolution::Pending
+        );
         assert_eq!(questions(&mut cache, at(4)).0, [question]);
     }
 
     #[test]
     fn an_answer_resolves_and_is_confirmed_by_unicast_when_it_ages() {
         let mut cache = Neighbors::new(4, [1; 4]);
-        cache.resolve(at(0), PORT, host(1));
+        cache.resolve(at(0), PORT, host(1), Purpose::Subflow);
         questions(&mut cache, at(0));
         assert!(cache.learn(at(0), PORT, host(1), mac(1), ANSWER));
         assert_eq!(
-            cache.resolve(at(29), PORT, host(1)),
+            cache.resolve(at(29), PORT, host(1), Purpose::Subflow),
             Resolution::Known(mac(1))
         );
         assert_eq!(questions(&mut cache, at(29)).0, []);
         assert_eq!(
-            cache.resolve(at(31), PORT, host(1)),
+            cache.resolve(at(31), PORT, host(1), Purpose::Subflow),
             Resolution::Known(mac(1))
         );
         let probe = Solicitation {
@@ -442,16 +498,19 @@ mod tests {
         let mut cache = Neighbors::new(4, [1; 4]);
         cache.learn(at(0), PORT, host(1), mac(1), Told::Asking);
         assert_eq!(
-            cache.resolve(at(0), PORT, host(1)),
+            cache.resolve(at(0), PORT, host(1), Purpose::Subflow),
             Resolution::Known(mac(1))
         );
         for second in 0..4 {
             questions(&mut cache, at(second));
         }
-        assert_eq!(cache.resolve(at(4), PORT, host(1)), Resolution::Pending);
+        assert_eq!(
+            cache.resolve(at(4), PORT, host(1), Purpose::Subflow),
+            Resolution::Pending
+        );
         assert!(cache.learn(at(4), PORT, host(1), mac(9), ANSWER));
         assert_eq!(
-            cache.resolve(at(4), PORT, host(1)),
+            cache.resolve(at(4), PORT, host(1), Purpose::Subflow),
             Resolution::Known(mac(9))
         );
     }
@@ -466,7 +525,7 @@ mod tests {
     #[test]
     fn a_claim_that_does_not_override_is_verified() {
         let mut cache = Neighbors::new(4, [1; 4]);
-        cache.resolve(at(0), PORT, host(1));
+        cache.resolve(at(0), PORT, host(1), Purpose::Subflow);
         cache.learn(at(0), PORT, host(1), mac(1), ANSWER);
         let claim = Told::Advertising {
             solicited: false,
@@ -474,7 +533,7 @@ mod tests {
         };
         cache.learn(at(1), PORT, host(1), mac(66), claim);
         assert_eq!(
-            cache.resolve(at(1), PORT, host(1)),
+            cache.resolve(at(1), PORT, host(1), Purpose::Subflow),
             Resolution::Known(mac(1))
         );
         assert_eq!(questions(&mut cache, at(1)).0.len(), 1);
@@ -483,33 +542,39 @@ mod tests {
     #[test]
     fn a_flood_of_askers_displaces_only_itself() {
         let mut cache = Neighbors::new(8, [1; 4]);
-        cache.resolve(at(0), PORT, host(1));
+        cache.resolve(at(0), PORT, host(1), Purpose::Subflow);
         cache.learn(at(0), PORT, host(1), mac(1), ANSWER);
         cache.learn(at(0), PORT, host(2), mac(2), Told::Asking);
-        cache.resolve(at(1), PORT, host(2));
+        cache.resolve(at(1), PORT, host(2), Purpose::Subflow);
         for number in 100..10_000 {
             cache.learn(at(2), PORT, host(number), mac(66), Told::Asking);
         }
         assert_eq!(cache.len(), 8);
         assert_eq!(
-            cache.resolve(at(2), PORT, host(1)),
+            cache.resolve(at(2), PORT, host(1), Purpose::Subflow),
             Resolution::Known(mac(1))
         );
         assert_eq!(
-            cache.resolve(at(2), PORT, host(2)),
+            cache.resolve(at(2), PORT, host(2), Purpose::Subflow),
             Resolution::Known(mac(2))
         );
-        assert_eq!(cache.resolve(at(2), PORT, host(3)), Resolution::Pending);
+        assert_eq!(
+            cache.resolve(at(2), PORT, host(3), Purpose::Subflow),
+            Resolution::Pending
+        );
     }
 
     #[test]
     fn a_cache_of_live_neighbours_refuses_more() {
         let mut cache = Neighbors::new(3, [1; 4]);
         for number in 0..3 {
-            cache.resolve(at(0), PORT, host(number));
+            cache.resolve(at(0), PORT, host(number), Purpose::Subflow);
             cache.learn(at(0), PORT, host(number), mac(1), ANSWER);
         }
-        assert_eq!(cache.resolve(at(1), PORT, host(9)), Resolution::Unreachable);
+        assert_eq!(
+            cache.resolve(at(1), PORT, host(9), Purpose::Subflow),
+            Resolution::Unreachable
+        );
         cache.learn(at(1), PORT, host(9), mac(9), Told::Asking);
         assert_eq!((cache.len(), cache.refused()), (3, 2));
     }

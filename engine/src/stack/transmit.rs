@@ -5,7 +5,7 @@ use super::Stack;
 use super::batch::{PortId, TransmitBatch};
 use super::control::{Content, Packet};
 use super::emit::{Envelope, NOTHING, Pieces, SegmentForm, emit_segment};
-use super::neighbor::Resolution;
+use super::neighbor::{Purpose, Resolution};
 use super::subflow::SubflowKey;
 use crate::mptcp::connection::Connection;
 use crate::mptcp::subflow::{PathLimits, PayloadSource};
@@ -112,11 +112,16 @@ impl Stack {
         };
         let next_hop = match packet {
             Packet::Discovery { to, .. } => *to,
-            Packet::Routed { path, .. } => match self.neighbors.resolve(now, port, path.next_hop) {
-                Resolution::Known(mac) => mac,
-                Resolution::Pending => return Turn::Pending,
-                Resolution::Unreachable => return Turn::Lost,
-            },
+            Packet::Routed { path, .. } => {
+                match self
+                    .neighbors
+                    .resolve(now, port, path.next_hop, Purpose::Answer)
+                {
+                    Resolution::Known(mac) => mac,
+                    Resolution::Pending => return Turn::Pending,
+                    Resolution::Unreachable => return Turn::Lost,
+                }
+            }
         };
         let Some(room) = batch.reserve(port, packet.frame_length()) else {
             return Turn::PortFull;
@@ -184,7 +189,10 @@ impl Stack {
             link_frame
         };
         let exit = if interface.up {
-            match self.neighbors.resolve(now, port, slot.path.next_hop) {
+            match self
+                .neighbors
+                .resolve(now, port, slot.path.next_hop, Purpose::Subflow)
+            {
                 Resolution::Known(mac) => Exit::Neighbor(mac),
                 Resolution::Pending => return Err(Turn::Pending),
                 Resolution::Unreachable => Exit::NobodyAnswers,
