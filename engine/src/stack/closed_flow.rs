@@ -3,12 +3,13 @@
 use super::Stack;
 use super::flow::Flow;
 use super::receive::ReceivedSegment;
-use super::time_wait::TimeWaitKey;
+use super::time_wait::{Expired, TimeWaitKey};
 use crate::storage::flow_table::FourTuple;
 use crate::storage::frame::Frame;
 use crate::tcp::TimeWaitRecord;
 use crate::tcp::time_wait::Reply;
 use crate::time::Instant;
+use crate::wire::tcp::TcpHeader;
 
 impl Stack {
     /// Remembers a closed flow.
@@ -20,10 +21,10 @@ impl Stack {
     ) {
         self.counters.time_waits += 1;
         while let Some(oldest) = self.time_wait.make_room() {
-            if oldest.is_some() {
+            if oldest != Expired::Dead {
                 self.counters.time_wait_overflow += 1;
             }
-            self.forget_time_wait(oldest);
+            self.follow_expiry(oldest);
         }
         let key = self.time_wait.insert(now, flow, record);
         if self.flows.insert(flow, Flow::TimeWait(key)).is_err() {
@@ -31,18 +32,26 @@ impl Stack {
         }
     }
 
-    fn forget_time_wait(&mut self, flow: Option<FourTuple>) {
-        if let Some(flow) = flow
-            && matches!(self.flows.get(&flow), Some(Flow::TimeWait(_)))
-        {
-            self.flows.remove(&flow);
+    fn follow_expiry(&mut self, expired: Expired) {
+        match expired {
+            Expired::Dead => {}
+            Expired::Flow(flow) => {
+                if matches!(self.flows.get(&flow), Some(Flow::TimeWait(_))) {
+                    self.flows.remove(&flow);
+                }
+            }
+            Expired::Renamed(flow, key) => {
+                if let Some(found) = self.flows.get_mut(&flow) {
+                    *found = Flow::TimeWait(key);
+                }
+            }
         }
     }
 
     /// Forgets the flows whose time is over.
     pub(super) fn expire_time_wait(&mut self, now: Instant) {
         while let Some(expired) = self.time_wait.expire(now) {
-            self.forget_time_wait(expired);
+            self.follow_expiry(expired);
         }
     }
 
@@ -55,16 +64,18 @@ impl Stack {
         let Some(record) = self.time_wait.get(key) else {
             return Some(segment.payload.frame);
         };
+        let record = *record;
         match record.on_segment(now, &segment.header) {
             Reply::None => {}
-            Reply::Ack(header) => self.send_segment(segment.port, &segment.flow, header),
+            Reply::Ack(header) => self.answer_in_time_wait(now, key, &segment, header),
             Reply::Restart(header) => {
                 self.send_segment(segment.port, &segment.flow, header);
-                if let Some(record) = self.time_wait.remove(key) {
-                    self.flows.remove(&segment.flow);
-                    self.enter_time_wait(now, segment.flow, record);
-                    self.counters.time_waits -= 1;
-                }
+                self.time_wait.restart(key);
+            }
+            // Only a SYN that somebody takes may end TIME-WAIT.
+            Reply::AllowReopen(_) if !self.has_taker(&segment) => {
+                let header = record.acknowledgment(now);
+                self.answer_in_time_wait(now, key, &segment, header);
             }
             Reply::AllowReopen(floor) => {
                 self.time_wait.remove(key);
@@ -74,5 +85,19 @@ impl Stack {
             }
         }
         Some(segment.payload.frame)
+    }
+
+    fn answer_in_time_wait(
+        &mut self,
+        now: Instant,
+        key: TimeWaitKey,
+        segment: &ReceivedSegment,
+        header: TcpHeader,
+    ) {
+        if self.time_wait.may_answer(now, key) {
+            self.send_segment(segment.port, &segment.flow, header);
+        } else {
+            self.counters.time_wait_answers_limited += 1;
+        }
     }
 }

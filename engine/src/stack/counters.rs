@@ -108,6 +108,8 @@ counters! {
     time_wait_overflow => "TcpExtTCPTimeWaitOverflow",
     /// Flows opened anew out of TIME-WAIT.
     time_wait_reopened => "TcpExtTWRecycled",
+    /// Answers of flows in TIME-WAIT that were not sent for the rate limit.
+    time_wait_answers_limited => "TcpExtTCPACKSkippedTimeWait",
     /// MP_JOIN SYNs received.
     join_syns => "MPTcpExtMPJoinSynRx",
     /// MP_JOIN SYNs with a token of no connection.

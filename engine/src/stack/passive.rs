@@ -64,6 +64,26 @@ impl Stack {
         Some(segment.payload.frame)
     }
 
+    /// True when a SYN names a connection or a listener here.
+    pub(super) fn has_taker(&self, segment: &ReceivedSegment) -> bool {
+        let joined = segment
+            .header
+            .options
+            .mptcp
+            .iter()
+            .find_map(|option| match option {
+                MptcpOption::JoinSyn { token, .. } => Some(*token),
+                _ => None,
+            });
+        match joined.filter(|_| self.config.multipath) {
+            Some(token) => self.tokens.contains(token),
+            None => self
+                .listeners
+                .find(segment.flow.local, segment.port)
+                .is_some(),
+        }
+    }
+
     /// Takes a SYN that opens a flow. The initial sequence number of this side is to be at or
     /// after `floor`, past the former connection of the same flow.
     pub(super) fn receive_syn(

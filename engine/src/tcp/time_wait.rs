@@ -9,6 +9,10 @@ use crate::wire::tcp_option::Timestamps;
 /// How long TIME-WAIT lasts, as on Linux.
 pub const TIME_WAIT: crate::time::Duration = crate::time::Duration::from_secs(60);
 
+/// How far back a repeated FIN may start: the data that goes again with it is of one segment, which
+/// segmentation offload makes of up to 64 KiB.
+const REPEATED: i32 = 1 << 16;
+
 /// What a connection in TIME-WAIT must remember.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct TimeWaitRecord {
@@ -36,7 +40,7 @@ pub struct TimeWaitTimestamps {
 pub enum Reply {
     /// Nothing.
     None,
-    /// Send this acknowledgment (ports are 0).
+    /// Send this acknowledgment (ports are 0), within a limit: the segment may be anybody's.
     Ack(TcpHeader),
     /// Send this acknowledgment and begin TIME-WAIT again: the peer repeated its FIN.
     Restart(TcpHeader),
@@ -54,7 +58,8 @@ impl TimeWaitRecord {
         if header.flags.contains(TcpFlags::SYN) {
             return self.on_syn(now, header);
         }
-        if header.flags.contains(TcpFlags::FIN) {
+        let behind = self.rcv_nxt - header.sequence;
+        if header.flags.contains(TcpFlags::FIN) && (1..=REPEATED).contains(&behind) {
             return Reply::Restart(self.acknowledgment(now));
         }
         if header.sequence != self.rcv_nxt {
@@ -81,7 +86,8 @@ impl TimeWaitRecord {
         }
     }
 
-    fn acknowledgment(&self, now: Instant) -> TcpHeader {
+    /// The connection's last acknowledgment, as it goes at `now` (ports are 0).
+    pub fn acknowledgment(&self, now: Instant) -> TcpHeader {
         let mut header = TcpHeader {
             sequence: self.snd_nxt,
             acknowledgment: self.rcv_nxt,
