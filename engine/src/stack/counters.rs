@@ -62,6 +62,8 @@ counters! {
     echo_replies => "IcmpOutEchoReps",
     /// Echo requests not answered because of the rate limit.
     echo_limited => "IcmpOutRateLimitHost",
+    /// Echo requests not answered because the answer exceeds the MTU.
+    echo_too_long => "EngineEchoTooLong",
     /// ICMP errors about no flow of this stack.
     icmp_no_flow => "TcpExtOutOfWindowIcmps",
     /// ICMP errors told to the subflow they quote.

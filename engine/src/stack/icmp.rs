@@ -14,7 +14,7 @@ use crate::storage::frame::Frame;
 use crate::time::Instant;
 use crate::wire::ParseError;
 use crate::wire::arp::{ArpOperation, ArpPacket};
-use crate::wire::ethernet::MacAddress;
+use crate::wire::ethernet::{EthernetHeader, MacAddress};
 use crate::wire::icmp::{Echo, EchoDirection, ICMP_HEADER_LEN, IcmpError, IcmpErrorKind};
 use crate::wire::icmpv4::Icmpv4;
 use crate::wire::icmpv6::Icmpv6;
@@ -195,12 +195,22 @@ impl Stack {
             frame: packet.frame,
             payload,
         };
-        self.counters.echo_replies += 1;
-        self.send_control(Packet::Routed {
+        let reply = Packet::Routed {
             path,
             destination: source,
             content,
+        };
+        // A request that no host of this link's MTU can have sent: its answer would never go.
+        let fits = self.interfaces.by_port(path.port).is_some_and(|out| {
+            reply.frame_length() <= usize::from(out.config.mtu) + EthernetHeader::LEN
         });
+        if fits {
+            self.counters.echo_replies += 1;
+            self.send_control(reply);
+        } else {
+            self.counters.echo_too_long += 1;
+            self.discard(reply);
+        }
         None
     }
 
