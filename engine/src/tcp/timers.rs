@@ -204,6 +204,9 @@ impl Tcb {
 
     /// RFC 6298 section 5, with RACK's choice of what is lost.
     fn retransmission_timed_out(&mut self, now: Instant) {
+        if self.window_is_shut() {
+            self.recovery.timeouts = 0;
+        }
         self.recovery.timeouts = self.recovery.timeouts.saturating_add(1);
         let given_up = self.config.user_timeout.is_none()
             && self.recovery.timeouts > self.config.retransmissions.into();
@@ -235,6 +238,12 @@ impl Tcb {
         self.send.timeout_from = now;
         self.due.past_window = true;
         self.due.tail_probe = false;
+    }
+
+    /// The peer took back its window while data was in flight, and answers what is repeated: that is
+    /// a probe of its window, which may stay closed for ever (RFC 9293 section 3.8.6.1).
+    fn window_is_shut(&self) -> bool {
+        self.send.window.bytes() == 0 && self.keepalive.heard_at() >= self.send.timeout_from
     }
 
     fn reordering_timed_out(&mut self, now: Instant) {
