@@ -6,6 +6,7 @@
 )]
 
 pub mod raw;
+pub mod raw_peer;
 
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
 use braid_engine::socket::SocketError;
@@ -46,6 +47,8 @@ pub struct Sent {
 pub struct Batch {
     pub frames: Vec<Sent>,
     pub room: usize,
+    /// The longest frame that any port carries.
+    pub longest: usize,
     buffer: Vec<u8>,
 }
 
@@ -54,6 +57,7 @@ impl Batch {
         Self {
             frames: Vec::new(),
             room,
+            longest: 70_000,
             buffer: vec![0; 70_000],
         }
     }
@@ -61,7 +65,8 @@ impl Batch {
 
 impl TransmitBatch for Batch {
     fn reserve(&mut self, _: PortId, length: usize) -> Option<&mut [u8]> {
-        (self.frames.len() < self.room).then_some(&mut self.buffer[..length])
+        let fits = self.frames.len() < self.room && length <= self.longest;
+        fits.then_some(&mut self.buffer[..length])
     }
 
     fn commit(&mut self, port: PortId, length: usize, meta: TransmitMeta) {

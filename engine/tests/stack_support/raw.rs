@@ -124,6 +124,22 @@ pub fn arp_request(from: MacAddress, address: IpAddr) -> Vec<u8> {
     arp_frame(from, MacAddress::BROADCAST, &packet)
 }
 
+/// The answer of `address`, which is at `from`, to a question of the stack.
+pub fn arp_reply(from: MacAddress, address: IpAddr) -> Vec<u8> {
+    let (IpAddr::V4(sender_address), IpAddr::V4(target_address)) = (address, v4(Side::Server, 0))
+    else {
+        panic!("ARP is for IPv4");
+    };
+    let packet = ArpPacket {
+        operation: ArpOperation::Reply,
+        sender_mac: from,
+        sender_address,
+        target_mac: mac(Side::Server, 0),
+        target_address,
+    };
+    arp_frame(from, mac(Side::Server, 0), &packet)
+}
+
 pub fn arp_frame(source: MacAddress, destination: MacAddress, packet: &ArpPacket) -> Vec<u8> {
     let mut bytes = vec![0; EthernetHeader::LEN + ArpPacket::LEN];
     let header = EthernetHeader {
