@@ -563,3 +563,19 @@ fn acknowledge_and_probe_are_answered() {
     pair.server.receive(pair.now, &segments[0]);
     assert_eq!(pair.server.transmit_all(pair.now).len(), 1, "an answer");
 }
+
+#[test]
+fn a_path_that_is_slowed_reduces_its_window_and_sends_nothing_again() {
+    let mut pair = Pair::confirmed(CapableConfig::default());
+    let bytes = vec![7; 100_000];
+    pair.client.grant(pair.now, &bytes);
+    pair.run();
+    pair.client.grant(pair.now, &bytes);
+    drop(pair.client.transmit_all(pair.now));
+    let before = pair.client.subflow.progress();
+    pair.client.deliver(pair.now, ToSubflow::SlowDown);
+    let after = pair.client.subflow.progress();
+    assert!(after.congestion_window < before.congestion_window);
+    assert!(after.congestion_window >= before.congestion_window / 3);
+    assert_eq!(after.retransmissions, before.retransmissions);
+}

@@ -197,6 +197,8 @@ pub enum ToSubflow {
         /// Up to here.
         until: DataSequenceNumber,
     },
+    /// Reduce the congestion window as after a loss: what the path carries holds up faster ones.
+    SlowDown,
     /// Run this congestion controller from now on.
     SetController(ControllerKind),
     /// TCP_NODELAY.

@@ -440,6 +440,13 @@ impl Tcb {
         self.config.fin_wait_timeout = timeout;
     }
 
+    /// Reduces the congestion window as after a loss, unless that is what it has just done.
+    pub fn slow_down(&mut self, now: Instant) {
+        if self.recovery.is_open() {
+            self.controller.on_loss(now, self.flight());
+        }
+    }
+
     /// Goes on with another congestion controller.
     pub fn set_controller(&mut self, kind: ControllerKind) {
         self.config.congestion = kind;

@@ -13,6 +13,10 @@ use core::ops::Range;
 /// At most this much is repeated at one data-level timeout.
 const MAX_TIMEOUT_REPEAT: u64 = 1 << 20;
 
+/// A path whose round trip is so many times that of another is slowed for its sake; between paths
+/// alike the difference is chance.
+const MUCH_SLOWER: u32 = 2;
+
 impl Connection {
     /// A subflow's data in flight seems lost: what it carries should travel elsewhere too.
     pub(super) fn on_stalled(&mut self, from: SubflowHandle, cx: &mut Context<'_>) {
@@ -56,7 +60,8 @@ impl Connection {
 
     /// Repeats the head of the window on a faster path when it holds up everything: the peer's
     /// window or the send buffer is full and the head travels on a slow path. At most once per
-    /// round trip of the path it is repeated on.
+    /// round trip of the path it is repeated on. Where it is the window that is full, the path
+    /// that fills it is slowed, at most once per round trip of its own.
     pub(super) fn repeat_head(&mut self, cx: &mut Context<'_>) {
         let unsent = self.send.unsent();
         let window_blocks = !unsent.is_empty() && unsent.start >= self.send.window_edge;
@@ -66,7 +71,7 @@ impl Connection {
         if !multipath || !(window_blocks || buffer_blocks) || head >= self.send.data_nxt() {
             return;
         }
-        let Some((holder_rtt, holder_lowest)) = self.holder_of(head) else {
+        let Some((holder_rtt, holder_lowest, holder)) = self.holder_of(head) else {
             return;
         };
         let now = cx.now;
@@ -90,22 +95,38 @@ impl Connection {
         self.grant(index, range.start..range.start + length, cx);
         self.note_reinjected(index, length, cx);
         cx.counters.opportunistic_retransmissions += 1;
+        let mut fast_rtt = Duration::ZERO;
         if let Some(view) = self.views.get_mut(index) {
-            view.repeat_allowed = now + view.progress.smoothed_rtt.unwrap_or_default();
+            fast_rtt = view.progress.smoothed_rtt.unwrap_or_default();
+            view.repeat_allowed = now + fast_rtt;
+        }
+        if window_blocks && holder_rtt >= fast_rtt * MUCH_SLOWER {
+            self.slow_down(holder, cx);
         }
     }
 
-    /// Round trip of the fastest subflow that carries the byte at `head`, and where the run ends.
-    fn holder_of(&self, head: u64) -> Option<(Duration, u64)> {
+    /// A slow path that sends less leaves more of the peer's window to the fast ones.
+    fn slow_down(&mut self, handle: SubflowHandle, cx: &mut Context<'_>) {
+        if let Some(view) = self.view_mut(handle)
+            && cx.now >= view.slow_down_allowed
+        {
+            view.slow_down_allowed = cx.now + view.progress.smoothed_rtt.unwrap_or_default();
+            cx.out.send(handle, ToSubflow::SlowDown);
+        }
+    }
+
+    /// Of the fastest subflow that carries the byte at `head`: its round trip, where the run ends,
+    /// and which it is.
+    fn holder_of(&self, head: u64) -> Option<(Duration, u64, SubflowHandle)> {
         self.views
             .iter()
             .filter(|view| view.is_open())
             .filter_map(|view| {
                 let run = view.ledger.ranges().find(|run| run.contains(&head))?;
                 let rtt = view.progress.smoothed_rtt.unwrap_or(Duration::MAX);
-                Some((rtt, run.end))
+                Some((rtt, run.end, view.handle))
             })
-            .min()
+            .min_by_key(|(rtt, end, _)| (*rtt, *end))
     }
 
     /// The data-level timer fired: subflows have delivered what the peer has not acknowledged.

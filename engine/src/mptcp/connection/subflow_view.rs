@@ -54,6 +54,8 @@ pub(super) struct SubflowView {
     pub(super) retained_until: u64,
     /// When the head of the window may be repeated on it again.
     pub(super) repeat_allowed: Instant,
+    /// When it may be slowed again for the sake of a faster path.
+    pub(super) slow_down_allowed: Instant,
     /// The peer removed the address: it must answer a probe before then.
     pub(super) answer_due: Option<Instant>,
     /// The path manager's attempt that opened it.
@@ -84,6 +86,7 @@ impl SubflowView {
             retain_asked: None,
             retained_until: 0,
             repeat_allowed: Instant::ZERO,
+            slow_down_allowed: Instant::ZERO,
             answer_due: None,
             attempt,
             bytes_received: 0,

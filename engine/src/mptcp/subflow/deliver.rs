@@ -55,6 +55,7 @@ impl Subflow {
             ToSubflow::FallBack { infinite } => self.fall_back(now, infinite, pool, out),
             ToSubflow::SetBackup(backup) => self.handshake.set_backup(backup),
             ToSubflow::Retain { until } => self.retain(until, source, out),
+            ToSubflow::SlowDown => self.tcp.slow_down(now),
             ToSubflow::SetController(kind) => self.tcp.set_controller(kind),
             ToSubflow::SetNoDelay(nodelay) => self.tcp.set_nodelay(nodelay),
             ToSubflow::SetCork(cork) => self.tcp.set_cork(cork),
