@@ -49,15 +49,17 @@ impl SynOffer {
     }
 
     /// What the two sides have agreed on once the SYN/ACK with `iss` is acknowledged.
-    /// `timestamp` is the peer's last one.
+    /// `timestamp` is the peer's last one; `syn_ack_sent` as in [`Negotiated`].
     pub(super) fn negotiated(
         &self,
         iss: SequenceNumber,
         timestamp_offset: u32,
         timestamp: Option<u32>,
+        syn_ack_sent: Option<Instant>,
     ) -> Negotiated {
         Negotiated {
             iss,
+            syn_ack_sent,
             irs: self.irs,
             peer_mss: self.maximum_segment_size,
             send_scale: self.window_scale,

@@ -188,6 +188,7 @@ impl Stack {
             answer: self.syn_answer(segment.port, &flow, receive_buffer),
             iss: floor.map_or(chosen, |floor| floor.latest(chosen)),
             timestamp_offset: self.secrets.timestamp_offset(&flow),
+            syn_ack_sent: Some(now),
             repetitions: 0,
             timer: None,
         };
@@ -263,7 +264,7 @@ impl Stack {
         };
         self.counters.cookies_received += 1;
         let offset = self.secrets.timestamp_offset(&segment.flow);
-        let negotiated = cookie.offer.negotiated(cookie.iss, offset, None);
+        let negotiated = cookie.offer.negotiated(cookie.iss, offset, None, None);
         let local_key = syn_cookie::local_key(&self.secrets, &segment.flow, cookie.iss);
         let speech = self.speech_of_cookie(&segment, listener, local_key);
         self.complete(now, segment, listener, negotiated, speech)
@@ -318,12 +319,13 @@ impl Stack {
         key: RequestKey,
         segment: ReceivedSegment,
     ) -> Option<Frame> {
-        let Some(request) = self.requests.get(key) else {
+        let Some(request) = self.requests.get_mut(key) else {
             return Some(segment.payload.frame);
         };
         match request.judge(&segment.header) {
             Verdict::Ignore => {}
             Verdict::Repeat => {
+                request.syn_ack_sent = None;
                 let syn_ack = request.syn_ack(now);
                 self.counters.syn_ack_retransmissions += 1;
                 self.send_segment(segment.port, &segment.flow, syn_ack);
@@ -460,6 +462,7 @@ impl Stack {
             return;
         }
         request.repetitions += 1;
+        request.syn_ack_sent = None;
         let syn_ack = request.syn_ack(now);
         let flow = request.flow;
         let due = now + request.timeout();

@@ -120,6 +120,8 @@ pub(super) struct Request {
     pub(super) answer: SynAnswer,
     pub(super) iss: SequenceNumber,
     pub(super) timestamp_offset: u32,
+    /// When the SYN/ACK went, while it has gone once only.
+    pub(super) syn_ack_sent: Option<Instant>,
     /// SYN/ACKs sent on the timer's account.
     pub(super) repetitions: u8,
     pub(super) timer: Option<TimerId<Timer>>,
@@ -197,7 +199,11 @@ impl Request {
     /// What both sides have agreed on, when the third ACK is here.
     pub(super) fn negotiated(&self, ack: &TcpHeader) -> Negotiated {
         let timestamp = ack.options.timestamps.map(|timestamps| timestamps.value);
-        self.offer
-            .negotiated(self.iss, self.timestamp_offset, timestamp)
+        self.offer.negotiated(
+            self.iss,
+            self.timestamp_offset,
+            timestamp,
+            self.syn_ack_sent,
+        )
     }
 }

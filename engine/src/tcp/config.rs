@@ -2,7 +2,7 @@
 
 use crate::congestion::ControllerKind;
 use crate::sequence::SequenceNumber;
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// SO_KEEPALIVE with its three times (RFC 9293 section 3.8.4).
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -79,6 +79,9 @@ impl Default for TcbConfig {
 pub struct Negotiated {
     /// The initial sequence number that the SYN/ACK carried.
     pub iss: SequenceNumber,
+    /// When the SYN/ACK went, if it went once only: its acknowledgment is the first sample of the
+    /// round trip. `None` where that is ambiguous (RFC 6298 section 3) or not known.
+    pub syn_ack_sent: Option<Instant>,
     /// The initial sequence number of the peer's SYN.
     pub irs: SequenceNumber,
     /// The peer's maximum segment size; 536 when its SYN had none (1220 over IPv6).

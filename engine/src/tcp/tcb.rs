@@ -145,7 +145,12 @@ impl Tcb {
     pub fn accept(config: TcbConfig, now: Instant, negotiated: Negotiated) -> Self {
         let mut tcb = Self::new(config, now, negotiated.iss, negotiated.timestamp_offset);
         tcb.state = State::SynReceived;
-        tcb.handshake.attempts = 1;
+        tcb.handshake.attempts = if negotiated.syn_ack_sent.is_some() {
+            1
+        } else {
+            2
+        };
+        tcb.handshake.sent_at = negotiated.syn_ack_sent.unwrap_or(now);
         tcb.send.nxt = 1;
         tcb.receive = Some(ReceiveSequence::new(
             negotiated.irs,

@@ -311,6 +311,7 @@ pub fn answer(syn: &Segment, now: Instant, option: Option<MptcpOption>) -> (Nego
     let options = &syn.header.options;
     let negotiated = Negotiated {
         iss: SERVER_ISS,
+        syn_ack_sent: None,
         irs: syn.header.sequence,
         peer_mss: options.maximum_segment_size.unwrap_or(536),
         send_scale: options.window_scale,

@@ -434,6 +434,7 @@ pub fn negotiated(config: &TcbConfig, syn: &TcpHeader) -> braid_engine::tcp::Neg
     let ecn = syn.flags.contains(TcpFlags::ECE | TcpFlags::CWR);
     braid_engine::tcp::Negotiated {
         iss: ISS + 77,
+        syn_ack_sent: None,
         irs: syn.sequence,
         peer_mss: syn.options.maximum_segment_size.unwrap_or(536),
         send_scale: syn.options.window_scale,
