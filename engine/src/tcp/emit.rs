@@ -102,9 +102,7 @@ impl Tcb {
     fn options(&self, now: Instant, mptcp_option_length: usize) -> (TcpOptions, usize) {
         let mut options = TcpOptions::default();
         let mut length = mptcp_option_length;
-        // One option leaves them no space: ADD_ADDR with an IPv6 address, a port and its HMAC.
-        let fits = mptcp_option_length + TIMESTAMPS <= OPTION_SPACE;
-        if let Some(state) = self.timestamps.filter(|_| fits) {
+        if let Some(state) = self.timestamps {
             options.timestamps = Some(timestamp::stamp(now, self.timestamp_offset, state.recent()));
             length += TIMESTAMPS;
         }

@@ -88,6 +88,13 @@ impl ReceiveQueue {
         self.held.back().map(Held::end)
     }
 
+    /// Bytes of the frames held, in order or not.
+    pub(super) fn frame_bytes(&self) -> usize {
+        let ready = self.ready.iter().map(|piece| piece.frame.bytes().len());
+        let held = self.held.iter().map(|held| held.frame.bytes().len());
+        ready.chain(held).sum()
+    }
+
     /// Payloads dropped because too many were held.
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped

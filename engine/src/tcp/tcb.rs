@@ -295,6 +295,11 @@ impl Tcb {
         }
     }
 
+    /// Bytes of the received frames that are held: out of order, or not yet taken.
+    pub fn held_bytes(&self) -> usize {
+        self.queue.frame_bytes()
+    }
+
     /// Asks for an acknowledgment to be sent at once.
     pub fn request_ack(&mut self) {
         self.acknowledgment.at_once();

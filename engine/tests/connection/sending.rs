@@ -262,6 +262,34 @@ fn a_slow_subflow_keeps_a_copy_so_that_the_writer_can_go_on() {
 }
 
 #[test]
+fn copies_on_slow_subflows_are_no_larger_than_the_send_buffer() {
+    let config = ConnectionConfig {
+        send_buffer: 8000,
+        ..config()
+    };
+    let mut home = Home::established(Role::Client, config, 2);
+    home.data_ack(0, 0, 1 << 20);
+    let mut asked = Vec::new();
+    let mut offset = 0;
+    for _ in 0..3 {
+        // Each time half of the buffer goes to a subflow that never acknowledges it.
+        home.progress(0, |progress| progress.room = 4000);
+        home.write(&pattern(8000));
+        let granted: u64 = home.grants().iter().map(|(_, _, length)| length).sum();
+        offset += granted;
+        home.progress(1, |progress| progress.acknowledged += 4000);
+        home.data_ack(1, offset, 1 << 20);
+        let retain = home
+            .sent()
+            .iter()
+            .any(|(to, message)| *to == 0 && matches!(message, ToSubflow::Retain { .. }));
+        asked.push(retain);
+        home.deliver(0, ToHome::Retained);
+    }
+    assert_eq!(asked, [true, true, false]);
+}
+
+#[test]
 fn the_head_is_repeated_on_a_faster_path_when_the_window_blocks_once_a_round_trip() {
     let mut home = with_window(5000);
     home.join(1);

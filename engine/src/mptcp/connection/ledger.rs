@@ -114,6 +114,11 @@ impl Ledger {
         }
     }
 
+    /// How many bytes are held.
+    pub(super) fn bytes(&self) -> u64 {
+        self.runs.iter().map(|run| run.length).sum()
+    }
+
     /// Nothing is held.
     pub(super) fn is_empty(&self) -> bool {
         self.runs.is_empty()

@@ -166,7 +166,8 @@ impl Connection {
     }
 
     /// A slow subflow that keeps the application from writing makes its own copy of what it still
-    /// may have to retransmit.
+    /// may have to retransmit. All copies together are no larger than the send buffer; past that
+    /// the writer waits.
     fn ask_to_retain(&mut self, cx: &mut Context<'_>) {
         let blocked: Range<u64> = self.send.buffer.start()..self.send.snd_una;
         if blocked.is_empty() || self.send.buffer.free() >= self.send.buffer.capacity() / 4 {
@@ -174,9 +175,19 @@ impl Connection {
         }
         let until = self.send.snd_una.min(self.send.buffer.end());
         let number = self.send.number(until);
+        let capacity = self.send.buffer.capacity() as u64;
+        let mut retained: u64 = self.views.iter().map(SubflowView::retained_now).sum();
         for view in &mut self.views {
             let in_the_way = view.lowest_held().is_some_and(|lowest| lowest < until);
             if in_the_way && view.retain_asked.is_none() && view.is_open() {
+                let others = retained - view.retained_now();
+                let wanted = view.ledger.bytes();
+                if others + wanted > capacity {
+                    cx.counters.queue_full += 1;
+                    continue;
+                }
+                retained = others + wanted;
+                view.retained_bytes = wanted;
                 view.retain_asked = Some(until);
                 cx.out
                     .send(view.handle, ToSubflow::Retain { until: number });

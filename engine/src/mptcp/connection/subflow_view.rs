@@ -52,6 +52,8 @@ pub(super) struct SubflowView {
     pub(super) retain_asked: Option<u64>,
     /// It holds its own copy of what lies before this offset.
     pub(super) retained_until: u64,
+    /// How much it holds a copy of at most.
+    pub(super) retained_bytes: u64,
     /// When the head of the window may be repeated on it again.
     pub(super) repeat_allowed: Instant,
     /// When it may be slowed again for the sake of a faster path.
@@ -85,6 +87,7 @@ impl SubflowView {
             finished: false,
             retain_asked: None,
             retained_until: 0,
+            retained_bytes: 0,
             repeat_allowed: Instant::ZERO,
             slow_down_allowed: Instant::ZERO,
             answer_due: None,
@@ -137,6 +140,11 @@ impl SubflowView {
             0 => 536,
             size => size,
         }
+    }
+
+    /// How much it holds a copy of now, at most.
+    pub(super) fn retained_now(&self) -> u64 {
+        self.retained_bytes.min(self.ledger.bytes())
     }
 
     /// The lowest offset that the send buffer must hold for it.

@@ -58,6 +58,12 @@ pub(super) struct Inflow {
 }
 
 impl Inflow {
+    /// Bytes of the frames held.
+    pub(super) fn frame_bytes(&self) -> usize {
+        let held = self.held.iter().map(|piece| piece.frame.bytes().len());
+        held.sum()
+    }
+
     /// Nothing received; the first byte will have `data_sequence`.
     pub(super) fn new(data_sequence: DataSequenceNumber) -> Self {
         Self {

@@ -276,6 +276,16 @@ impl Subflow {
         self.tcp.on_unreachable(hard, quoted);
     }
 
+    /// Bytes of received frames held: by TCP, or until their mapping is complete.
+    pub fn held_bytes(&self) -> usize {
+        self.tcp.held_bytes() + self.inflow.frame_bytes()
+    }
+
+    /// Bytes of the send stream copied for retransmission.
+    pub fn retained_length(&self) -> usize {
+        self.outflow.retained_length()
+    }
+
     /// TCP_USER_TIMEOUT.
     pub fn set_user_timeout(&mut self, user_timeout: Option<Duration>) {
         self.tcp.set_user_timeout(user_timeout);

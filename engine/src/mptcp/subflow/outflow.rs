@@ -46,9 +46,27 @@ impl Retained {
     fn end(&self) -> u64 {
         self.start + self.bytes.len() as u64
     }
+
+    /// Lets go of what lies before `acknowledged`, once that is half of it, so that moving the
+    /// rest costs no more than copying it did.
+    fn release(&mut self, acknowledged: u64) {
+        let gone = acknowledged.saturating_sub(self.start);
+        let gone = usize::try_from(gone).unwrap_or(usize::MAX);
+        if gone >= self.bytes.len() {
+            *self = Self::default();
+        } else if gone >= self.bytes.len() / 2 {
+            self.bytes.drain(..gone);
+            self.start = acknowledged;
+        }
+    }
 }
 
 impl Outflow {
+    /// Bytes copied for retransmission.
+    pub(super) fn retained_length(&self) -> usize {
+        self.retained.bytes.len()
+    }
+
     /// Takes in a grant.
     pub(super) fn grant(
         &mut self,
@@ -65,9 +83,7 @@ impl Outflow {
     /// Everything before `acknowledged` has arrived.
     pub(super) fn release(&mut self, acknowledged: u64) {
         self.mappings.release(acknowledged);
-        if !self.retained.bytes.is_empty() && self.retained.end() <= acknowledged {
-            self.retained = Retained::default();
-        }
+        self.retained.release(acknowledged);
         if let Some(infinite) = self.infinite
             && infinite.carried.is_some_and(|end| end <= acknowledged)
         {
