@@ -211,6 +211,45 @@ fn a_neighbour_that_does_not_answer_is_no_route_to_host() {
 }
 
 #[test]
+fn a_connect_outlasts_a_neighbour_that_comes_up_late() {
+    let mut network = Network::new(1);
+    network.listen();
+    network.filter = Box::new(|side, _| side == Side::Client);
+    let options =
+        braid_engine::socket::ConnectOptions::to(SocketAddr::new(v4(Side::Server, 0), 80));
+    let now = network.now;
+    let client = network.client.stack.connect(now, options).unwrap();
+    network.run_for(Duration::from_secs(5));
+    network.filter = Box::new(|_, _| true);
+    network.run_until(Duration::from_secs(40), |network| {
+        network.client.saw(&Event::Connected(client))
+    });
+}
+
+#[test]
+fn a_connect_goes_on_when_its_link_comes_back() {
+    for before in [Duration::from_millis(2), Duration::from_secs(2)] {
+        let mut network = Network::new(1);
+        network.listen();
+        network.filter = Box::new(|side, _| side == Side::Client);
+        let options =
+            braid_engine::socket::ConnectOptions::to(SocketAddr::new(v4(Side::Server, 0), 80));
+        let now = network.now;
+        let client = network.client.stack.connect(now, options).unwrap();
+        // The question to the neighbour is under way when the link goes.
+        network.run_for(before);
+        network.set_link(0, false);
+        network.run_for(Duration::from_secs(10));
+        assert_eq!(network.client.closed(client), None);
+        network.filter = Box::new(|_, _| true);
+        network.set_link(0, true);
+        network.run_until(Duration::from_secs(20), |network| {
+            network.client.saw(&Event::Connected(client))
+        });
+    }
+}
+
+#[test]
 fn a_flood_of_addresses_does_not_displace_the_peer() {
     let config = StackConfig {
         neighbors: 16,

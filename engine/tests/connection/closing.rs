@@ -249,6 +249,29 @@ fn a_connection_that_nobody_joins_is_lost() {
 }
 
 #[test]
+fn joins_that_fail_do_not_prolong_the_wait_for_one() {
+    for role in [Role::Client, Role::Server] {
+        let mut home = Home::established(role, ConnectionConfig::default(), 1);
+        home.end(0, SubflowEnd::TimedOut);
+        for attempt in 1..4 {
+            home.connection.join_accepted(handle(attempt), path(1));
+            home.pass(Duration::from_secs(15));
+            home.end(attempt, SubflowEnd::TimedOut);
+            assert_eq!(home.connection.failure(), None);
+        }
+        home.connection.join_accepted(handle(4), path(1));
+        home.forget();
+        home.pass(Duration::from_secs(16));
+        assert_eq!(home.connection.failure(), Some(ConnectionError::PathsLost));
+        let sent = home.sent();
+        assert!(
+            matches!(&sent[..], [(4, ToSubflow::Reset { .. })]),
+            "the join under way is given up: {sent:?}"
+        );
+    }
+}
+
+#[test]
 fn a_peer_that_never_finishes_is_left_after_the_close_timeout() {
     let mut home = home(1);
     home.call(|connection, cx| connection.close(cx));

@@ -364,6 +364,13 @@ impl Network {
         (client, accepted.expect("the loop ended with a connection"))
     }
 
+    /// Takes a link down or up on both hosts.
+    pub fn set_link(&mut self, link: u16, up: bool) {
+        for host in [&mut self.client, &mut self.server] {
+            host.stack.set_link(self.now, PortId(link), up);
+        }
+    }
+
     /// Makes the server listen on port 80 of all addresses.
     pub fn listen(&mut self) {
         self.listen_with(braid_engine::socket::ListenOptions::default());
