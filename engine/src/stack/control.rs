@@ -241,6 +241,11 @@ impl ControlQueue {
         }
     }
 
+    /// Packets that are ready or wait.
+    pub(super) fn packets(&self) -> usize {
+        self.ready.len() + self.waiting.len()
+    }
+
     /// Adds a packet, or gives it back when the queue is full.
     pub(super) fn push(&mut self, packet: Packet) -> Option<Packet> {
         if self.ready.len() >= self.max_ready {

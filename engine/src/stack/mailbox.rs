@@ -125,6 +125,24 @@ impl<C, S: Copy + Ord> Mailbox<C, S> {
         });
     }
 
+    /// Messages under way, and the bytes of the frames they carry.
+    pub(super) fn usage(&self) -> (usize, usize) {
+        let delayed = self.delayed.iter().map(|delayed| &delayed.letter);
+        let frames = self
+            .immediate
+            .iter()
+            .chain(delayed)
+            .map(|letter| match letter {
+                Letter::Up {
+                    message: ToHome::Data { frame, .. },
+                    ..
+                } => frame.bytes().len(),
+                _ => 0,
+            });
+        let letters = self.immediate.len() + self.delayed.len();
+        (letters, frames.sum())
+    }
+
     /// The next message that has arrived.
     pub(super) fn take(&mut self, now: Instant) -> Option<Letter<C, S>> {
         if let Some(letter) = self.immediate.pop_front() {

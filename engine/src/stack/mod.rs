@@ -46,6 +46,7 @@ mod time_wait;
 mod timer;
 mod token;
 mod transmit;
+mod usage;
 
 pub use batch::{
     Capabilities, ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, Segmentation,
@@ -57,13 +58,14 @@ pub use counters::{Counters, StackCounters};
 pub use event::Event;
 pub use interface::InterfaceConfig;
 pub use route::Prefix;
+pub use usage::Usage;
 
 use crate::congestion::Coupling;
 use crate::mptcp::connection::{Connection, Outbox as HomeOutbox};
 use crate::mptcp::counters::MptcpCounters;
 use crate::mptcp::message::{Published, ToHome};
 use crate::mptcp::path_manager::{Endpoint, EndpointError, Endpoints, Limits};
-use crate::mptcp::subflow::Outbox as SubflowOutbox;
+use crate::mptcp::subflow::{Outbox as SubflowOutbox, Subflow};
 use crate::random::Random;
 use crate::sequence::DataSequenceNumber;
 use crate::storage::flow_table::FlowTable;
@@ -407,6 +409,19 @@ impl Stack {
     /// How many flows are half open, and how many in TIME-WAIT.
     pub fn flow_counts(&self) -> (usize, usize) {
         (self.requests.len(), self.time_wait.len())
+    }
+
+    /// What is held at present beside the buffers of connections, which have their size from birth.
+    pub fn usage(&self) -> Usage {
+        let subflows = || self.subflows.iter().map(|(_, slot)| &slot.subflow);
+        let (messages, in_messages) = self.mailbox.usage();
+        Usage {
+            received: subflows().map(Subflow::held_bytes).sum::<usize>() + in_messages,
+            retained: subflows().map(Subflow::retained_length).sum(),
+            messages,
+            control_packets: self.control.packets(),
+            ready: self.ready.len() + self.waiting.len(),
+        }
     }
 
     /// How many neighbours are remembered.

@@ -1,0 +1,17 @@
+//! How much a stack holds at a time (the bounds are those of its configuration and windows).
+
+/// What a stack holds beside the buffers of its connections.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Usage {
+    /// Bytes of received frames that are not in a receive buffer yet: out of order on their
+    /// subflow, without the whole of their mapping, or in a message to home.
+    pub received: usize,
+    /// Bytes of send streams that subflows copied so that the send buffer could let them go.
+    pub retained: usize,
+    /// Messages between subflows and homes.
+    pub messages: usize,
+    /// Packets of the stack's own that wait to be sent.
+    pub control_packets: usize,
+    /// Subflows in the lists of those that want to send; each is there at most once.
+    pub ready: usize,
+}
