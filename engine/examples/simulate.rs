@@ -1,8 +1,10 @@
 //! Runs many seeds of the simulation and tells what they found.
 //!
+//! Of a single seed it prints the scenario too.
+//!
 //! `cargo run --release -p braid-engine --features testing --example simulate -- FIRST COUNT`
 
-use braid_engine::testing::scenario::{Report, run};
+use braid_engine::testing::scenario::{Report, Scenario, run};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -17,6 +19,7 @@ struct Totals {
     failed: usize,
     fell_back: usize,
     several_subflows: u64,
+    protected: usize,
     broken: Vec<u64>,
 }
 
@@ -27,6 +30,7 @@ impl Totals {
         self.completed += report.completed;
         self.failed += report.failed;
         self.fell_back += report.fell_back;
+        self.protected += report.protected;
         self.several_subflows += u64::from(report.most_subflows > 1);
         if !report.violations.is_empty() {
             println!("{report}");
@@ -46,6 +50,9 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if count == 1 {
+        println!("{:#?}", Scenario::draw(first));
+    }
     let next = AtomicU64::new(first);
     let totals = Mutex::new(Totals::default());
     let cores = thread::available_parallelism().map_or(1, usize::from);
@@ -79,11 +86,13 @@ fn main() -> ExitCode {
     });
     let totals = totals.into_inner().unwrap_or_else(PoisonError::into_inner);
     println!(
-        "{} runs: {} bytes read, {} connections whole, {} ended in an error, {} fell back to TCP; \
+        "{} runs: {} bytes read; connections: {} whole, {} had to be, {} ended in an error, \
+         {} fell back to TCP; \
          {} runs with several subflows; {} broke a promise",
         totals.runs,
         totals.bytes,
         totals.completed,
+        totals.protected,
         totals.failed,
         totals.fell_back,
         totals.several_subflows,

@@ -505,11 +505,11 @@ fn retained_bytes_are_let_go_as_they_are_acknowledged() {
     for _ in 0..100 {
         // Some of what was retained is always in flight.
         pair.client.grant(pair.now, &piece);
-        until = until + piece.len() as u64;
+        until += piece.len() as u64;
         let sent = pair.client.transmit_all(pair.now);
         pair.client.deliver(pair.now, ToSubflow::Retain { until });
         pair.client.grant(pair.now, &piece);
-        until = until + piece.len() as u64;
+        until += piece.len() as u64;
         pair.client.deliver(pair.now, ToSubflow::Retain { until });
         drop(sent);
         assert!(pair.client.subflow.retained_length() <= 4 * piece.len());

@@ -20,20 +20,37 @@ impl Pattern {
 
     /// Fills `buffer` with the bytes from `position` on.
     pub fn fill(self, position: u64, buffer: &mut [u8]) {
-        for (offset, byte) in buffer.iter_mut().enumerate() {
+        let head = misaligned(position, buffer.len());
+        let (head, words) = buffer.split_at_mut(head);
+        for (offset, byte) in head.iter_mut().enumerate() {
             *byte = self.byte_at(position + offset as u64);
+        }
+        let first = (position + head.len() as u64) / 8;
+        for (index, bytes) in words.chunks_mut(8).enumerate() {
+            let word = self.word(first + index as u64).to_le_bytes();
+            bytes.copy_from_slice(&word[..bytes.len()]);
         }
     }
 
     /// The first place where `bytes` differ from the stream at `position`.
     pub fn mismatch(self, position: u64, bytes: &[u8]) -> Option<u64> {
-        let differs =
-            |&(offset, &byte): &(usize, &u8)| byte != self.byte_at(position + offset as u64);
-        bytes
-            .iter()
-            .enumerate()
-            .find(differs)
-            .map(|(offset, _)| position + offset as u64)
+        let head = misaligned(position, bytes.len());
+        let first = (position + head as u64) / 8;
+        let (head, words) = bytes.split_at(head);
+        let same_head = (position..)
+            .zip(head)
+            .all(|(at, byte)| self.byte_at(at) == *byte);
+        let same_words = words.chunks(8).enumerate().all(|(index, bytes)| {
+            let word = self.word(first + index as u64).to_le_bytes();
+            word[..bytes.len()] == *bytes
+        });
+        if same_head && same_words {
+            return None;
+        }
+        (position..)
+            .zip(bytes)
+            .find(|(at, byte)| self.byte_at(*at) != **byte)
+            .map(|(at, _)| at)
     }
 
     /// SplitMix64 of the index: good enough to tell every position from every other.
@@ -45,6 +62,11 @@ impl Pattern {
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
+}
+
+/// How many of `length` bytes from `position` on come before the first whole word.
+fn misaligned(position: u64, length: usize) -> usize {
+    ((8 - position % 8) % 8).min(length as u64) as usize
 }
 
 /// How a program ends its side of the connection.

@@ -25,6 +25,10 @@ impl Chance {
     }
 }
 
+/// A burst of losses is over after that time, however few the frames: otherwise it would wait for
+/// each retransmission.
+const LONGEST_BURST: Duration = Duration::from_millis(500);
+
 /// Losses that come in bursts (the Gilbert-Elliott model).
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Burst {
@@ -142,6 +146,8 @@ pub struct Link {
     random: Random,
     up: bool,
     in_burst: bool,
+    /// When the burst is over even if no frame ends it.
+    burst_until: Instant,
     /// When the transmitter is free again.
     free_at: Instant,
     /// Earliest arrival that keeps the order of frames.
@@ -159,6 +165,7 @@ impl Link {
             random,
             up: true,
             in_burst: false,
+            burst_until: Instant::ZERO,
             free_at: Instant::ZERO,
             ordered_from: Instant::ZERO,
             serial: 0,
@@ -170,7 +177,7 @@ impl Link {
     /// Takes a frame in.
     pub fn send(&mut self, now: Instant, transit: &Transit) {
         self.counters.sent += 1;
-        if !self.up || self.is_lost() {
+        if !self.up || self.is_lost(now) {
             self.counters.lost += 1;
             return;
         }
@@ -236,8 +243,9 @@ impl Link {
         self.counters
     }
 
-    fn is_lost(&mut self) -> bool {
+    fn is_lost(&mut self, now: Instant) -> bool {
         if let Some(burst) = self.config.burst {
+            self.in_burst &= now < self.burst_until;
             let toggle = if self.in_burst {
                 burst.leave
             } else {
@@ -245,6 +253,7 @@ impl Link {
             };
             if toggle.draw(&mut self.random) {
                 self.in_burst = !self.in_burst;
+                self.burst_until = now + LONGEST_BURST;
             }
             if self.in_burst && burst.loss.draw(&mut self.random) {
                 return true;

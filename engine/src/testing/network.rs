@@ -139,6 +139,11 @@ impl Network {
         &mut self.hosts[host.0]
     }
 
+    /// A host's stack, to be looked at.
+    pub fn host(&self, host: HostId) -> &Stack {
+        &self.hosts[host.0]
+    }
+
     /// A digest of every frame that was sent, its time and its place: two runs of one seed agree.
     pub fn trace(&self) -> u64 {
         self.trace

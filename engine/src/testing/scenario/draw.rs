@@ -1,29 +1,46 @@
 //! Drawing a scenario from its seed.
 
-use super::{ConnectionPlan, Fault, HostPlan, LinkPlan, PathPlan, Scenario};
+use super::{ConnectionPlan, Fault, HostPlan, LinkPlan, PathPlan, Scenario, Side};
 use crate::random::Random;
 use crate::testing::application::Ending;
 use crate::testing::link::{Burst, Chance, LinkConfig};
 use crate::testing::middlebox::Kind;
 use crate::time::{Duration, Instant};
 
+/// What a scenario is about.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Theme {
+    /// Anything.
+    Mixed,
+    /// Transfers long enough for every path to be joined, and to be lost under way.
+    Paths,
+    /// Connections so short that joins and announcements race with their close and their
+    /// fallback, with messages between subflows and home that are late.
+    Races,
+}
+
 impl Scenario {
     /// The scenario of a seed.
     pub fn draw(seed: u64) -> Self {
         let mut random = Random::from_u64(seed).fork("scenario");
-        let links = draw_links(&mut random);
+        let theme = match random.below(8) {
+            0 | 1 => Theme::Mixed,
+            2 | 3 => Theme::Races,
+            _ => Theme::Paths,
+        };
+        let links = draw_links(&mut random, theme);
         let checksum = one_in(&mut random, 4);
-        let client = draw_host(&mut random, checksum);
+        let client = draw_host(&mut random, theme, checksum);
         let server_checksum = one_in(&mut random, 4);
-        let server = draw_host(&mut random, server_checksum);
+        let server = draw_host(&mut random, theme, server_checksum);
         let paths = match random.below(8) {
-            0 => PathPlan::Single,
-            1 => PathPlan::ClientSignals,
+            0 if theme == Theme::Mixed => PathPlan::Single,
+            0 | 1 => PathPlan::ClientSignals,
             2 => PathPlan::Both,
             _ => PathPlan::ServerSignals,
         };
         let connections = (0..1 + random.below(2))
-            .map(|_| draw_connection(&mut random))
+            .map(|_| draw_connection(&mut random, theme))
             .collect();
         let mut scenario = Self {
             seed,
@@ -63,7 +80,11 @@ impl Scenario {
             let link = random.below(self.links.len() as u64) as usize;
             let carrier = one_in(random, 2);
             let lasts = Duration::from_millis(1 + random.below(5_000));
-            match random.below(6) {
+            match random.below(7) {
+                6 if link > 0 => {
+                    let side = Side::BOTH[random.below(2) as usize];
+                    self.faults.push((at, Fault::Withdraw { side, link }));
+                }
                 0 if one_in(random, 3) => self.faults.push((at, Fault::Vanish)),
                 0 | 1 => self.change(random, link, at, lasts),
                 2 => self.flap(link, carrier, at, lasts, 3),
@@ -112,22 +133,22 @@ fn one_in(random: &mut Random, count: u64) -> bool {
     random.below(count) == 0
 }
 
-fn draw_links(random: &mut Random) -> Vec<LinkPlan> {
+fn draw_links(random: &mut Random, theme: Theme) -> Vec<LinkPlan> {
     let ipv6 = random.below(3);
     let faulty = !one_in(random, 4);
     let count = match random.below(16) {
-        0..=3 => 1,
-        4..=11 => 2,
+        0..=3 if theme == Theme::Mixed => 1,
+        0..=11 => 2,
         12 | 13 => 3,
         _ => 4,
     };
     (0..count)
         .map(|index| {
-            let forth = draw_link(random, faulty);
+            let forth = draw_link(random, theme, faulty);
             let back = if one_in(random, 2) {
                 forth
             } else {
-                draw_link(random, faulty)
+                draw_link(random, theme, faulty)
             };
             let ipv6 = match ipv6 {
                 0 => false,
@@ -143,10 +164,16 @@ fn draw_links(random: &mut Random) -> Vec<LinkPlan> {
         .collect()
 }
 
-fn draw_link(random: &mut Random, faulty: bool) -> LinkConfig {
+fn draw_link(random: &mut Random, theme: Theme, faulty: bool) -> LinkConfig {
+    let unlimited = theme != Theme::Paths && one_in(random, 4);
+    let fastest = if theme == Theme::Paths {
+        500_000
+    } else {
+        5_000_000
+    };
     let mut config = LinkConfig {
         delay: Duration::from_micros(100 + random.below(40_000)),
-        rate: (!one_in(random, 4)).then(|| 200_000 + random.below(5_000_000)),
+        rate: (!unlimited).then(|| 100_000 + random.below(fastest)),
         queue: 16 * 1024 + random.below(128 * 1024) as usize,
         ..LinkConfig::default()
     };
@@ -179,34 +206,39 @@ fn draw_link(random: &mut Random, faulty: bool) -> LinkConfig {
     config
 }
 
-fn draw_host(random: &mut Random, checksum: bool) -> HostPlan {
+fn draw_host(random: &mut Random, theme: Theme, checksum: bool) -> HostPlan {
+    let late = theme == Theme::Races || one_in(random, 4);
     HostPlan {
-        multipath: !one_in(random, 16),
+        multipath: theme != Theme::Mixed || !one_in(random, 8),
         checksum,
         buffer: (8 * 1024) << random.below(6),
-        message_delay: one_in(random, 4).then(|| {
-            let most = Duration::from_micros(1 + random.below(3_000));
+        message_delay: late.then(|| {
+            let longest = if one_in(random, 4) { 30_000 } else { 3_000 };
+            let most = Duration::from_micros(1 + random.below(longest));
             (Duration::ZERO, most)
         }),
     }
 }
 
-fn draw_length(random: &mut Random) -> u64 {
-    let bits = if one_in(random, 2) {
-        random.below(16)
-    } else {
-        15 + random.below(4)
+fn draw_length(random: &mut Random, theme: Theme) -> u64 {
+    let bits = match theme {
+        Theme::Races => random.below(13),
+        Theme::Paths if !one_in(random, 4) => 16 + random.below(3),
+        _ if one_in(random, 2) => random.below(16),
+        _ => 15 + random.below(4),
     };
     random.below(1 << bits)
 }
 
-fn draw_connection(random: &mut Random) -> ConnectionPlan {
-    let (upload, download) = (draw_length(random), draw_length(random));
-    let (client, server) = match random.below(8) {
+fn draw_connection(random: &mut Random, theme: Theme) -> ConnectionPlan {
+    let (upload, download) = (draw_length(random, theme), draw_length(random, theme));
+    let kinds = if theme == Theme::Races { 6 } else { 10 };
+    let (client, server) = match random.below(kinds) {
         0 => (Ending::AfterPeer, Ending::Shutdown),
         1 => (Ending::Shutdown, Ending::AfterPeer),
         2 => (Ending::Close, Ending::Shutdown),
         3 => (Ending::Shutdown, Ending::Close),
+        5 if one_in(random, 2) => (Ending::Close, Ending::Close),
         4 if one_in(random, 2) => (Ending::Abort(random.below(upload + 1)), Ending::Shutdown),
         4 => (Ending::Shutdown, Ending::Abort(random.below(download + 1))),
         _ => (Ending::Shutdown, Ending::Shutdown),

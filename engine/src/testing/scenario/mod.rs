@@ -1,14 +1,22 @@
 //! A whole run drawn from a seed: two hosts, some links, faults, programs, and what must hold.
 
+mod build;
 mod draw;
+mod memory;
+mod report;
 mod run;
+mod session;
+mod violation;
 
-pub use run::{Report, Violation, run};
+pub use report::Report;
+pub use run::run;
+pub use violation::{Side, Violation};
 
 use super::application::Ending;
 use super::link::{Chance, LinkConfig};
 use super::middlebox::Kind;
 use crate::time::{Duration, Instant};
+use core::net::IpAddr;
 
 /// What happens at one point in time.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,14 +42,28 @@ pub enum Fault {
         /// How.
         config: LinkConfig,
     },
+    /// A host removes the endpoint of a link, and with it its subflows there.
+    Withdraw {
+        /// Which host.
+        side: Side,
+        /// Index of the link.
+        link: usize,
+    },
     /// All links are cut for good: each host sees the other vanish.
     Vanish,
 }
 
 impl Fault {
-    /// True for a spike of delay; under heavy loss even the search for a neighbour may fail.
-    fn is_benign(&self) -> bool {
-        matches!(self, Self::Change { config, .. } if config.loss < Chance::percent(10))
+    /// True when the fault leaves a link as a path that works. Under heavy loss a connection may
+    /// time out.
+    fn spares(&self, index: usize) -> bool {
+        match self {
+            Self::Change { link, config } => *link != index || config.loss < Chance::percent(10),
+            Self::Cut { link, .. } | Self::Restore { link, .. } | Self::Withdraw { link, .. } => {
+                *link != index
+            }
+            Self::Vanish => false,
+        }
     }
 }
 
@@ -117,11 +139,28 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// True when nothing stands in the way but what TCP is made for: loss, delay, reordering,
-    /// duplication, corruption. Then every stream arrives whole.
-    pub fn is_benign(&self) -> bool {
-        self.links.iter().all(|link| link.middleboxes.is_empty())
-            && self.faults.iter().all(|(_, fault)| fault.is_benign())
+    /// True when on link number `index` nothing stands in the way, to the end, but what TCP is
+    /// made for: loss, delay, reordering, duplication, corruption. A connection that begins there,
+    /// or has come to have a subflow there, arrives whole whatever happens on other links.
+    pub fn lasts(&self, index: usize) -> bool {
+        let link = self.links.get(index);
+        link.is_some_and(|link| link.middleboxes.is_empty())
+            && self.faults.iter().all(|(_, fault)| fault.spares(index))
+    }
+
+    /// The link that an address of either host is on.
+    pub fn link_of(&self, address: IpAddr) -> Option<usize> {
+        let has = |(index, link): (usize, &LinkPlan)| {
+            Side::BOTH
+                .iter()
+                .any(|side| build::address(link, index, *side) == address)
+        };
+        self.links.iter().enumerate().position(has)
+    }
+
+    /// True when both hosts speak MPTCP.
+    pub fn is_multipath(&self) -> bool {
+        self.client.multipath && self.server.multipath
     }
 
     /// True when a middlebox changes payload: then bytes are vouched for by checksums only.
@@ -130,10 +169,5 @@ impl Scenario {
         boxes
             .into_iter()
             .any(|kind| matches!(kind, Kind::EditPayload { .. }))
-    }
-
-    /// True when in the end no path is left.
-    pub fn vanishes(&self) -> bool {
-        self.faults.iter().any(|(_, fault)| *fault == Fault::Vanish)
     }
 }
