@@ -110,6 +110,30 @@ fn late_messages_between_subflow_and_home_change_nothing_but_time() {
     }
 }
 
+#[test]
+fn a_data_ack_that_home_counts_late_goes_out_all_the_same() {
+    let late = Duration::from_millis(3);
+    let config = || StackConfig {
+        message_delay: Some((late, late)),
+        ..StackConfig::default()
+    };
+    let mut network = Network::with(config(), config(), 1, PLAIN);
+    network.listen();
+    let (client, server) = network.establish(server_on_link_0());
+    for size in [1, 1_000, 30_000] {
+        network.transfer((Side::Client, client), server, &pattern(size, 1));
+        // Two ways, and twice the delay of messages on each side; no timer is so short.
+        network.run_for(Duration::from_millis(60));
+        let info = network
+            .client
+            .stack
+            .connection_info(client)
+            .expect("it lives");
+        assert_eq!(info.bytes_acknowledged, info.bytes_written);
+        assert_eq!(info.bytes_reinjected, 0);
+    }
+}
+
 /// The error of a router about `sent`, as the client receives it.
 fn icmp_error(kind: IcmpErrorKind, sent: &Sent) -> Vec<u8> {
     let datagram = &sent.bytes[14..];

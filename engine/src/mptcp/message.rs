@@ -176,6 +176,9 @@ pub enum ToSubflow {
     },
     /// Send an acknowledgment now: the window has opened, or a DATA_FIN wants its answer.
     Acknowledge,
+    /// DATA_ACK covers data of this subflow which its own acknowledgments may have left behind:
+    /// send one unless one is due anyway.
+    DataAckMoved,
     /// Send this option on an acknowledgment, once.
     Signal(MptcpOption),
     /// Probe the peer's closed window or its life: a segment that must be answered. The answer is

@@ -64,6 +64,11 @@ impl AckPolicy {
         self.due || self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
+    /// Something is received and not yet acknowledged.
+    pub(super) const fn is_owed(&self) -> bool {
+        self.due || self.deadline.is_some()
+    }
+
     /// When the delay ends, unless an acknowledgment is due already.
     pub(super) const fn deadline(&self) -> Option<Instant> {
         if self.due { None } else { self.deadline }

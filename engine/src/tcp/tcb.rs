@@ -305,6 +305,11 @@ impl Tcb {
         self.acknowledgment.at_once();
     }
 
+    /// An acknowledgment goes at once or when its delay ends.
+    pub fn owes_ack(&self) -> bool {
+        self.acknowledgment.is_owed()
+    }
+
     /// Asks for a segment that the peer must answer.
     pub fn request_probe(&mut self) {
         self.due.probe = self.state.is_synchronized() && self.state != State::TimeWait;

@@ -48,6 +48,9 @@ pub struct ConnectionConfig {
     pub rejoin_interval: Duration,
     /// The longest wait before a lost path is opened again.
     pub rejoin_interval_max: Duration,
+    /// Messages between subflows and home take time, so a subflow may acknowledge data before home
+    /// has counted it, and must be told of the DATA_ACK that follows.
+    pub distant_subflows: bool,
     /// Data-level timeouts in a row without progress after which the connection is given up.
     pub data_retries: u32,
 }
@@ -66,6 +69,7 @@ impl Default for ConnectionConfig {
             add_address_retries: 3,
             rejoin_interval: Duration::from_secs(1),
             rejoin_interval_max: Duration::from_secs(30),
+            distant_subflows: false,
             data_retries: 15,
         }
     }

@@ -110,6 +110,10 @@ impl Connection {
         }
         let length = bytes.len() as u64;
         cx.pool.put(frame);
+        let moved = self.published.data_ack != self.receive.data_ack();
+        if moved && self.config.distant_subflows && matches!(self.mode, Mode::Multipath { .. }) {
+            cx.out.send(from, ToSubflow::DataAckMoved);
+        }
         if let Some(view) = self.view_mut(from) {
             view.bytes_received += length;
         }

@@ -38,6 +38,11 @@ impl Subflow {
                     self.tcp.request_ack();
                 }
             }
+            ToSubflow::DataAckMoved => {
+                if !self.tcp.owes_ack() {
+                    self.tcp.request_ack();
+                }
+            }
             ToSubflow::Acknowledge => self.tcp.request_ack(),
             ToSubflow::Signal(option) => {
                 if self.phase.is_multipath() {
