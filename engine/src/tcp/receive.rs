@@ -212,10 +212,10 @@ impl Tcb {
         {
             return;
         }
-        self.remember_timestamp(now, &segment);
         if self.check_acknowledgment(now, &segment, received) == Step::Done {
             return;
         }
+        self.remember_timestamp(now, &segment);
         received.acceptable = true;
         self.keepalive.heard(now);
         self.persist.unanswered = 0;
@@ -327,7 +327,8 @@ impl Tcb {
         Step::Done
     }
 
-    /// RFC 7323 section 4.3.
+    /// RFC 7323 section 4.3, after the ACK field was judged: who has to guess the sequence number
+    /// guesses twice before the peer's next segments look old.
     fn remember_timestamp(&mut self, now: Instant, segment: &Segment<'_>) {
         let told = self.receive.as_ref().map(|sequence| sequence.acknowledged);
         if let (Some(state), Some(theirs), Some(told)) = (
