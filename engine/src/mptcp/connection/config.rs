@@ -28,7 +28,8 @@ pub enum FastcloseForm {
 pub struct ConnectionConfig {
     /// Bytes that the application can write ahead of the peer's DATA_ACK.
     pub send_buffer: usize,
-    /// Bytes that can wait for the application: the receive window.
+    /// Bytes that can wait for the application: the receive window. As much again is kept free
+    /// for what a peer sends beyond it.
     pub receive_buffer: usize,
     /// Which subflow carries the next bytes.
     pub scheduler: Scheduler,

@@ -369,7 +369,7 @@ impl Connection {
             bytes_read: self.receive.buffer.start(),
             bytes_reinjected: self.send.bytes_reinjected,
             send_window: self.send.window_edge.saturating_sub(self.send.snd_una),
-            receive_window: self.receive.buffer.free() as u64,
+            receive_window: self.receive.free_window(),
         }
     }
 

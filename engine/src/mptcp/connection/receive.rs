@@ -11,9 +11,17 @@ use crate::storage::receive_buffer::ReceiveBuffer;
 const MAX_RUNS: usize = 1024;
 
 /// Bytes from the peer.
+///
+/// There is room for as much again as the window that the peer is told of. Linux takes the window
+/// of a segment that acknowledges nothing new on its subflow only if it is larger than the last
+/// one there (RFC 9293 section 3.10.7.4 is as strict), but adds what it knows to the newest
+/// DATA_ACK: it then sends beyond the edge by up to a window. What is thrown away here has been
+/// acknowledged on its subflow, and comes again only by the peer's data-level timer.
 #[derive(Debug)]
 pub(super) struct ReceiveState {
     space: DataSpace,
+    /// Bytes that the peer may send ahead of the reader.
+    window: u64,
     pub(super) buffer: ReceiveBuffer,
     assembler: Assembler,
     /// Offset of the next byte, or of what follows the DATA_FIN.
@@ -25,11 +33,14 @@ pub(super) struct ReceiveState {
 }
 
 impl ReceiveState {
-    pub(super) fn new(capacity: usize, space: DataSpace) -> Self {
-        let buffer = ReceiveBuffer::new(capacity);
-        let announced_edge = buffer.window().end;
+    /// Takes bytes with a receive window of `window` bytes.
+    pub(super) fn new(window: usize, space: DataSpace) -> Self {
+        let buffer = ReceiveBuffer::new(window.saturating_mul(2));
+        let window = (window as u64).min(buffer.capacity() as u64);
+        let announced_edge = window;
         Self {
             space,
+            window,
             buffer,
             assembler: Assembler::new(MAX_RUNS),
             rcv_nxt: 0,
@@ -52,9 +63,17 @@ impl ReceiveState {
 
     /// The number just past the receive window. It follows the reader, so it never moves left.
     pub(super) fn window_edge(&self) -> DataSequenceNumber {
-        // The DATA_FIN takes a number and no room.
-        let edge = self.buffer.window().end.max(self.rcv_nxt);
-        self.space.number(edge)
+        self.space.number(self.edge())
+    }
+
+    /// Bytes that the peer may send beyond what is in order.
+    pub(super) fn free_window(&self) -> u64 {
+        self.edge().saturating_sub(self.rcv_nxt)
+    }
+
+    fn edge(&self) -> u64 {
+        // The DATA_FIN takes a number and no room; a peer may have sent beyond the window.
+        (self.buffer.start() + self.window).max(self.rcv_nxt)
     }
 
     /// Bytes received in order.
@@ -102,7 +121,7 @@ impl ReceiveState {
         if !bytes.is_empty() {
             self.store(start, bytes, counters);
         }
-        self.announced_edge = self.buffer.window().end;
+        self.announced_edge = self.edge();
     }
 
     /// Takes the bytes that follow what is in order, for a connection that is regular TCP.
@@ -169,13 +188,13 @@ impl ReceiveState {
     }
 
     /// True when the reader has freed so much that the peer should hear of it: two segments or
-    /// half the buffer, and the window the peer knows has run below half. Counts as told.
+    /// half the window, and the window the peer knows has run below half. Counts as told.
     pub(super) fn take_window_update(&mut self, segment_size: u32) -> bool {
-        let capacity = self.buffer.capacity() as u64;
-        let edge = self.buffer.window().end;
+        let window = self.window;
+        let edge = self.edge();
         let freed = edge.saturating_sub(self.announced_edge);
         let left = self.announced_edge.saturating_sub(self.rcv_nxt);
-        let due = freed >= (capacity / 2).min(2 * u64::from(segment_size)) && left < capacity / 2;
+        let due = freed >= (window / 2).min(2 * u64::from(segment_size)) && left < window / 2;
         if due && freed > 0 {
             self.announced_edge = edge;
         }
@@ -215,5 +234,27 @@ mod tests {
             assert_eq!(receive.data_ack(), initial + 102);
             assert!(!receive.note_fin(initial), "of long ago");
         }
+    }
+
+    #[test]
+    fn what_comes_beyond_the_window_is_kept_within_bounds() {
+        let initial = DataSequenceNumber(7);
+        let mut counters = MptcpCounters::default();
+        let mut receive = ReceiveState::new(64, DataSpace::after(initial));
+        let stream: Vec<u8> = (0..200).collect();
+        receive.receive(initial + 1, &stream[..64], &mut counters);
+        assert_eq!(receive.window_edge(), initial + 1 + 64);
+        assert_eq!(receive.free_window(), 0);
+        // A peer that takes the old window to count from the new DATA_ACK.
+        receive.receive(initial + 1 + 64, &stream[64..128], &mut counters);
+        assert_eq!(counters.beyond_window_bytes, 0);
+        assert_eq!(receive.data_ack(), initial + 1 + 128);
+        assert_eq!(receive.free_window(), 0);
+        receive.receive(initial + 1 + 128, &stream[128..], &mut counters);
+        assert_eq!(counters.beyond_window_bytes, 72);
+        let mut read = [0; 100];
+        assert_eq!(receive.buffer.read(&mut read), 100);
+        assert_eq!(read, stream[..100]);
+        assert_eq!(receive.free_window(), 36);
     }
 }
