@@ -202,6 +202,7 @@ impl Stack {
             send_buffer: buffer(options.send_buffer, self.config.send_buffer),
             receive_buffer: buffer(options.receive_buffer, self.config.receive_buffer),
             congestion: options.congestion.unwrap_or(self.config.congestion),
+            fastclose: self.config.fastclose,
             distant_subflows: self.config.message_delay.is_some(),
             ..ConnectionConfig::default()
         }

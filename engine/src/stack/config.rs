@@ -1,6 +1,7 @@
 //! The bounds and defaults of a stack. Every queue and table of the engine has its bound here.
 
 use crate::congestion::ControllerKind;
+use crate::mptcp::connection::FastcloseForm;
 use crate::time::Duration;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -27,6 +28,11 @@ pub struct StackConfig {
     pub multipath: bool,
     /// Ask for DSS checksums (RFC 8684 section 3.3).
     pub checksum: bool,
+    /// Send data sequence numbers with all 64 bits. With 32 each segment is 4 bytes shorter, but a
+    /// mapping that comes very late at a high rate can be taken for another.
+    pub long_data_sequence: bool,
+    /// How an application's abort is told to a peer with MPTCP (RFC 8684 section 3.5).
+    pub fastclose: FastcloseForm,
     /// Connections at a time, those in the accept queues among them.
     pub max_connections: usize,
     /// Subflows at a time, of all connections.
@@ -82,6 +88,8 @@ impl Default for StackConfig {
         Self {
             multipath: true,
             checksum: false,
+            long_data_sequence: true,
+            fastclose: FastcloseForm::default(),
             max_connections: 16_384,
             max_subflows: 65_536,
             max_listeners: 256,

@@ -73,7 +73,7 @@ impl Stack {
             address_id: self.address_id(now, connection, segment.flow.local.ip()),
             backup: own_backup,
             checksum,
-            long_sequence: true,
+            long_sequence: self.config.long_data_sequence,
         };
         let join = PendingJoin {
             connection,
@@ -205,7 +205,7 @@ impl Stack {
             address_id: local_address_id,
             backup: open.backup,
             checksum,
-            long_sequence: true,
+            long_sequence: self.config.long_data_sequence,
         };
         let tcp = self.tcb_config(path.port, &flow, &options);
         let iss = self.secrets.initial_sequence(&flow, now);

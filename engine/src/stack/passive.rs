@@ -126,6 +126,7 @@ impl Stack {
         let multipath = self.config.multipath && listener.options.multipath;
         let capable = capable.filter(|_| multipath).map(|flags| CapableConfig {
             checksum: self.config.checksum || flags.contains(CapableFlags::CHECKSUM_REQUIRED),
+            long_sequence: self.config.long_data_sequence,
             ..CapableConfig::default()
         });
         let cookie = match self.config.syn_cookies {
@@ -304,6 +305,7 @@ impl Stack {
                     self.config.checksum || flags.contains(CapableFlags::CHECKSUM_REQUIRED);
                 let config = CapableConfig {
                     checksum,
+                    long_sequence: self.config.long_data_sequence,
                     ..CapableConfig::default()
                 };
                 Speech::Capable { local_key, config }

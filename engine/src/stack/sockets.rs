@@ -151,6 +151,7 @@ impl Stack {
         let subflow = if multipath {
             let config = CapableConfig {
                 checksum: self.config.checksum,
+                long_sequence: self.config.long_data_sequence,
                 ..CapableConfig::default()
             };
             Subflow::connect_capable(tcp, now, iss, offset, local_key, config)
