@@ -199,6 +199,35 @@ fn data_whose_mapping_never_comes_is_reported_once_and_not_passed_on() {
 }
 
 #[test]
+fn data_whose_mapping_came_late_waits_for_the_rest_without_a_timer() {
+    let mut pair = Pair::capable(CHECKSUM, CHECKSUM);
+    pair.run();
+    grant_with_checksum(&mut pair, b"ping", 1);
+    pair.run();
+    pair.server.publish(client_next());
+    pair.server.deliver(pair.now, ToSubflow::Acknowledge);
+    pair.run();
+    grant_with_checksum(&mut pair, &[7; 2_500], 5);
+    let segments = pair.client.transmit_all(pair.now);
+    assert!(segments.len() >= 2);
+    let mut option_alone = segments[0].clone();
+    option_alone.header.sequence += option_alone.payload.len() as u32;
+    option_alone.payload.clear();
+    pair.server.receive(pair.now, &segments[0].clone().strip());
+    pair.server.receive(pair.now, &option_alone);
+    pair.server.advance(pair.now + Duration::from_secs(1));
+    let next = pair.server.subflow.next_timeout();
+    assert!(next.is_none_or(|at| at > pair.now + Duration::from_secs(1)));
+    assert!(!pair.server.has_told(&Told::BadMapping));
+    pair.now += Duration::from_secs(1);
+    pair.server.receive(pair.now, &segments[1]);
+    assert_eq!(
+        pair.server.stream(initial(CLIENT_KEY) + 1)[4..],
+        [7; 2_500][..]
+    );
+}
+
+#[test]
 fn data_without_mapping_does_not_pile_up() {
     let mut pair = Pair::confirmed(CapableConfig::default());
     for _ in 0..60 {

@@ -171,6 +171,8 @@ impl Inflow {
                         && numbering == Numbering::Mapped
                     {
                         if self.offset + self.held_bytes < mapping.end() {
+                            // What is missing is data, which TCP will bring.
+                            self.patience = None;
                             return Passage::Clear;
                         }
                         if !verify(mapping, checksum, &self.held) {
