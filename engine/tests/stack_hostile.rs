@@ -4,16 +4,16 @@
 mod stack_support;
 
 use braid_engine::sequence::SequenceNumber;
-use braid_engine::socket::{ConnectOptions, SocketError};
+use braid_engine::socket::{ConnectOptions, ListenOptions, SocketError};
 use braid_engine::stack::StackConfig;
 use braid_engine::time::Duration;
 use braid_engine::wire::ethernet::MacAddress;
-use braid_engine::wire::icmp::{Echo, EchoDirection};
+use braid_engine::wire::icmp::{Echo, EchoDirection, IcmpErrorKind, UnreachableReason};
 use braid_engine::wire::icmpv4;
 use braid_engine::wire::ip::Protocol;
 use braid_engine::wire::tcp::{TcpFlags, TcpHeader};
 use core::net::{IpAddr, SocketAddr};
-use stack_support::raw::{Bench, arp_reply, arp_request, ip_frame, stranger};
+use stack_support::raw::{Bench, arp_reply, arp_request, ip_frame, peer_segment, stranger, syn};
 use stack_support::raw_peer::{Peer, segments};
 use stack_support::{Side, mac, v4};
 
@@ -395,4 +395,64 @@ fn any_well_formed_segment_in_any_state_is_survived_across_the_wrap() {
         assert_eq!(peer.bench.stack.subflow_count(), 0, "seed {seed}");
         assert_eq!(peer.bench.stack.flow_counts(), (0, 0), "seed {seed}");
     }
+}
+
+/// The error of a router about the segment with this header, which the stack sent.
+fn icmp_error(kind: IcmpErrorKind, segment: &TcpHeader) -> Vec<u8> {
+    let quoted =
+        stack_support::raw::segment(v4(Side::Server, 0), v4(Side::Client, 0), segment, b"");
+    let mut message = vec![0; 1_000];
+    let length = icmpv4::emit_error(kind, &quoted[14..], &mut message).expect("there is room");
+    ip_frame(
+        stranger(77),
+        v4(Side::Server, 0),
+        Protocol::Icmpv4,
+        &message[..length],
+    )
+}
+
+#[test]
+fn icmp_that_quotes_no_segment_in_flight_changes_nothing() {
+    let mut peer = Peer::connected(StackConfig::default());
+    let now = peer.bench.now;
+    let connection = peer.connection;
+    peer.bench.stack.send(now, connection, &[1; 1_000]).unwrap();
+    let mut guessed = peer.one_sent();
+    for distance in [1_000_u32, 1_000_000, 0x8000_0000, u32::MAX] {
+        guessed.sequence = peer.next_expected + distance;
+        for kind in [
+            IcmpErrorKind::PacketTooBig { mtu: 600 },
+            IcmpErrorKind::PacketTooBig { mtu: 0 },
+            IcmpErrorKind::Unreachable(UnreachableReason::Port),
+            IcmpErrorKind::Unreachable(UnreachableReason::Host),
+        ] {
+            assert!(segments(&peer.bench.give(&icmp_error(kind, &guessed))).is_empty());
+        }
+    }
+    peer.next_expected += 1_000;
+    peer.give(TcpFlags::ACK, b"");
+    peer.bench.stack.send(now, connection, &[1; 4_380]).unwrap();
+    let sent = peer.sent();
+    assert_eq!(sent.len(), 3, "segments are as large as before");
+}
+
+#[test]
+fn a_hard_error_about_the_syn_ack_ends_the_half_open_connection() {
+    let mut bench = Bench::new(StackConfig::default());
+    bench.introduce();
+    let address = SocketAddr::new(v4(Side::Server, 0), 80);
+    let listening = bench.stack.listen(address, ListenOptions::default());
+    assert!(listening.is_ok());
+    let answers = segments(&bench.give(&peer_segment(&syn(5_000, 100), b"")));
+    let mut quoted = answers[0].clone();
+    let hard = IcmpErrorKind::Unreachable(UnreachableReason::Port);
+    quoted.sequence += 1;
+    bench.give(&icmp_error(hard, &quoted));
+    assert_eq!(bench.stack.flow_counts(), (1, 0), "a guess");
+    quoted.sequence = answers[0].sequence;
+    let soft = IcmpErrorKind::Unreachable(UnreachableReason::Host);
+    bench.give(&icmp_error(soft, &quoted));
+    assert_eq!(bench.stack.flow_counts(), (1, 0), "it may pass");
+    bench.give(&icmp_error(hard, &quoted));
+    assert_eq!(bench.stack.flow_counts(), (0, 0));
 }

@@ -12,7 +12,7 @@ use braid_engine::wire::tcp_option::Timestamps;
 use core::net::SocketAddr;
 use stack_support::raw::{Bench, peer_segment, syn};
 use stack_support::raw_peer::{Peer, segments};
-use stack_support::{Network, Side, v4};
+use stack_support::{Network, Side, v4, v6};
 
 fn connected_with(socket: SocketOptions, header: &TcpHeader) -> Peer {
     let options = ListenOptions {
@@ -404,4 +404,72 @@ fn a_path_that_swallows_large_segments_is_found_without_icmp() {
     network.filter = Box::new(|_, sent| sent.bytes.len() <= 14 + 1_100);
     let bytes = stack_support::pattern(50_000, 1);
     network.transfer((Side::Client, client), server, &bytes);
+}
+
+#[test]
+fn the_right_edge_of_the_window_never_moves_left() {
+    let options = ListenOptions {
+        socket: SocketOptions {
+            receive_buffer: Some(32_768),
+            ..SocketOptions::default()
+        },
+        ..ListenOptions::default()
+    };
+    let mut peer = Peer::waiting_after(StackConfig::default(), &plain_syn(), &options);
+    peer.accept();
+    let (start, connection) = (peer.next, peer.connection);
+    let mut edge = 0;
+    let mut buffer = vec![0; 700];
+    for turn in 0_u32..400 {
+        let fits = usize::try_from(edge - (peer.next - start)).map_or(1, |room| room.max(1));
+        let length = [1, 536, 1_460][turn as usize % 3].min(fits);
+        let mut answers = peer.give(TcpFlags::ACK, &vec![3; length]);
+        let now = peer.bench.now;
+        if turn % 2 == 0 {
+            // How much is there does not matter.
+            let _ = peer.bench.stack.recv(now, connection, &mut buffer);
+        }
+        peer.pass(Duration::from_millis(50));
+        answers.extend(peer.sent());
+        for answer in answers {
+            let told = (answer.acknowledgment - start) + i32::from(answer.window);
+            assert!(told >= edge, "turn {turn}: {told} after {edge}");
+            edge = told;
+            peer.next = answer.acknowledgment;
+        }
+    }
+    assert!(edge > 65_536, "the window moved on: {edge}");
+}
+
+#[test]
+fn a_segment_behind_extension_headers_is_taken_and_one_that_must_be_understood_is_not() {
+    use braid_engine::wire::ip::Protocol;
+    use stack_support::raw::{ip_frame, segment};
+    let (source, destination) = (v6(Side::Client, 0), v6(Side::Server, 0));
+    let answered = |options: [u8; 8]| {
+        let mut bench = Bench::new(StackConfig::default());
+        let address = SocketAddr::new(destination, 80);
+        bench
+            .stack
+            .listen(address, ListenOptions::default())
+            .unwrap();
+        let plain = segment(source, destination, &syn(5_000, 100), b"");
+        let mut payload = options.to_vec();
+        payload.extend_from_slice(&plain[14 + 40..]);
+        let frame = ip_frame(source, destination, Protocol::from_number(60), &payload);
+        bench.give(&frame);
+        bench.stack.flow_counts().0
+    };
+    assert_eq!(answered([6, 0, 1, 4, 0, 0, 0, 0]), 1, "padding");
+    assert_eq!(
+        answered([6, 0, 0xc5, 4, 0, 0, 0, 0]),
+        0,
+        "an unknown option"
+    );
+    assert_eq!(
+        answered([6, 9, 1, 4, 0, 0, 0, 0]),
+        0,
+        "longer than the frame"
+    );
+    assert_eq!(answered([44, 0, 1, 4, 0, 0, 0, 0]), 0, "a fragment");
 }

@@ -214,16 +214,30 @@ impl Stack {
         None
     }
 
-    /// Tells an error to the subflow whose segment it quotes.
+    /// Tells an error to the subflow, or the half-open connection, whose segment it quotes.
     fn take_icmp_error(&mut self, now: Instant, error: &IcmpError) {
         let quoted = error.quoted;
         let flow = FourTuple {
             local: quoted.source,
             remote: quoted.destination,
         };
-        let Some(Flow::Subflow(key)) = self.flows.get(&flow).copied() else {
-            self.counters.icmp_no_flow += 1;
-            return;
+        let key = match self.flows.get(&flow).copied() {
+            Some(Flow::Subflow(key)) => key,
+            Some(Flow::Request(key)) => {
+                self.counters.icmp_to_flow += 1;
+                let quotes_syn_ack = self
+                    .requests
+                    .get(key)
+                    .is_some_and(|request| request.iss == quoted.sequence);
+                if quotes_syn_ack && error.kind.is_hard() {
+                    self.remove_request(key);
+                }
+                return;
+            }
+            Some(Flow::TimeWait(_)) | None => {
+                self.counters.icmp_no_flow += 1;
+                return;
+            }
         };
         let Some(slot) = self.subflows.get_mut(key) else {
             return;
