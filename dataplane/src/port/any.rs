@@ -6,6 +6,7 @@ use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
 
 use super::af_packet::AfPacketPort;
+use super::impaired::ImpairedPort;
 use super::memory::MemoryPort;
 use super::pcap::CapturedPort;
 use super::tap::TapPort;
@@ -20,6 +21,8 @@ pub enum AnyPort {
     Tap(TapPort),
     /// A packet socket.
     AfPacket(AfPacketPort),
+    /// Any of them behind impairments.
+    Impaired(Box<ImpairedPort<AnyPort>>),
     /// Any of them behind a tee.
     Captured(Box<CapturedPort<AnyPort>>),
 }
@@ -30,6 +33,7 @@ macro_rules! dispatch {
             Self::Memory($port) => $call,
             Self::Tap($port) => $call,
             Self::AfPacket($port) => $call,
+            Self::Impaired($port) => $call,
             Self::Captured($port) => $call,
         }
     };
@@ -93,6 +97,12 @@ impl From<TapPort> for AnyPort {
 impl From<AfPacketPort> for AnyPort {
     fn from(port: AfPacketPort) -> Self {
         Self::AfPacket(port)
+    }
+}
+
+impl From<ImpairedPort<AnyPort>> for AnyPort {
+    fn from(port: ImpairedPort<AnyPort>) -> Self {
+        Self::Impaired(Box::new(port))
     }
 }
 

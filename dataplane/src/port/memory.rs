@@ -2,8 +2,8 @@
 //!
 //! Frames change hands without being copied, so that 64 KiB segments and missing checksums cost
 //! nothing. Both can be switched off to see the engine do without. The link loses nothing and
-//! delays nothing; the one with loss, delay, rate and all other faults is
-//! `braid_engine::testing::link`, which runs under virtual time.
+//! delays nothing; [`ImpairedPort`](super::impaired::ImpairedPort) before each end gives it delay,
+//! rate, loss and all other faults.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 //! | [`memory`] | another stack in this process | checksum and segmentation, both by nature |
 //! | [`tap`] | this host's kernel | through `virtio_net_hdr` |
 //! | [`af_packet`] | the wire, or a veth | through `virtio_net_hdr` |
+//! | [`impaired`] | any port, over a link that goes wrong | none |
 //! | [`pcap`] | any port, writing what passes to a file | those of the port |
 //!
 //! A worker owns its ports and calls them in bursts. [`AnyPort`] dispatches without a virtual
@@ -14,6 +15,7 @@
 pub mod af_packet;
 mod any;
 mod error;
+pub mod impaired;
 pub mod interface;
 pub mod memory;
 pub mod pcap;
