@@ -35,7 +35,8 @@ pub(crate) struct Mapping {
     length: usize,
 }
 
-// SAFETY: the memory is reached through `&mut Mapping` alone and belongs to no thread.
+// SAFETY: the mapping belongs to the process and not to a thread, nothing but its one owner points
+// into it, and as it is not `Sync` only one thread at a time can reach it.
 unsafe impl Send for Mapping {}
 
 impl Mapping {
@@ -96,10 +97,10 @@ impl Cursor {
 /// A slot, for as long as the mapping is borrowed.
 struct Slot<'a> {
     start: NonNull<u8>,
-    mapping: PhantomData<&'a mut [u8]>,
+    mapping: PhantomData<&'a Mapping>,
 }
 
-impl<'a> Slot<'a> {
+impl Slot<'_> {
     fn status_word(&self) -> &AtomicU32 {
         let word = offset_of!(tpacket2_hdr, tp_status);
         // SAFETY: the word lies inside the slot, slots are aligned to 16 bytes, and both sides
@@ -126,16 +127,6 @@ impl<'a> Slot<'a> {
         let field = offset_of!(tpacket2_hdr, tp_len);
         // SAFETY: the field lies inside the slot, which is ours and aligned to 16 bytes.
         unsafe { self.start.byte_add(field).cast::<u32>().write(length) };
-    }
-
-    /// All bytes of the slot but its header, to be written while the slot is ours.
-    fn room(self) -> &'a mut [u8] {
-        // SAFETY: the range lies inside the slot, and as the mapping is borrowed for 'a no other
-        // reference to it exists; the kernel does not touch a slot that is ours.
-        unsafe {
-            let start = self.start.byte_add(TRANSMIT_OFFSET).as_ptr();
-            std::slice::from_raw_parts_mut(start, TRANSMIT_ROOM)
-        }
     }
 }
 
@@ -212,8 +203,9 @@ impl Rings {
         let packet = Self::frame_range::<HEADER>(&header)
             .filter(|_| status & libc::TP_STATUS_VLAN_VALID == 0)
             .map_or(Packet::Unusable, |range| {
-                // SAFETY: the range lies inside the slot, which is ours until it is given away
-                // below, after the last use of the slice.
+                // SAFETY: the range lies inside the slot and past its header (`frame_range`, from
+                // a copy of the header). The slot is ours until it is given away below, after
+                // the last use of the slice.
                 let bytes = unsafe {
                     let start = slot.start.byte_add(range.start).as_ptr();
                     std::slice::from_raw_parts(start, range.len())
@@ -240,7 +232,14 @@ impl Rings {
     /// Room for the next frame to be sent; `None` when the kernel has not sent the one that was
     /// there before.
     pub(crate) fn transmit_room(&mut self) -> Option<&mut [u8]> {
-        self.free_slot().map(Slot::room)
+        let slot = self.free_slot()?;
+        // SAFETY: the range lies inside the slot and past its header; the slot is free, so the
+        // kernel does not touch it, and while the slice lives the rings are borrowed mutably, so
+        // nobody else reaches it either.
+        Some(unsafe {
+            let start = slot.start.byte_add(TRANSMIT_OFFSET).as_ptr();
+            std::slice::from_raw_parts_mut(start, TRANSMIT_ROOM)
+        })
     }
 
     /// Offers the first `length` bytes of the room to the kernel, to be taken with the next call
