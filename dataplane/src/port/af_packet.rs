@@ -139,11 +139,7 @@ impl AfPacketPort {
 
 impl Port for AfPacketPort {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            checksum: self.offload,
-            segmentation: self.offload,
-            max_frame: LARGEST_FRAME,
-        }
+        virtio::capabilities(self.offload)
     }
 
     fn receive(
@@ -175,8 +171,7 @@ impl Port for AfPacketPort {
             });
             match copied {
                 Some(Some(received)) => {
-                    self.counters.received_frames += 1;
-                    self.counters.received_bytes += received.frame.bytes().len() as u64;
+                    self.counters.count_received(received.frame.bytes().len());
                     burst.push(received);
                 }
                 Some(None) => self.counters.receive_dropped += 1,
@@ -205,8 +200,7 @@ impl Port for AfPacketPort {
         {
             *header = virtio::emit(meta);
             self.rings.transmit(VIRTIO_HEADER + length);
-            self.counters.transmitted_frames += 1;
-            self.counters.transmitted_bytes += length as u64;
+            self.counters.count_transmitted(length);
             self.unsent = true;
         }
     }

@@ -147,8 +147,7 @@ impl<P: Port> Port for ImpairedPort<P> {
 
     fn commit(&mut self, length: usize, _meta: TransmitMeta) {
         let frame = self.outgoing.get(..length).unwrap_or_default().to_vec();
-        self.counters.transmitted_frames += 1;
-        self.counters.transmitted_bytes += frame.len() as u64;
+        self.counters.count_transmitted(frame.len());
         self.pass(self.clock.now(), 0, frame);
     }
 

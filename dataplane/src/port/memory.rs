@@ -165,8 +165,7 @@ impl Port for MemoryPort {
             if let Err(unwanted) = self.incoming.spare.push(pool.take()) {
                 pool.put(unwanted);
             }
-            self.counters.received_frames += 1;
-            self.counters.received_bytes += frame.bytes().len() as u64;
+            self.counters.count_received(frame.bytes().len());
             let meta = ReceiveMeta {
                 port,
                 checksum: match meta.checksum {
@@ -200,11 +199,10 @@ impl Port for MemoryPort {
             return;
         };
         frame.set_filled(0..length);
-        let length = frame.bytes().len() as u64;
+        let length = frame.bytes().len();
         match self.outgoing.under_way.push(Sent { frame, meta }) {
             Ok(()) => {
-                self.counters.transmitted_frames += 1;
-                self.counters.transmitted_bytes += length;
+                self.counters.count_transmitted(length);
                 self.unannounced = true;
             }
             Err(_) => self.counters.transmit_dropped += 1,

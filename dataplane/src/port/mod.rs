@@ -76,6 +76,20 @@ pub struct PortCounters {
     pub transmit_full: u64,
 }
 
+impl PortCounters {
+    /// Counts a frame of `length` bytes that was handed to the engine.
+    fn count_received(&mut self, length: usize) {
+        self.received_frames += 1;
+        self.received_bytes += length as u64;
+    }
+
+    /// Counts a frame of `length` bytes that was taken from the engine.
+    fn count_transmitted(&mut self, length: usize) {
+        self.transmitted_frames += 1;
+        self.transmitted_bytes += length as u64;
+    }
+}
+
 /// Where Ethernet frames enter and leave.
 pub trait Port {
     /// What the port takes over from the engine. Never changes.

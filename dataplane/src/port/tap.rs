@@ -144,11 +144,7 @@ enum Reading {
 
 impl Port for TapPort {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            checksum: self.offload,
-            segmentation: self.offload,
-            max_frame: LARGEST_FRAME,
-        }
+        virtio::capabilities(self.offload)
     }
 
     fn receive(
@@ -167,8 +163,7 @@ impl Port for TapPort {
             match self.read_into(&mut frame) {
                 Ok(Reading::Frame { header, length }) => {
                     if let Ok(meta) = virtio::parse(header, length, port) {
-                        self.counters.received_frames += 1;
-                        self.counters.received_bytes += length as u64;
+                        self.counters.count_received(length);
                         burst.push(Received { frame, meta });
                     } else {
                         self.counters.receive_dropped += 1;
@@ -207,8 +202,7 @@ impl Port for TapPort {
         // The driver takes a frame as a whole or not at all.
         match self.device.write_all(&self.outgoing[..end]) {
             Ok(()) => {
-                self.counters.transmitted_frames += 1;
-                self.counters.transmitted_bytes += length as u64;
+                self.counters.count_transmitted(length);
             }
             Err(error) => {
                 self.counters.transmit_dropped += 1;

@@ -5,8 +5,12 @@
 //! On receive the header is judged like any other input: what contradicts itself or the frame is
 //! [`Malformed`].
 
-use braid_engine::stack::{ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, TransmitMeta};
+use braid_engine::stack::{
+    Capabilities, ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, TransmitMeta,
+};
 use braid_engine::wire::checksum::Sum;
+
+use super::LARGEST_FRAME;
 
 /// Bytes of the header.
 pub(crate) const VIRTIO_HEADER: usize = 10;
@@ -19,6 +23,15 @@ const SEGMENT_TCP4: u8 = 1;
 const SEGMENT_TCP6: u8 = 4;
 /// Set beside the type when the first segment carries CWR (RFC 3168).
 const SEGMENT_ECN: u8 = 0x80;
+
+/// What a port takes over whose frames have this header.
+pub(crate) const fn capabilities(offload: bool) -> Capabilities {
+    Capabilities {
+        checksum: offload,
+        segmentation: offload,
+        max_frame: LARGEST_FRAME,
+    }
+}
 
 /// A header that contradicts itself or its frame.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
