@@ -120,10 +120,11 @@ impl LinuxPeer {
             patience: PATIENCE,
         };
         Ok(scope.spawn(move || {
-            self.namespace
-                .run(|| peer::run(role, activity, watch))?
-                .inspect_err(|_| progress.fail())
-                .map_err(DemoError::transfer("Linux's side of the transfer failed"))
+            progress.of_side(|| {
+                self.namespace
+                    .run(|| peer::run(role, activity, watch))?
+                    .map_err(DemoError::transfer("Linux's side of the transfer failed"))
+            })
         }))
     }
 
@@ -135,6 +136,8 @@ impl LinuxPeer {
                 Command::new("sh")
                     .args(["-c", command])
                     .stdin(Stdio::null())
+                    // What is printed as a result is ours alone.
+                    .stdout(std::io::stderr())
                     .status()
             })?
             .map_err(|error| DemoError::Refused(format!("{what}: {error}")))?;

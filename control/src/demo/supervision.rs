@@ -118,6 +118,16 @@ impl<'a> Cut<'a> {
     }
 }
 
+/// Ends the supervisor however the transfer ends. One left behind by a panic would never return,
+/// and the panic with it.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
 /// Runs `transfer` and supervises it from a second thread until it returns.
 ///
 /// Gives what the transfer gave, and whether a link was cut meanwhile.
@@ -143,11 +153,37 @@ pub fn supervise<T>(
             bar.abandon();
             cut.as_mut().map_or(Ok(false), Cut::finish)
         });
-        let given = transfer();
-        over.store(true, Ordering::Release);
+        let given = {
+            let _over = Over(&over);
+            transfer()
+        };
         match supervisor.join() {
             Ok(was_cut) => Ok((given, was_cut?)),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_transfer_is_not_waited_for() {
+        let (ended, wait) = mpsc::channel();
+        thread::spawn(move || {
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                let bar = ProgressBar::hidden();
+                supervise(&Progress::default(), &bar, None, || {
+                    panic!("as the test asks")
+                })
+                .map(|((), was_cut)| was_cut)
+            }));
+            ended.send(result.is_err()).unwrap();
+        });
+        assert_eq!(wait.recv_timeout(Duration::from_secs(10)), Ok(true));
+    }
 }

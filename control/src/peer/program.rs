@@ -59,6 +59,24 @@ impl Progress {
     }
 }
 
+impl Progress {
+    /// Runs one side of a transfer. If it ends in an error or a panic, the other side is told.
+    pub fn of_side<T, E>(&self, side: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        struct Unfinished<'a>(&'a Progress);
+        impl Drop for Unfinished<'_> {
+            fn drop(&mut self) {
+                self.0.fail();
+            }
+        }
+        let unfinished = Unfinished(self);
+        let result = side();
+        if result.is_ok() {
+            std::mem::forget(unfinished);
+        }
+        result
+    }
+}
+
 /// What the program reports to and is bounded by.
 #[derive(Copy, Clone, Debug)]
 pub struct Watch<'a> {
@@ -155,5 +173,26 @@ fn receive(socket: &mut Socket, progress: Option<&Progress>) -> io::Result<Recei
         if let Some(progress) = progress {
             progress.set_received(receiver.received());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn the_other_side_learns_of_an_error_and_of_a_panic() {
+        let progress = Progress::default();
+        assert_eq!(progress.of_side(|| Ok::<_, ()>(1)), Ok(1));
+        assert!(!progress.has_failed());
+        assert_eq!(progress.of_side(|| Err::<(), _>(2)), Err(2));
+        assert!(progress.has_failed());
+
+        let progress = Progress::default();
+        let panicking = || progress.of_side(|| -> Result<(), ()> { panic!("as the test asks") });
+        assert!(catch_unwind(AssertUnwindSafe(panicking)).is_err());
+        assert!(progress.has_failed());
     }
 }
