@@ -60,6 +60,41 @@ fn contradictions() {
 }
 
 #[test]
+fn impairments_of_links_that_are_not_in_memory() {
+    for impairment in [["--delay", "20ms"], ["--loss", "1%"], ["--rate", "100M"]] {
+        for peer in [&["--peer", "linux"][..], &[]] {
+            let mut arguments = vec!["demo"];
+            arguments.extend(impairment);
+            arguments.extend(peer);
+            refused(&arguments, &["links in memory", "add --peer engine"]);
+        }
+    }
+    for (name, wrong) in [("--delay", "20"), ("--loss", "100%"), ("--rate", "0")] {
+        refused(
+            &["demo", "--peer", "engine", name, wrong],
+            &[name, "such as"],
+        );
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_printed() {
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_braid"))
+        .args(["demo", "--peer", "engine", "--bytes", "1", "--links", "1"])
+        .stdout(full)
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+    assert!(errors.contains("cannot print the report"), "{errors}");
+}
+
+#[test]
 fn a_capture_directory_that_cannot_be_written() {
     refused(
         &["demo", "--pcap", "/proc/captures"],

@@ -210,6 +210,77 @@ fn another_engine_over_memory() {
 }
 
 #[test]
+fn another_engine_over_links_that_delay_and_lose() {
+    let output = Command::new(env!("CARGO_BIN_EXE_braid"))
+        .args(["demo", "--json", "--peer", "engine", "--role", "client"])
+        .args(["--bytes", "2MiB", "--delay", "10ms", "--loss", "0.5%"])
+        .args(["--rate", "40M"])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (mut retransmits, mut longest_round_trip) = (0, 0);
+    for run in report["runs"].as_array().unwrap() {
+        assert_eq!(run["sha256_match"], true, "{run:#}");
+        // Two links of 40 Mbit/s each, and not more.
+        assert!(run["goodput_bps"].as_u64().unwrap() < 80_000_000, "{run:#}");
+        for row in run["subflows"].as_array().unwrap() {
+            longest_round_trip = longest_round_trip.max(row["srtt_us"].as_u64().unwrap());
+            retransmits += row["retransmits"].as_u64().unwrap();
+        }
+    }
+    // Timestamps of a millisecond may make a round trip look that much shorter.
+    assert!(longest_round_trip >= 19_000, "{report:#}");
+    assert!(retransmits > 0, "nothing was lost: {report:#}");
+}
+
+#[test]
+fn a_machine_that_forbids_namespaces() {
+    let name = "a_machine_that_forbids_namespaces";
+    let script = "echo 0 >/proc/sys/user/max_user_namespaces &&
+        echo 0 >/proc/sys/user/max_net_namespaces && exec \"$@\"";
+    let forbidden = |arguments: &[&str]| {
+        Command::new("unshare")
+            .args(["-Ur", "sh", "-c", script, "sh", env!("CARGO_BIN_EXE_braid")])
+            .args(["demo", "--json", "--bytes", "1MiB"])
+            .args(arguments)
+            .output()
+    };
+    let output = match forbidden(&[]) {
+        Ok(output) if !String::from_utf8_lossy(&output.stderr).contains("unshare: ") => output,
+        other => {
+            assert!(
+                std::env::var("CI").as_deref() != Ok("true"),
+                "{name} is required: {other:?}"
+            );
+            eprintln!("test {name} ... skipped: {other:?}");
+            return;
+        }
+    };
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    assert!(errors.contains("refuses namespaces"), "{errors}");
+    assert!(
+        errors.contains("two engines over links in memory"),
+        "{errors}"
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["peer"], "engine");
+    assert_eq!(report["ok"], true);
+
+    // Who asks for Linux by name gets no other.
+    let output = forbidden(&["--peer", "linux"]).unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("--peer engine"), "{errors}");
+    assert!(output.stdout.is_empty());
+}
+
+#[test]
 fn a_user_without_privileges() {
     let name = "a_user_without_privileges";
     if fs::metadata("/proc/self").unwrap().uid() != 0 {

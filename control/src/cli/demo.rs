@@ -1,13 +1,14 @@
 //! `braid demo`: shows the engine at work against Linux's own Multipath TCP.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use super::link::{Delay, Loss, Rate};
 use super::size::Size;
-use crate::demo::{self, LinuxPlan, PeerChoice, Plan, PortKind};
+use crate::demo::{self, LinuxPlan, MemoryLinks, PeerChoice, Plan, PortKind};
 use crate::lab::link;
 use crate::peer::PeerProtocol;
 
@@ -67,6 +68,19 @@ pub(super) struct DemoArguments {
     /// A command for `sh -c` in the peer's namespace once the links are up.
     #[arg(long, value_name = "CMD", hide = true)]
     peer_setup: Option<String>,
+
+    /// How long each link takes one way, such as 500us, 20ms or 1s; with --peer engine only.
+    #[arg(long, value_name = "TIME")]
+    delay: Option<Delay>,
+
+    /// How many of the frames each link loses by chance, such as 1% or 0.05%; with --peer engine
+    /// only.
+    #[arg(long, value_name = "PERCENT")]
+    loss: Option<Loss>,
+
+    /// Bits a second that each link carries, such as 100M or 1G; with --peer engine only.
+    #[arg(long, value_name = "BITS")]
+    rate: Option<Rate>,
 
     /// Print one JSON object instead of progress and tables.
     #[arg(long)]
@@ -137,15 +151,24 @@ pub(super) fn run(arguments: DemoArguments) -> Result<(), Failure> {
     if json {
         let text = serde_json::to_string(&report)
             .map_err(|error| Failure::Run(format!("cannot print the report: {error}")))?;
-        println!("{text}");
+        print(&format!("{text}\n"))?;
     } else {
-        print!("{}", report.as_text());
+        print(&report.as_text())?;
     }
     if report.ok {
         Ok(())
     } else {
         Err(Failure::Reported)
     }
+}
+
+/// Prints a result. Whoever was to read it may be gone, or its disk full.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut output = std::io::stdout().lock();
+    output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+        .map_err(|error| Failure::Run(format!("cannot print the report: {error}")))
 }
 
 fn parse(arguments: DemoArguments) -> Result<Plan, Failure> {
@@ -196,13 +219,27 @@ fn parse_peer(arguments: &DemoArguments) -> Result<PeerChoice, Failure> {
         },
         setup: arguments.peer_setup.clone(),
     };
+    let memory = MemoryLinks {
+        delay: arguments.delay.unwrap_or_default().0,
+        loss: arguments.loss.unwrap_or_default().0,
+        rate: arguments.rate.map(|rate| rate.0),
+    };
+    let names_memory =
+        arguments.delay.is_some() || arguments.loss.is_some() || arguments.rate.is_some();
+    if names_memory && arguments.peer != Some(Peer::Engine) {
+        return Err(Failure::Configuration(
+            "--delay, --loss and --rate are of links in memory, which join two engines: add \
+             --peer engine or drop them"
+                .into(),
+        ));
+    }
     match arguments.peer {
         Some(Peer::Engine) if linux != LinuxPlan::default() => Err(Failure::Configuration(
             "--peer engine leaves Linux out, so --port, --peer-protocol and --peer-setup mean \
              nothing: drop them or use --peer linux"
                 .into(),
         )),
-        Some(Peer::Engine) => Ok(PeerChoice::Engine),
+        Some(Peer::Engine) => Ok(PeerChoice::Engine(memory)),
         Some(Peer::Linux) => Ok(PeerChoice::Linux(linux)),
         // What was asked of Linux by name is not quietly replaced by another engine either.
         None if linux != LinuxPlan::default() => Ok(PeerChoice::Linux(linux)),

@@ -4,8 +4,10 @@
 //! be carried out: then one sentence on standard error says what mends it, and nothing was begun.
 
 mod demo;
+mod link;
 mod size;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -55,9 +57,9 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return explain(&error),
     };
-    let result = match arguments.verb {
+    let result = guarded(|| match arguments.verb {
         Verb::Demo(arguments) => demo::run(arguments),
-    };
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
@@ -67,6 +69,12 @@ pub fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Runs a verb; a panic in it, which has been told on standard error already, is a run that failed.
+fn guarded(verb: impl FnOnce() -> Result<(), Failure>) -> Result<(), Failure> {
+    // Nothing that the verb may have left half changed is looked at afterwards.
+    catch_unwind(AssertUnwindSafe(verb)).unwrap_or(Err(Failure::Reported))
 }
 
 /// Prints help where it was asked for, and otherwise what is wrong in a single sentence.
@@ -90,4 +98,16 @@ fn explain(error: &clap::Error) -> ExitCode {
     let sentence = sentence.trim_start_matches("error: ");
     eprintln!("braid: {sentence}; `braid demo --help` lists what can be asked for");
     ExitCode::from(2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_run_that_failed() {
+        let result = guarded(|| panic!("as the test asks"));
+        assert!(matches!(result, Err(Failure::Reported)), "{result:?}");
+        assert!(guarded(|| Ok(())).is_ok());
+    }
 }

@@ -9,8 +9,7 @@ use braid_engine::socket::{ConnectOptions, ListenOptions, Shutdown, SocketError}
 use braid_engine::stack::{ConnectionId, Event, ListenerId, Stack};
 use braid_engine::time::Instant as EngineInstant;
 
-use super::engine_host::EngineTransfer;
-use super::measured::Seen;
+use super::measured::{Outcome, Seen};
 use super::report::{Role, SubflowRow};
 use crate::peer::{Activity, Progress};
 use crate::stream::{Receiver, Stream};
@@ -21,13 +20,17 @@ const CHUNK: usize = 1 << 16;
 /// Calls of send or receive between two looks at the network.
 const CALLS_PER_TURN: usize = 8;
 
-/// What the application saw.
-#[derive(Clone, Debug)]
-pub(super) struct Outcome {
-    /// The transfer.
-    pub(super) seen: Seen,
-    /// All subflows there were.
-    pub(super) subflows: Vec<SubflowRow>,
+/// What the engine is to do in one run.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct EngineTransfer<'a> {
+    /// Whether it listens or connects.
+    pub(super) role: Role,
+    /// The server's port.
+    pub(super) port: u16,
+    /// What it does with the connection.
+    pub(super) activity: Activity,
+    /// Where it tells how far it has come, and learns that the other side has failed.
+    pub(super) progress: &'a Progress,
 }
 
 /// Where the connection stands.

@@ -13,11 +13,12 @@ use braid_engine::stack::{InterfaceConfig, PortId, Stack, StackConfig};
 use braid_engine::wire::ethernet::MacAddress;
 
 use super::DemoError;
-use super::application::{Application, Outcome, Turn};
+use super::application::{Application, EngineTransfer, Turn};
+use super::measured::Outcome;
 use super::plan::{PATIENCE, Plan};
 use super::report::Role;
 use crate::lab::link::{Family, Link, Side, prefix};
-use crate::peer::{Activity, Progress};
+use crate::peer::Progress;
 
 /// The largest IP packet on a link, in bytes.
 const MTU: u16 = 1_500;
@@ -68,21 +69,6 @@ pub(super) struct EngineHost {
     links: u8,
 }
 
-/// What the engine is to do in one run.
-#[derive(Copy, Clone, Debug)]
-pub(super) struct EngineTransfer<'a> {
-    /// Whether it listens or connects.
-    pub(super) role: Role,
-    /// The server's port.
-    pub(super) port: u16,
-    /// What it does with the connection.
-    pub(super) activity: Activity,
-    /// Where it tells how far it has come, and learns that the other side has failed.
-    pub(super) progress: &'a Progress,
-    /// A link that may be taken down meanwhile.
-    pub(super) gate: Option<&'a Gate>,
-}
-
 impl EngineHost {
     /// A host on one side of all links, the first of which is reached by the first port.
     pub(super) fn create(plan: &Plan, side: Side, ports: Vec<AnyPort>) -> Result<Self, DemoError> {
@@ -107,13 +93,22 @@ impl EngineHost {
         })
     }
 
-    /// Makes one transfer.
-    pub(super) fn run(&mut self, transfer: EngineTransfer<'_>) -> Result<Outcome, DemoError> {
+    /// Makes one transfer. The link of `gate`, if there is one, may be taken down meanwhile; when
+    /// the transfer is over it is up.
+    pub(super) fn run(
+        &mut self,
+        transfer: EngineTransfer<'_>,
+        gate: Option<&Gate>,
+    ) -> Result<Outcome, DemoError> {
         self.manage_paths(transfer.role)?;
         let mut application = self.start(transfer)?;
-        let result = self.drive(&mut application, transfer);
+        let result = self.drive(&mut application, transfer.progress, gate);
         let now = self.worker.now();
         let outcome = application.finish(now, self.worker.engine_mut());
+        if let Some(gate) = gate {
+            // Nobody looks at the gate any more, whatever is done to it from now on.
+            self.worker.engine_mut().set_link(now, gate.port, true);
+        }
         self.flush();
         result.map(|()| outcome)
     }
@@ -167,14 +162,15 @@ impl EngineHost {
     fn drive(
         &mut self,
         application: &mut Application<'_>,
-        transfer: EngineTransfer<'_>,
+        progress: &Progress,
+        gate: Option<&Gate>,
     ) -> Result<(), DemoError> {
         let mut last_move = Instant::now();
         let mut last_inspection = Instant::now();
         let mut gate_open = true;
         while !application.is_over() {
             let now = self.worker.now();
-            if let Some(gate) = transfer.gate
+            if let Some(gate) = gate
                 && gate.open.load(Ordering::Acquire) != gate_open
             {
                 gate_open = !gate_open;
@@ -201,7 +197,7 @@ impl EngineHost {
                     if application.has_finished() && waited > CLOSING {
                         return Ok(());
                     }
-                    if transfer.progress.has_failed() && !application.has_finished() {
+                    if progress.has_failed() && !application.has_finished() {
                         return Err(DemoError::OtherSide);
                     }
                     if waited > PATIENCE {
@@ -214,10 +210,12 @@ impl EngineHost {
         Ok(())
     }
 
-    /// Lets the last segments out.
+    /// Lets the last segments out, and off links that take their time.
     fn flush(&mut self) {
-        let end = Instant::now() + AFTERMATH;
-        while Instant::now() < end {
+        let start = Instant::now();
+        let going_on =
+            |waited: Duration, pending: bool| waited < AFTERMATH || (pending && waited < CLOSING);
+        while going_on(start.elapsed(), self.worker.ports().transmit_pending()) {
             let now = self.worker.now();
             let work = self.worker.step(now);
             while self.worker.engine_mut().poll_event().is_some() {}

@@ -3,17 +3,19 @@
 use std::thread;
 
 use super::DemoError;
+use super::application::EngineTransfer;
 use super::bars::Bars;
 use super::baseline;
-use super::engine_host::{EngineHost, EngineTransfer};
+use super::engine_host::EngineHost;
 use super::linux::{LinuxPeer, PeerTransfer};
 use super::measured::{Seen, measured};
 use super::plan::{LinuxPlan, Plan, port_of};
 use super::ports;
-use super::report::{Expected, Measured, Peer, Report, RunReport, Task};
+use super::report::{Measured, Peer, Report, Task};
+use super::runs::{Series, activity};
 use super::supervision::{Cut, supervise};
 use crate::lab::link::Side;
-use crate::peer::{Activity, PeerProtocol, Progress};
+use crate::peer::{PeerProtocol, Progress};
 
 /// Makes the network, measures Linux against itself, then the engine against Linux.
 pub(super) fn run(plan: &Plan, linux: &LinuxPlan) -> Result<Report, DemoError> {
@@ -25,27 +27,21 @@ pub(super) fn run(plan: &Plan, linux: &LinuxPlan) -> Result<Report, DemoError> {
         .baseline
         .then(|| baseline::measure(plan, plan.stream(), &bars))
         .transpose()?;
-    let mut runs = Vec::new();
-    for task in plan.tasks() {
-        let context = RunContext {
-            plan,
-            linux,
-            peer: &peer,
-            bars: &bars,
-        };
-        let measured = context.run(&mut engine, task).unwrap_or_else(|error| {
-            bars.complain(&format!("{}: {error}", task.describe()));
-            Measured::default()
-        });
-        runs.push(RunReport::new(task, &measured));
-    }
-    ports::finish(&captures)?;
-    let expected = Expected {
-        runs: plan.tasks().count(),
-        bytes: plan.bytes,
-        fallback: linux.protocol == PeerProtocol::Plain,
+    let context = RunContext {
+        plan,
+        linux,
+        peer: &peer,
+        bars: &bars,
     };
-    Ok(Report::new(Peer::Linux, expected, runs, baseline))
+    let series = Series {
+        plan,
+        peer: Peer::Linux,
+        fallback: linux.protocol == PeerProtocol::Plain,
+        baseline,
+        bars: &bars,
+        captures: &captures,
+    };
+    Ok(series.make(|task| context.run(&mut engine, task)))
 }
 
 /// What all runs have in common.
@@ -58,16 +54,8 @@ struct RunContext<'a> {
 
 impl RunContext<'_> {
     fn run(&self, engine: &mut EngineHost, task: Task) -> Result<Measured, DemoError> {
-        let stream = self.plan.stream();
         let progress = Progress::default();
         let engine_sends = task.role.sends(task.direction);
-        let activity = |sends| {
-            if sends {
-                Activity::Send(stream)
-            } else {
-                Activity::Receive
-            }
-        };
         let cut = match self.plan.cut {
             true => Cut::in_the_middle(self.peer.namespace(), self.plan.links, self.plan.bytes)?,
             false => None,
@@ -82,19 +70,17 @@ impl RunContext<'_> {
                         protocol: self.linux.protocol,
                         task,
                         port: port_of(task),
-                        activity: activity(!engine_sends),
+                        activity: activity(self.plan, !engine_sends),
                         progress: &progress,
                     },
                 )?;
-                let engine_side = engine
-                    .run(EngineTransfer {
-                        role: task.role,
-                        port: port_of(task),
-                        activity: activity(engine_sends),
-                        progress: &progress,
-                        gate: None,
-                    })
-                    .inspect_err(|_| progress.fail());
+                let transfer = EngineTransfer {
+                    role: task.role,
+                    port: port_of(task),
+                    activity: activity(self.plan, engine_sends),
+                    progress: &progress,
+                };
+                let engine_side = progress.of_side(|| engine.run(transfer, None));
                 let linux_side = match peer.join() {
                     Ok(result) => result,
                     Err(panic) => std::panic::resume_unwind(panic),
@@ -111,7 +97,7 @@ impl RunContext<'_> {
             fallback: linux_side.fallback,
         };
         Ok(measured(
-            stream,
+            self.plan.stream(),
             engine_sends,
             engine_side,
             &linux_seen,

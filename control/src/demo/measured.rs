@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::application::Outcome;
-use super::report::Measured;
+use super::report::{Measured, SubflowRow};
 use crate::stream::{Digest, Stream};
 
 /// What one side saw of a transfer.
@@ -17,6 +16,15 @@ pub(super) struct Seen {
     pub(super) elapsed: Duration,
     /// Whether the connection went on as plain TCP.
     pub(super) fallback: bool,
+}
+
+/// What the engine's side saw.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    /// The transfer.
+    pub(super) seen: Seen,
+    /// All subflows there were.
+    pub(super) subflows: Vec<SubflowRow>,
 }
 
 /// Takes bytes, digest and time from the side that received.

@@ -12,6 +12,7 @@ mod measured;
 mod plan;
 mod ports;
 mod report;
+mod runs;
 pub mod supervision;
 
 use std::io;
@@ -19,7 +20,7 @@ use std::io;
 use braid_dataplane::port::PortError;
 use braid_engine::stack::ConfigError;
 
-pub use plan::{LinuxPlan, PeerChoice, Plan, PortKind};
+pub use plan::{LinuxPlan, MemoryLinks, PeerChoice, Plan, PortKind};
 pub use report::{Report, Role};
 
 use crate::lab::LabError;
@@ -93,7 +94,7 @@ impl DemoError {
 /// Call it before the process has a second thread: it may enter a user namespace.
 pub fn run(plan: &Plan) -> Result<Report, DemoError> {
     match &plan.peer {
-        PeerChoice::Engine => engine_runs::run(plan),
+        PeerChoice::Engine(links) => engine_runs::run(plan, *links),
         PeerChoice::Linux(linux) => {
             isolate()?;
             linux_runs::run(plan, linux)
@@ -102,7 +103,7 @@ pub fn run(plan: &Plan) -> Result<Report, DemoError> {
             Ok(()) => linux_runs::run(plan, &LinuxPlan::default()),
             Err(refusal) => {
                 eprintln!("braid: {refusal}; going on with two engines over links in memory");
-                engine_runs::run(plan)
+                engine_runs::run(plan, MemoryLinks::default())
             }
         },
     }

@@ -44,6 +44,17 @@ impl Default for LinuxPlan {
     }
 }
 
+/// How links in memory behave, each in either direction; by default they delay and lose nothing.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryLinks {
+    /// How long a frame is under way, one way.
+    pub delay: Duration,
+    /// How many of a million frames are lost, by chance.
+    pub loss: u32,
+    /// Bits a second; without a bound when none is named.
+    pub rate: Option<u64>,
+}
+
 /// Who is to be at the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerChoice {
@@ -52,7 +63,7 @@ pub enum PeerChoice {
     /// Linux or nothing.
     Linux(LinuxPlan),
     /// A second engine.
-    Engine,
+    Engine(MemoryLinks),
 }
 
 /// A demonstration to be made.

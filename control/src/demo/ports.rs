@@ -3,14 +3,18 @@
 use std::fs::OpenOptions;
 
 use braid_dataplane::port::af_packet::{AfPacketOptions, AfPacketPort};
+use braid_dataplane::port::impaired::{ImpairedPort, Impairments};
 use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
 use braid_dataplane::port::pcap::Capture;
 use braid_dataplane::port::tap::TapPort;
 use braid_dataplane::port::{AnyPort, PortError};
+use braid_dataplane::worker::Clock;
+use braid_engine::testing::link::{Chance, LinkConfig};
+use braid_engine::testing::middlebox::Direction;
 
 use super::DemoError;
 use super::capture;
-use super::plan::{Plan, PortKind};
+use super::plan::{MemoryLinks, Plan, PortKind};
 use crate::lab::link::Link;
 use crate::lab::namespace::Namespace;
 
@@ -61,15 +65,61 @@ pub(super) fn open_packet_sockets(
 }
 
 /// Makes a link in memory for each link; gives all near ends and all far ends.
-pub(super) fn open_memory(links: u8) -> Result<(Vec<AnyPort>, Vec<AnyPort>), DemoError> {
+pub(super) fn open_memory(
+    links: u8,
+    behaviour: MemoryLinks,
+) -> Result<(Vec<AnyPort>, Vec<AnyPort>), DemoError> {
+    let clock = Clock::start();
     let mut near_ends = Vec::new();
     let mut far_ends = Vec::new();
-    for _ in Link::all(links) {
-        let (near, far) = MemoryPort::pair(MemoryOptions::default()).map_err(DemoError::Port)?;
-        near_ends.push(near.into());
-        far_ends.push(far.into());
+    for link in Link::all(links) {
+        if behaviour == MemoryLinks::default() {
+            let (near, far) = MemoryPort::pair(MemoryOptions::default())?;
+            near_ends.push(near.into());
+            far_ends.push(far.into());
+        } else {
+            let (near, far) = MemoryPort::pair(WIRE)?;
+            let end = |port: MemoryPort, direction| {
+                let impairments = Impairments {
+                    link: wire(behaviour),
+                    middleboxes: Vec::new(),
+                    direction,
+                    seed: u64::from(link.0),
+                };
+                ImpairedPort::new(AnyPort::from(port), &impairments, clock).into()
+            };
+            near_ends.push(end(near, Direction::Forth));
+            far_ends.push(end(far, Direction::Back));
+        }
     }
     Ok((near_ends, far_ends))
+}
+
+/// A link whose frames are those of a wire, with room for all that arrive at one time.
+const WIRE: MemoryOptions = MemoryOptions {
+    checksum: false,
+    segmentation: false,
+    queue: 4_096,
+    max_frame: 1_514,
+};
+
+/// The queue before a link of limited rate holds what fits on it for a round trip, and this much
+/// at least, in bytes.
+const SHORTEST_QUEUE: u128 = 256 * 1_024;
+
+/// The queue's bound, in bytes.
+const LONGEST_QUEUE: u128 = 64 * 1_024 * 1_024;
+
+fn wire(behaviour: MemoryLinks) -> LinkConfig {
+    let rate = behaviour.rate.map(|bits| (bits / 8).max(1));
+    let round_trip = u128::from(rate.unwrap_or(0)) * 2 * behaviour.delay.as_micros() / 1_000_000;
+    LinkConfig {
+        delay: behaviour.delay,
+        rate,
+        queue: round_trip.clamp(SHORTEST_QUEUE, LONGEST_QUEUE) as usize,
+        loss: Chance(behaviour.loss),
+        ..LinkConfig::default()
+    }
 }
 
 /// Puts a capture before each port, where `plan` asks for captures.
@@ -92,12 +142,4 @@ pub(super) fn tee_all(
         captures.push(capture);
     }
     Ok((captured, captures))
-}
-
-/// Brings the capture files up to date.
-pub(super) fn finish(captures: &[Capture]) -> Result<(), DemoError> {
-    captures
-        .iter()
-        .try_for_each(|capture| capture.finish().map(drop))
-        .map_err(DemoError::Port)
 }

@@ -298,7 +298,7 @@ impl Report {
             text.push('\n');
         }
         if !self.ok {
-            text.push_str("FAILED: see the runs marked above\n");
+            text.push_str("FAILED: see above\n");
         }
         let mean = |engine_sends: bool| {
             let runs = self

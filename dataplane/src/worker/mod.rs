@@ -223,8 +223,7 @@ impl<E: Engine> Worker<E> {
     }
 
     fn full_port_deadline(&self, now: Instant) -> Option<Instant> {
-        let full =
-            self.ports.refusals().port_full || self.ports.working().any(Port::transmit_pending);
+        let full = self.ports.refusals().port_full || self.ports.transmit_pending();
         full.then(|| now + FULL_PORT_NAP)
     }
 }

@@ -67,6 +67,12 @@ impl Ports {
         }
     }
 
+    /// Whether frames that were sent have yet to leave a port, be it that the system has not
+    /// taken them or that they are on an impaired link: steps of the worker move them on.
+    pub fn transmit_pending(&self) -> bool {
+        self.working().any(Port::transmit_pending)
+    }
+
     /// Begins a batch of [`TRANSMIT_BUDGET`] frames.
     pub(super) fn begin(&mut self) {
         self.budget = TRANSMIT_BUDGET;
