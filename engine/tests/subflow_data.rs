@@ -293,6 +293,32 @@ fn grant_with_checksum(pair: &mut Pair, bytes: &[u8], relative: u32) {
 }
 
 #[test]
+fn a_mapping_that_comes_late_ends_the_wait_for_it() {
+    let mut pair = Pair::capable(CHECKSUM, CHECKSUM);
+    pair.run();
+    grant_with_checksum(&mut pair, b"ping", 1);
+    pair.run();
+    let sent = [5; 4000];
+    grant_with_checksum(&mut pair, &sent, 5);
+    let segments = pair.client.transmit_all(pair.now);
+    let [first, second, rest @ ..] = &segments[..] else {
+        panic!("several");
+    };
+    pair.server.receive(pair.now, &first.clone().strip());
+    pair.server.receive(pair.now, second);
+    // The checksum waits for the rest of the mapping, as long as that takes.
+    pair.now += Duration::from_millis(600);
+    pair.server.advance(pair.now);
+    let next = pair.server.subflow.next_timeout();
+    assert!(next.is_none_or(|at| at > pair.now), "{next:?}");
+    for segment in rest {
+        pair.server.receive(pair.now, segment);
+    }
+    assert!(!pair.server.has_told(&Told::BadMapping));
+    assert_eq!(pair.server.stream(initial(CLIENT_KEY) + 1)[4..], sent);
+}
+
+#[test]
 fn data_with_a_wrong_checksum_is_held_back_and_reported() {
     let mut pair = Pair::capable(CHECKSUM, CHECKSUM);
     pair.run();
