@@ -80,7 +80,8 @@ impl Scenario {
             let link = random.below(self.links.len() as u64) as usize;
             let carrier = one_in(random, 2);
             let lasts = Duration::from_millis(1 + random.below(5_000));
-            match random.below(7) {
+            match random.below(8) {
+                7 => self.faults.push((at, Fault::Cut { link, carrier })),
                 6 if link > 0 => {
                     let side = Side::BOTH[random.below(2) as usize];
                     self.faults.push((at, Fault::Withdraw { side, link }));

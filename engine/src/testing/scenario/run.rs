@@ -20,8 +20,9 @@ const FIRST_PORT: u16 = 8_000;
 /// peer, and the wait for a new subflow ends, well before.
 const STUCK: Duration = Duration::from_secs(300);
 
-/// The same where a path works: no more than a few timeouts that have backed off.
-const STUCK_WITH_A_PATH: Duration = Duration::from_secs(120);
+/// The same where a path works: no more than a few timeouts that have backed off, and less than it
+/// takes to give up a path that does not.
+const STUCK_WITH_A_PATH: Duration = Duration::from_secs(45);
 
 /// How long the hosts may take to forget the connections after the programs are through.
 const FORGET: Duration = Duration::from_secs(600);
@@ -389,7 +390,7 @@ impl Run {
 
 /// How long the connection may be silent.
 fn patience(session: &Session) -> Duration {
-    if session.is_protected() {
+    if session.is_protected() && session.is_gentle() {
         STUCK_WITH_A_PATH
     } else {
         STUCK
