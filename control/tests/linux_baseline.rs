@@ -57,7 +57,7 @@ fn linux_uses_both_links(family: Family) {
 fn linux_survives_a_cut(family: Family) {
     let stream = Stream::new(2, 64 << 20);
     let baseline = Baseline::create(2, family, false).unwrap();
-    let cut = Cut::in_the_middle(baseline.server(), 2, stream.length()).unwrap();
+    let cut = Some(Cut::in_the_middle(baseline.server(), 2, stream.length()).unwrap());
     let outcome = baseline
         .upload(stream, &Progress::default(), (ProgressBar::hidden(), cut))
         .unwrap();

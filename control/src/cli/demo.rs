@@ -52,8 +52,7 @@ pub(super) struct DemoArguments {
     #[arg(long)]
     checksum: bool,
 
-    /// What befalls the links: in the middle of each run one is cut and restored (where there are
-    /// two or more), or nothing.
+    /// What befalls the links: in the middle of each run one is cut and restored, or nothing.
     #[arg(long, value_enum, default_value_t = Fault::Cut)]
     fault: Fault,
 

@@ -98,7 +98,11 @@ impl Baseline {
 pub(super) fn measure(plan: &Plan, stream: Stream, bars: &Bars) -> Result<u64, DemoError> {
     let baseline = Baseline::create(plan.links, plan.family, plan.checksum)?;
     let cut = match plan.cut {
-        true => Cut::in_the_middle(baseline.server(), plan.links, plan.bytes)?,
+        true => Some(Cut::in_the_middle(
+            baseline.server(),
+            plan.links,
+            plan.bytes,
+        )?),
         false => None,
     };
     let bar = bars.start("Linux to Linux", plan.bytes);

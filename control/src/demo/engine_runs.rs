@@ -43,7 +43,9 @@ fn run_once(
     let progress = Progress::default();
     let engine_sends = task.role.sends(task.direction);
     let gate = Gate::of(Link(plan.links));
-    let cut = (plan.cut && plan.links > 1).then(|| Cut::at_gate(&gate, plan.bytes));
+    let cut = plan
+        .cut
+        .then(|| Cut::at_gate(&gate, plan.links, plan.bytes));
     let transfer = |role, sends| EngineTransfer {
         role,
         port: port_of(task),

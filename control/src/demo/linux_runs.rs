@@ -57,7 +57,11 @@ impl RunContext<'_> {
         let progress = Progress::default();
         let engine_sends = task.role.sends(task.direction);
         let cut = match self.plan.cut {
-            true => Cut::in_the_middle(self.peer.namespace(), self.plan.links, self.plan.bytes)?,
+            true => Some(Cut::in_the_middle(
+                self.peer.namespace(),
+                self.plan.links,
+                self.plan.bytes,
+            )?),
             false => None,
         };
         let bar = self.bars.start(task.describe(), self.plan.bytes);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
@@ -15,6 +15,9 @@ use crate::peer::Progress;
 
 /// How often a supervisor looks.
 const INTERVAL: Duration = Duration::from_millis(1);
+
+/// How long the only link is cut: nothing arrives meanwhile that could tell the time.
+const OUTAGE: Duration = Duration::from_millis(300);
 
 /// How a link is cut.
 enum Knife<'a> {
@@ -42,44 +45,41 @@ pub struct Cut<'a> {
     stage: Stage,
     cut_at: u64,
     restore_at: u64,
+    /// No other link is left, so that only time can end the outage.
+    only_link: bool,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 enum Stage {
     Whole,
-    Severed,
+    Severed { since: Instant },
     Restored,
 }
 
 impl<'a> Cut<'a> {
-    /// Cuts the last of `links` links after a quarter of `bytes` and restores it after the half.
-    /// One link alone is not cut: no path would be left.
+    /// Cuts the last of `links` links after a quarter of `bytes` and restores it after the half; the
+    /// only link is restored after [`OUTAGE`].
     ///
     /// `namespace` is the host whose interface goes down; the other one sees its frames vanish.
-    pub fn in_the_middle(
-        namespace: &Namespace,
-        links: u8,
-        bytes: u64,
-    ) -> Result<Option<Self>, LabError> {
-        if links < 2 {
-            return Ok(None);
-        }
+    pub fn in_the_middle(namespace: &Namespace, links: u8, bytes: u64) -> Result<Self, LabError> {
         let routes = namespace.routes()?;
         let name = Link(links).interface();
-        Ok(Some(Self::with(Knife::Interface { routes, name }, bytes)))
+        let knife = Knife::Interface { routes, name };
+        Ok(Self::with(knife, bytes, links == 1))
     }
 
-    /// Closes the gate after a quarter of `bytes` and opens it after the half.
-    pub(super) fn at_gate(gate: &'a Gate, bytes: u64) -> Self {
-        Self::with(Knife::Gate(gate), bytes)
+    /// The same by closing and opening the gate of the last link.
+    pub(super) fn at_gate(gate: &'a Gate, links: u8, bytes: u64) -> Self {
+        Self::with(Knife::Gate(gate), bytes, links == 1)
     }
 
-    fn with(knife: Knife<'a>, bytes: u64) -> Self {
+    fn with(knife: Knife<'a>, bytes: u64, only_link: bool) -> Self {
         Self {
             knife,
             stage: Stage::Whole,
             cut_at: bytes / 4,
             restore_at: bytes / 2,
+            only_link,
         }
     }
 
@@ -88,9 +88,12 @@ impl<'a> Cut<'a> {
         match self.stage {
             Stage::Whole if received >= self.cut_at => {
                 self.knife.set_link(false)?;
-                self.stage = Stage::Severed;
+                let since = Instant::now();
+                self.stage = Stage::Severed { since };
             }
-            Stage::Severed if received >= self.restore_at => {
+            Stage::Severed { since }
+                if received >= self.restore_at || (self.only_link && since.elapsed() >= OUTAGE) =>
+            {
                 self.knife.set_link(true)?;
                 self.stage = Stage::Restored;
             }
@@ -102,7 +105,8 @@ impl<'a> Cut<'a> {
     fn describe(&self) -> &'static str {
         match self.stage {
             Stage::Whole => "",
-            Stage::Severed => "one link cut",
+            Stage::Severed { .. } if self.only_link => "the only link cut",
+            Stage::Severed { .. } => "one link cut",
             Stage::Restored => "link restored",
         }
     }
@@ -110,7 +114,7 @@ impl<'a> Cut<'a> {
     /// Restores the link if the transfer ended while it was cut.
     fn finish(&mut self) -> Result<bool, LabError> {
         let was_cut = self.stage != Stage::Whole;
-        if self.stage == Stage::Severed {
+        if matches!(self.stage, Stage::Severed { .. }) {
             self.knife.set_link(true)?;
             self.stage = Stage::Restored;
         }
