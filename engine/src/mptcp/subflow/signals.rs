@@ -27,6 +27,11 @@ pub(super) struct Signals {
 impl Signals {
     /// Adds an option, unless the same one waits already.
     pub(super) fn push(&mut self, option: MptcpOption) {
+        if matches!(option, MptcpOption::Priority { .. }) {
+            // Only the last wish counts.
+            self.waiting
+                .retain(|other| !matches!(other, MptcpOption::Priority { .. }));
+        }
         if self.waiting.contains(&option) {
             return;
         }
@@ -50,15 +55,10 @@ impl Signals {
     pub(super) fn sent(&mut self, now: Instant, pause: Duration) {
         self.waiting.pop_front();
         self.in_a_row += 1;
-        if self.in_a_row >= IN_A_ROW && !self.waiting.is_empty() {
+        if self.in_a_row >= IN_A_ROW {
+            // Also with nothing waiting: what comes next must not wait for a peer that is silent.
             self.resume = Some(now + pause);
         }
-    }
-
-    /// The option of [`Self::next`] fits no segment of this subflow.
-    pub(super) fn drop_next(&mut self) {
-        self.waiting.pop_front();
-        self.dropped += 1;
     }
 
     /// The run of acknowledgments is broken: the peer was heard or data went.
@@ -84,7 +84,7 @@ impl Signals {
         self.resume();
     }
 
-    /// How many were dropped, for want of room here or in a segment.
+    /// How many were dropped for want of room.
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped
     }
