@@ -522,15 +522,23 @@ fn a_signal_that_leaves_no_space_goes_without_a_dss() {
         .deliver(pair.now, ToSubflow::Signal(signal.clone()));
     let segment = pair.client.transmit(pair.now).expect("a segment");
     assert_eq!(segment.options(), [signal]);
-    let too_long = MptcpOption::AddAddress {
+    let longest = MptcpOption::AddAddress {
         address_id: 4,
         address: "2001:db8::1".parse().expect("an address"),
         port: Some(443),
         hmac: Some(7),
     };
-    pair.client.deliver(pair.now, ToSubflow::Signal(too_long));
-    drop(pair.client.transmit_all(pair.now));
-    assert_eq!(pair.client.subflow.dropped_signals(), 1);
+    pair.client
+        .deliver(pair.now, ToSubflow::Signal(longest.clone()));
+    let segment = pair.client.transmit(pair.now).expect("a segment");
+    assert_eq!(segment.options(), core::slice::from_ref(&longest));
+    assert_eq!(segment.header.options.timestamps, None);
+    assert_eq!(segment.header.header_len(), 20 + 32);
+    pair.server.receive(pair.now, &segment);
+    assert!(pair.server.has_told(&Told::Option(longest)));
+    pair.client.deliver(pair.now, ToSubflow::Acknowledge);
+    let segment = pair.client.transmit(pair.now).expect("a segment");
+    assert!(segment.header.options.timestamps.is_some());
 }
 
 #[test]

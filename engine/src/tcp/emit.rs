@@ -102,7 +102,9 @@ impl Tcb {
     fn options(&self, now: Instant, mptcp_option_length: usize) -> (TcpOptions, usize) {
         let mut options = TcpOptions::default();
         let mut length = mptcp_option_length;
-        if let Some(state) = self.timestamps {
+        // One option leaves them no space: ADD_ADDR with an IPv6 address, a port and its HMAC.
+        let fits = mptcp_option_length + TIMESTAMPS <= OPTION_SPACE;
+        if let Some(state) = self.timestamps.filter(|_| fits) {
             options.timestamps = Some(timestamp::stamp(now, self.timestamp_offset, state.recent()));
             length += TIMESTAMPS;
         }

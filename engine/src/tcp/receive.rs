@@ -8,6 +8,7 @@ use super::timestamp::TimestampState;
 use crate::congestion::Coupling;
 use crate::storage::frame::FramePool;
 use crate::time::Instant;
+use crate::wire::mptcp_option::MptcpOption;
 use crate::wire::tcp::{TcpFlags, TcpHeader};
 
 /// What RFC 9293 section 3.7.1 assumes of a peer whose SYN has no MSS option.
@@ -255,7 +256,9 @@ impl Tcb {
             return Step::Next;
         };
         let Some(theirs) = segment.header.options.timestamps else {
-            return Step::Done;
+            // The longest ADD_ADDR leaves them no space.
+            let excused = segment.end() == segment.start && announces_address(segment.header);
+            return if excused { Step::Next } else { Step::Done };
         };
         if state.is_old(now, theirs.value) {
             self.answer_unacceptable(now, segment);
@@ -477,4 +480,10 @@ impl Tcb {
             self.acknowledgment.at_once();
         }
     }
+}
+
+/// True for a segment with an ADD_ADDR.
+fn announces_address(header: &TcpHeader) -> bool {
+    let mut options = header.options.mptcp.iter();
+    options.any(|option| matches!(option, MptcpOption::AddAddress { .. }))
 }

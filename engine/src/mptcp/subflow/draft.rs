@@ -218,7 +218,8 @@ impl Subflow {
         draft.options.push(signal.clone());
         draft.carries.signal = true;
         if padded_length(&draft.options) > space {
-            // DATA_ACK and DATA_FIN can wait for the next segment.
+            // DATA_ACK and DATA_FIN can wait for the next segment. The longest ADD_ADDR takes the
+            // space of timestamps too, which TCP then leaves out.
             draft.carries.data_fin = false;
             draft.options.drain(..draft.options.len() - 1);
         }
@@ -247,8 +248,8 @@ impl Subflow {
         }
     }
 
-    /// Bytes that MPTCP's options can take on an established subflow.
-    pub(super) fn option_space(&self) -> usize {
+    /// Bytes that MPTCP's options can take beside those of TCP.
+    fn option_space(&self) -> usize {
         if self.timestamps {
             OPTION_SPACE - TIMESTAMPS_SPACE
         } else {

@@ -59,7 +59,6 @@ impl Subflow {
         limits: PathLimits,
     ) -> Option<Outgoing> {
         self.adopt_window(home);
-        self.drop_oversized_signals();
         let plan = self.tcp.plan(now)?;
         let draft = self.draft(&plan, home)?;
         let mut emission = self.tcp.commit(now, plan, draft.content(limits));
@@ -116,17 +115,6 @@ impl Subflow {
             && (self.outflow.data_fin.is_some() || self.signals.next().is_some())
         {
             self.tcp.request_ack();
-        }
-    }
-
-    fn drop_oversized_signals(&mut self) {
-        let space = self.option_space();
-        while self
-            .signals
-            .next()
-            .is_some_and(|signal| signal.len().next_multiple_of(4) > space)
-        {
-            self.signals.drop_next();
         }
     }
 }
