@@ -220,25 +220,6 @@ fn a_data_fin_under_way_becomes_a_fin() {
 }
 
 #[test]
-fn a_data_fin_that_no_path_carries_becomes_a_fin() {
-    let mut home = Home::opening(Role::Client, config());
-    home.establish_capable(false);
-    home.progress(0, |_| {});
-    home.call(|connection, cx| connection.shutdown_write(cx));
-    home.pass(Duration::from_secs(30));
-    let fell_back = ConnectionEvent::FellBack(FallbackReason::NoDataAck);
-    assert!(home.events().contains(&fell_back));
-    let sent = home.sent();
-    let ends = [ToSubflow::FallBack { infinite: None }, ToSubflow::Close];
-    for end in ends {
-        let found = sent
-            .iter()
-            .any(|(_, message)| format!("{message:?}") == format!("{end:?}"));
-        assert!(found, "{end:?} in {sent:?}");
-    }
-}
-
-#[test]
 fn a_join_that_completes_after_fallback_is_reset() {
     let mut home = Home::opening(Role::Server, config());
     home.establish_capable(false);

@@ -137,25 +137,6 @@ impl Connection {
         }
     }
 
-    /// Nothing but a DATA_FIN was ever sent, and nobody answers it: without data there is no
-    /// acknowledgment that could lack its DATA_ACK. True when the connection is regular TCP now.
-    pub(super) fn fall_back_unheard(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(view) = self
-            .views
-            .first()
-            .filter(|view| view.is_ready() && !view.is_stale())
-        else {
-            return false;
-        };
-        let legal = self.standing().judge(Sign::OptionsLost) == Verdict::FallBack;
-        if legal {
-            let infinite = None;
-            cx.out.send(view.handle, ToSubflow::FallBack { infinite });
-            self.fall_back(FallbackReason::NoDataAck, cx);
-        }
-        legal
-    }
-
     fn signal_fail(
         &self,
         on: SubflowHandle,

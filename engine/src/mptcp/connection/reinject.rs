@@ -10,10 +10,6 @@ use crate::mptcp::message::ToSubflow;
 use crate::time::Duration;
 use core::ops::Range;
 
-/// DATA_FINs without an answer after which a connection that never heard a DSS takes it that its
-/// path drops them.
-const UNHEARD_FINS: u32 = 3;
-
 /// At most this much is repeated at one data-level timeout.
 const MAX_TIMEOUT_REPEAT: u64 = 1 << 20;
 
@@ -137,9 +133,6 @@ impl Connection {
     pub(super) fn on_data_timeout(&mut self, cx: &mut Context<'_>) {
         cx.counters.data_timeouts += 1;
         if self.send.only_fin_outstanding() {
-            if self.send.backoff >= UNHEARD_FINS && self.fall_back_unheard(cx) {
-                return;
-            }
             if let Some(handle) = self.best_view(None) {
                 let data_sequence = self.send.send_fin();
                 cx.out.send(handle, ToSubflow::DataFin { data_sequence });
