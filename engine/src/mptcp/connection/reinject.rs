@@ -8,6 +8,7 @@ use super::send::Fin;
 use super::subflow_view::SubflowView;
 use crate::mptcp::message::ToSubflow;
 use crate::time::Duration;
+use crate::wire::mptcp_option::ResetReason;
 use core::ops::Range;
 
 /// At most this much is repeated at one data-level timeout.
@@ -133,9 +134,11 @@ impl Connection {
     pub(super) fn on_data_timeout(&mut self, cx: &mut Context<'_>) {
         cx.counters.data_timeouts += 1;
         if self.send.only_fin_outstanding() {
-            if let Some(handle) = self.best_view(None) {
-                let data_sequence = self.send.send_fin();
-                cx.out.send(handle, ToSubflow::DataFin { data_sequence });
+            // It takes no byte of a subflow, so a dead path never tells that it lost it: try them all.
+            let data_sequence = self.send.send_fin();
+            for view in self.views.iter().filter(|view| view.is_ready()) {
+                cx.out
+                    .send(view.handle, ToSubflow::DataFin { data_sequence });
             }
             return;
         }
@@ -167,7 +170,7 @@ impl Connection {
 
     /// A slow subflow that keeps the application from writing makes its own copy of what it still
     /// may have to retransmit. All copies together are no larger than the send buffer; past that
-    /// the writer waits.
+    /// a stale subflow is given up, for others carry its data, and for a live one the writer waits.
     fn ask_to_retain(&mut self, cx: &mut Context<'_>) {
         let blocked: Range<u64> = self.send.buffer.start()..self.send.snd_una;
         if blocked.is_empty() || self.send.buffer.free() >= self.send.buffer.capacity() / 4 {
@@ -177,6 +180,9 @@ impl Connection {
         let number = self.send.number(until);
         let capacity = self.send.buffer.capacity() as u64;
         let mut retained: u64 = self.views.iter().map(SubflowView::retained_now).sum();
+        let is_live = |view: &SubflowView| view.is_ready() && !view.is_stale();
+        let any_live = self.views.iter().any(is_live);
+        let mut hopeless = None;
         for view in &mut self.views {
             let in_the_way = view.lowest_held().is_some_and(|lowest| lowest < until);
             if in_the_way && view.retain_asked.is_none() && view.is_open() {
@@ -184,6 +190,9 @@ impl Connection {
                 let wanted = view.ledger.bytes();
                 if others + wanted > capacity {
                     cx.counters.queue_full += 1;
+                    if any_live && view.is_stale() {
+                        hopeless = Some(view.handle);
+                    }
                     continue;
                 }
                 retained = others + wanted;
@@ -192,6 +201,10 @@ impl Connection {
                 cx.out
                     .send(view.handle, ToSubflow::Retain { until: number });
             }
+        }
+        if let Some(handle) = hopeless {
+            let reason = Some(ResetReason::UnacceptablePerformance);
+            self.reset_view(handle, reason, cx);
         }
     }
 }

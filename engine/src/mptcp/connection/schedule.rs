@@ -221,12 +221,13 @@ impl Connection {
     fn arm_send_timer(&mut self, cx: &mut Context<'_>) {
         let fallback = matches!(self.mode, Mode::Fallback(_));
         let outstanding = self.send.snd_una < self.send.snd_nxt && !fallback;
+        // A DATA_FIN is held by nobody, and a stale subflow says nothing of what it holds.
+        let head = self.send.snd_una;
         let head_is_held = self
             .views
             .iter()
-            .filter(|view| view.is_open())
-            .filter_map(|view| view.ledger.lowest())
-            .any(|lowest| lowest <= self.send.snd_una);
+            .filter(|view| view.is_open() && !view.is_stale())
+            .any(|view| view.ledger.ranges().any(|run| run.contains(&head)));
         let idle = self
             .views
             .iter()
