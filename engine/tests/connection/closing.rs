@@ -354,3 +354,21 @@ fn a_late_copy_of_what_was_read_does_not_abort_a_closed_connection() {
     home.data(1, 3, b"lo and more");
     assert_eq!(home.connection.failure(), Some(ConnectionError::Aborted));
 }
+
+#[test]
+fn a_data_fin_is_repeated_on_all_paths_though_a_stale_one_holds_data() {
+    let mut home = home(2);
+    home.write(&pattern(3000));
+    home.deliver(0, ToHome::Stalled);
+    // The other subflow brought everything; the first still has its share to retransmit.
+    home.data_ack(1, 3000, 1 << 20);
+    home.call(|connection, cx| connection.shutdown_write(cx));
+    home.forget();
+    home.pass(Duration::from_secs(10));
+    let tried: Vec<u64> = home
+        .sent()
+        .into_iter()
+        .filter_map(|(to, message)| matches!(message, ToSubflow::DataFin { .. }).then_some(to))
+        .collect();
+    assert!(tried.contains(&0) && tried.contains(&1), "{tried:?}");
+}
