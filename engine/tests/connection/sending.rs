@@ -417,3 +417,26 @@ fn a_writer_that_found_no_room_is_told_when_there_is() {
     home.progress(0, |progress| progress.acknowledged = 4000);
     assert!(home.events().contains(&ConnectionEvent::Writable));
 }
+
+#[test]
+fn data_that_got_lost_behind_its_subflow_is_sent_again_though_a_stale_one_holds_older_data() {
+    let mut home = Home::established(Role::Client, ConnectionConfig::default(), 2);
+    home.data_ack(0, 0, 1 << 20);
+    home.write(&pattern(1000));
+    let carrier = home.grants()[0].0;
+    home.deliver(carrier, ToHome::Stalled);
+    let other = 1 - carrier;
+    home.forget();
+    // The other brings the first bytes, and what follows; the peer acknowledges that on the subflow only.
+    home.progress(other, |progress| progress.acknowledged = 1000);
+    home.data_ack(other, 1000, 1 << 20);
+    home.write(&pattern(500));
+    home.progress(other, |progress| progress.acknowledged = 1500);
+    home.forget();
+    home.pass(Duration::from_secs(5));
+    let again = home.grants();
+    assert!(
+        again.iter().any(|(to, at, _)| (*to, *at) == (other, 1000)),
+        "{again:?}"
+    );
+}

@@ -142,13 +142,15 @@ impl Connection {
             }
             return;
         }
+        let start = self.send.snd_una;
         let held = self
             .views
             .iter()
-            .filter(|view| view.is_open())
-            .filter_map(|view| view.ledger.lowest())
+            .filter(|view| view.is_open() && !view.is_stale())
+            .flat_map(|view| view.ledger.ranges())
+            .filter(|run| run.end > start)
+            .map(|run| run.start)
             .min();
-        let start = self.send.snd_una;
         let end = held
             .unwrap_or(u64::MAX)
             .min(self.send.data_nxt())
