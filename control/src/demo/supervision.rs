@@ -58,7 +58,7 @@ enum Stage {
 
 impl<'a> Cut<'a> {
     /// Cuts the last of `links` links after a quarter of `bytes` and restores it after the half; the
-    /// only link is restored after [`OUTAGE`].
+    /// only link is restored a third of a second later.
     ///
     /// `namespace` is the host whose interface goes down; the other one sees its frames vanish.
     pub fn in_the_middle(namespace: &Namespace, links: u8, bytes: u64) -> Result<Self, LabError> {
