@@ -220,6 +220,29 @@ fn a_data_fin_under_way_becomes_a_fin() {
 }
 
 #[test]
+fn a_fin_before_any_dss_is_the_end_of_a_plain_stream() {
+    let mut home = Home::opening(Role::Client, config());
+    home.establish_capable(false);
+    home.progress(0, |_| {});
+    home.write(&pattern(100));
+    home.forget();
+    home.deliver(0, ToHome::Finished);
+    let reason = FallbackReason::OptionsStripped;
+    assert_eq!(home.connection.info().fallback, Some(reason));
+    assert_eq!(home.connection.state(), DataState::CloseWait);
+    let sent = home.sent();
+    let told = |wanted: fn(&ToSubflow) -> bool| sent.iter().any(|(_, message)| wanted(message));
+    assert!(told(|m| matches!(
+        m,
+        ToSubflow::FallBack { infinite: None }
+    )));
+    assert!(
+        !told(|m| matches!(m, ToSubflow::Close)),
+        "it may still send"
+    );
+}
+
+#[test]
 fn a_join_that_completes_after_fallback_is_reset() {
     let mut home = Home::opening(Role::Server, config());
     home.establish_capable(false);

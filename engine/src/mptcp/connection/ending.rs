@@ -201,6 +201,12 @@ impl Connection {
             return;
         };
         view.finished = true;
+        if !fallback && self.fall_back_unheard(from, cx) {
+            return;
+        }
+        let Some(view) = self.view_mut(from) else {
+            return;
+        };
         if fallback {
             self.receive.finish_here();
             self.on_peer_finished(cx);

@@ -137,6 +137,18 @@ impl Connection {
         }
     }
 
+    /// The peer's stream has ended and no DSS was ever heard: a peer that spoke MPTCP would have put a
+    /// DATA_ACK on the FIN at least. True when the connection is regular TCP now, where that FIN is the
+    /// end of the data.
+    pub(super) fn fall_back_unheard(&mut self, on: SubflowHandle, cx: &mut Context<'_>) -> bool {
+        let legal = self.standing().judge(Sign::OptionsLost) == Verdict::FallBack;
+        if legal {
+            cx.out.send(on, ToSubflow::FallBack { infinite: None });
+            self.fall_back(FallbackReason::OptionsStripped, cx);
+        }
+        legal
+    }
+
     fn signal_fail(
         &self,
         on: SubflowHandle,
