@@ -47,17 +47,3 @@ fn same_seed_gives_the_same_trace() {
         assert_eq!(run(seed), run(seed), "seed {seed}");
     }
 }
-
-/// Runs the one seed of the environment variable `BRAID_SEED`, if it is set.
-#[test]
-fn replay() {
-    let Ok(seed) = std::env::var("BRAID_SEED") else {
-        return;
-    };
-    let seed = seed.parse().expect("BRAID_SEED is a number");
-    let scenario = braid_engine::testing::scenario::Scenario::draw(seed);
-    println!("{scenario:#?}");
-    let report = run(seed);
-    println!("{report:#?}");
-    assert!(report.violations.is_empty(), "{report}");
-}

@@ -47,7 +47,7 @@ impl fmt::Display for Report {
         }
         write!(
             formatter,
-            "replay: BRAID_SEED={} cargo test -p braid-engine --test simulation replay -- --nocapture",
+            "replay: cargo run --release -p braid-engine --features testing --example simulate -- {} 1",
             self.seed
         )
     }
