@@ -196,21 +196,17 @@ impl Connection {
 
     /// The peer sends no more on a subflow.
     pub(super) fn on_subflow_finished(&mut self, from: SubflowHandle, cx: &mut Context<'_>) {
-        let fallback = matches!(self.mode, Mode::Fallback(_));
         let Some(view) = self.view_mut(from) else {
             return;
         };
         view.finished = true;
-        if !fallback && self.fall_back_unheard(from, cx) {
-            return;
-        }
-        let Some(view) = self.view_mut(from) else {
-            return;
-        };
-        if fallback {
+        if matches!(self.mode, Mode::Fallback(_)) {
             self.receive.finish_here();
             self.on_peer_finished(cx);
-        } else if view.phase == Phase::Ready {
+        } else if !self.fall_back_unheard(from, cx)
+            && let Some(view) = self.view_mut(from)
+            && view.phase == Phase::Ready
+        {
             // The peer gives the subflow up, not the connection: follow it.
             view.phase = Phase::Closing;
             cx.out.send(from, ToSubflow::Close);
