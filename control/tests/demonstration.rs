@@ -283,6 +283,36 @@ fn a_machine_that_forbids_namespaces() {
 }
 
 #[test]
+fn linux_that_cannot_be_measured_against_itself() {
+    let name = "linux_that_cannot_be_measured_against_itself";
+    // The peer has its namespace by then; those of the measurement are refused.
+    let setup = "echo 0 >/proc/sys/user/max_net_namespaces";
+    let output = Command::new("unshare")
+        .args(["-Ur", env!("CARGO_BIN_EXE_braid"), "demo", "--json"])
+        .args(["--bytes", "1MiB", "--role", "server", "--fault", "none"])
+        .args(["--peer", "linux", "--peer-setup", setup])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() != Some(1) || errors.contains("unshare: ") {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true") && !output.status.success(),
+            "{name} is required: {output:?}"
+        );
+        eprintln!("test {name} ... skipped: {errors}");
+        return;
+    }
+    assert!(errors.contains("Linux to Linux: "), "{errors}");
+    assert!(errors.contains("--no-baseline"), "{errors}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["ok"], false, "{report:#}");
+    assert_eq!(report["baseline_bps"], Value::Null, "{report:#}");
+    for run in report["runs"].as_array().unwrap() {
+        assert_eq!(run["sha256_match"], true, "{run:#}");
+    }
+}
+
+#[test]
 fn a_user_without_privileges() {
     let name = "a_user_without_privileges";
     if fs::metadata("/proc/self").unwrap().uid() != 0 {

@@ -143,10 +143,7 @@ enum Protocol {
 pub(super) fn run(arguments: DemoArguments) -> Result<(), Failure> {
     let json = arguments.json;
     let plan = parse(arguments)?;
-    let report = demo::run(&plan).map_err(|error| match error.is_refusal() {
-        true => Failure::Configuration(error.to_string()),
-        false => Failure::Run(error.to_string()),
-    })?;
+    let report = demo::run(&plan).map_err(|error| Failure::Configuration(error.to_string()))?;
     if json {
         let text = serde_json::to_string(&report)
             .map_err(|error| Failure::Run(format!("cannot print the report: {error}")))?;

@@ -78,7 +78,8 @@ impl EngineHost {
             frame_pool: FRAMES,
             ..StackConfig::default()
         };
-        let seed = random_seed().map_err(DemoError::transfer("cannot read /dev/urandom"))?;
+        let seed = random_seed()
+            .map_err(|error| DemoError::Refused(format!("cannot read /dev/urandom: {error}")))?;
         let mut stack = Stack::new(config, seed);
         for (link, port) in Link::all(plan.links).zip(&ports) {
             stack.add_interface(interface(link, side, port))?;

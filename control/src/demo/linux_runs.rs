@@ -18,6 +18,8 @@ use crate::lab::link::Side;
 use crate::peer::{PeerProtocol, Progress};
 
 /// Makes the network, measures Linux against itself, then the engine against Linux.
+///
+/// A measurement that fails is complained of and spoils the report, like a run that does.
 pub(super) fn run(plan: &Plan, linux: &LinuxPlan) -> Result<Report, DemoError> {
     let (peer, engine_ports) = LinuxPeer::create(plan, linux)?;
     let (engine_ports, captures) = ports::tee_all(engine_ports, plan)?;
@@ -26,7 +28,12 @@ pub(super) fn run(plan: &Plan, linux: &LinuxPlan) -> Result<Report, DemoError> {
     let baseline = plan
         .baseline
         .then(|| baseline::measure(plan, plan.stream(), &bars))
-        .transpose()?;
+        .transpose()
+        .inspect_err(|error| {
+            bars.complain(&format!(
+                "Linux to Linux: {error}; --no-baseline leaves it out"
+            ));
+        });
     let context = RunContext {
         plan,
         linux,
@@ -37,11 +44,13 @@ pub(super) fn run(plan: &Plan, linux: &LinuxPlan) -> Result<Report, DemoError> {
         plan,
         peer: Peer::Linux,
         fallback: linux.protocol == PeerProtocol::Plain,
-        baseline,
+        baseline: baseline.as_ref().ok().copied().flatten(),
         bars: &bars,
         captures: &captures,
     };
-    Ok(series.make(|task| context.run(&mut engine, task)))
+    let mut report = series.make(|task| context.run(&mut engine, task));
+    report.ok &= baseline.is_ok();
+    Ok(report)
 }
 
 /// What all runs have in common.

@@ -63,14 +63,6 @@ pub enum DemoError {
 }
 
 impl DemoError {
-    /// Whether it came up before any transfer began, for a reason that the user can mend.
-    pub fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused(_) | Self::Lab(_) | Self::Port(_) | Self::Config(_)
-        )
-    }
-
     /// Says `what` failed with an error of the system.
     pub(crate) fn transfer(what: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Transfer { what, source }
@@ -92,6 +84,11 @@ impl DemoError {
 /// Makes the demonstration that `plan` describes.
 ///
 /// Call it before the process has a second thread: it may enter a user namespace.
+///
+/// # Errors
+///
+/// When it cannot be done on this machine as asked; then no transfer was begun. Whatever goes
+/// wrong later stands in the report.
 pub fn run(plan: &Plan) -> Result<Report, DemoError> {
     match &plan.peer {
         PeerChoice::Engine(links) => engine_runs::run(plan, *links),

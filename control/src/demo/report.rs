@@ -264,9 +264,10 @@ pub struct Report {
     /// The transfers, in the order they were made.
     pub runs: Vec<RunReport>,
     /// Linux to Linux Multipath TCP, in bits of payload a second: the same number of links, the
-    /// same bytes, the same cut. None where it was left out.
+    /// same bytes, the same cut. None where it was left out or failed.
     pub baseline_bps: Option<u64>,
-    /// Whether every run delivered every byte, over Multipath TCP if the peer speaks it.
+    /// Whether every run delivered every byte, over Multipath TCP if the peer speaks it, and all
+    /// else that was asked for is there: the measurement of Linux against itself, the captures.
     pub ok: bool,
 }
 
