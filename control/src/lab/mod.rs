@@ -26,10 +26,15 @@ pub enum LabError {
         /// What the kernel answered.
         reason: io::Error,
     },
-    /// The kernel has no Multipath TCP, or it is switched off.
+    /// The kernel has no Multipath TCP, an early one, or it is switched off.
+    ///
+    /// Of what the laboratory uses, these came last: sysctl `net.mptcp.checksum_enabled` with
+    /// Linux 5.14, the options of `SOL_MPTCP` with 5.16, and the path manager for the root of a
+    /// user namespace with 6.1.
     #[error(
-        "this kernel offers no Multipath TCP ({reason}): use a Linux of 5.6 or later built with \
-         CONFIG_MPTCP and with sysctl net.mptcp.enabled=1, or use --peer engine"
+        "this kernel lacks Multipath TCP, or parts of it ({reason}): use a Linux of 5.16 or \
+         later (6.1 without root) built with CONFIG_MPTCP and with sysctl net.mptcp.enabled=1, \
+         or use --peer engine"
     )]
     NoMultipathTcp {
         /// What the kernel answered.

@@ -1,5 +1,7 @@
 //! What Linux tells of a Multipath TCP socket: the options of level `SOL_MPTCP`
-//! (include/uapi/linux/mptcp.h) and `TCP_IS_MPTCP`.
+//! (include/uapi/linux/mptcp.h), there since Linux 5.16.
+//!
+//! The parsers are total: whatever bytes an answer has, they yield subflows or leave them out.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -9,11 +11,12 @@ const SOL_MPTCP: libc::c_int = 284;
 const MPTCP_INFO: libc::c_int = 1;
 const MPTCP_TCPINFO: libc::c_int = 2;
 const MPTCP_SUBFLOW_ADDRS: libc::c_int = 3;
-const TCP_IS_MPTCP: libc::c_int = 43;
 
 /// Bit of `mptcp_info.mptcpi_flags` set when the connection fell back to TCP.
 const INFO_FLAG_FALLBACK: u32 = 1;
 
+/// The part of `struct mptcp_info` that Linux has had from the first, and more.
+const INFO_SIZE: usize = 64;
 /// As many subflows as one answer can hold; a connection has at most 9.
 const MAXIMUM_SUBFLOWS: usize = 16;
 /// `struct mptcp_subflow_data`, which leads the per-subflow answers.
@@ -40,48 +43,70 @@ pub struct KernelSubflow {
     pub retransmissions: u32,
 }
 
+/// Whether the kernel answers questions about Multipath TCP sockets. The socket need not be
+/// connected.
+pub(super) fn probe(socket: &impl AsFd) -> io::Result<()> {
+    option(socket, SOL_MPTCP, MPTCP_INFO, &mut [0; INFO_SIZE])
+}
+
 pub(super) fn fell_back(socket: &impl AsFd) -> io::Result<bool> {
-    let mut is_multipath = [0; 4];
-    option(socket, libc::IPPROTO_TCP, TCP_IS_MPTCP, &mut is_multipath)?;
-    if u32::from_ne_bytes(is_multipath) == 0 {
-        return Ok(true);
+    let mut info = [0; INFO_SIZE];
+    match option(socket, SOL_MPTCP, MPTCP_INFO, &mut info) {
+        Ok(()) => Ok(field_u32(&info, 8) & INFO_FLAG_FALLBACK != 0),
+        // Asked of what is TCP by now, IPv4 gives the first answer and IPv6 the second.
+        Err(error)
+            if matches!(
+                error.raw_os_error(),
+                Some(libc::EOPNOTSUPP | libc::ENOPROTOOPT)
+            ) =>
+        {
+            Ok(true)
+        }
+        Err(error) => Err(error),
     }
-    let mut info = [0; 64];
-    option(socket, SOL_MPTCP, MPTCP_INFO, &mut info)?;
-    Ok(field_u32(&info, 8) & INFO_FLAG_FALLBACK != 0)
 }
 
 pub(super) fn subflows(socket: &impl AsFd) -> io::Result<Vec<KernelSubflow>> {
     let addresses = per_subflow(socket, MPTCP_SUBFLOW_ADDRS, ADDRESSES_SIZE)?;
     let states = per_subflow(socket, MPTCP_TCPINFO, TCP_INFO_SIZE)?;
-    Ok(addresses
-        .iter()
-        .zip(&states)
+    Ok(parse_subflows(&addresses, &states))
+}
+
+/// Reads an option whose answer is a header and then one record of `size` bytes a subflow.
+fn per_subflow(socket: &impl AsFd, name: libc::c_int, size: usize) -> io::Result<Vec<u8>> {
+    let mut answer = vec![0; DATA_HEADER + MAXIMUM_SUBFLOWS * size];
+    answer[..4].copy_from_slice(&(DATA_HEADER as u32).to_ne_bytes());
+    answer[12..16].copy_from_slice(&(size as u32).to_ne_bytes());
+    option(socket, SOL_MPTCP, name, &mut answer)?;
+    Ok(answer)
+}
+
+/// The subflows of which both answers tell; one whose addresses cannot be read is left out.
+fn parse_subflows(addresses: &[u8], states: &[u8]) -> Vec<KernelSubflow> {
+    records(addresses, ADDRESSES_SIZE)
+        .zip(records(states, TCP_INFO_SIZE))
         .filter_map(|(addresses, state)| {
             Some(KernelSubflow {
-                local: socket_address(addresses.get(..128)?)?,
-                remote: socket_address(addresses.get(128..)?)?,
+                local: socket_address(addresses.get(..ADDRESSES_SIZE / 2)?)?,
+                remote: socket_address(addresses.get(ADDRESSES_SIZE / 2..)?)?,
                 smoothed_rtt: field_u32(state, 68),
                 retransmissions: field_u32(state, 100),
                 bytes_received: field_u64(state, 128),
                 bytes_sent: field_u64(state, 200),
             })
         })
-        .collect())
+        .collect()
 }
 
-/// Reads an option whose answer is a header and then one record of `size` bytes a subflow.
-fn per_subflow(socket: &impl AsFd, name: libc::c_int, size: usize) -> io::Result<Vec<Vec<u8>>> {
-    let mut buffer = vec![0; DATA_HEADER + MAXIMUM_SUBFLOWS * size];
-    buffer[..4].copy_from_slice(&(DATA_HEADER as u32).to_ne_bytes());
-    buffer[12..16].copy_from_slice(&(size as u32).to_ne_bytes());
-    option(socket, SOL_MPTCP, name, &mut buffer)?;
-    let count = (field_u32(&buffer, 4) as usize).min(MAXIMUM_SUBFLOWS);
-    Ok(buffer[DATA_HEADER..]
+/// The records of `size` bytes behind the header of an answer: as many as the header states and
+/// the answer holds.
+fn records(answer: &[u8], size: usize) -> impl Iterator<Item = &[u8]> {
+    let count = (field_u32(answer, 4) as usize).min(MAXIMUM_SUBFLOWS);
+    answer
+        .get(DATA_HEADER..)
+        .unwrap_or_default()
         .chunks_exact(size)
         .take(count)
-        .map(<[u8]>::to_vec)
-        .collect())
 }
 
 /// Reads a `struct sockaddr_storage`.

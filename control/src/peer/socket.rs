@@ -31,11 +31,11 @@ impl PeerProtocol {
     }
 }
 
-/// Whether the kernel makes Multipath TCP sockets in the calling thread's namespace.
+/// Whether the kernel makes Multipath TCP sockets in the calling thread's namespace, and tells
+/// what becomes of them.
 pub fn probe() -> io::Result<()> {
-    PeerProtocol::Multipath
-        .open((Ipv4Addr::UNSPECIFIED, 0).into())
-        .map(drop)
+    let socket = PeerProtocol::Multipath.open((Ipv4Addr::UNSPECIFIED, 0).into())?;
+    kernel_info::probe(&socket)
 }
 
 /// A listening socket.
