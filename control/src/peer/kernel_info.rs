@@ -160,3 +160,136 @@ fn option(
         Err(io::Error::last_os_error())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// An answer that states `count` records and holds `records`.
+    fn answer(count: u32, records: &[u8]) -> Vec<u8> {
+        let mut answer = vec![0; DATA_HEADER];
+        answer[4..8].copy_from_slice(&count.to_ne_bytes());
+        answer.extend_from_slice(records);
+        answer
+    }
+
+    /// A `struct sockaddr_storage` of `address`.
+    fn storage(address: SocketAddr) -> Vec<u8> {
+        let mut bytes = match address.ip() {
+            IpAddr::V4(_) => (libc::AF_INET as u16).to_ne_bytes().to_vec(),
+            IpAddr::V6(_) => (libc::AF_INET6 as u16).to_ne_bytes().to_vec(),
+        };
+        bytes.extend(address.port().to_be_bytes());
+        match address.ip() {
+            IpAddr::V4(ip) => bytes.extend(ip.octets()),
+            // The flow label comes first.
+            IpAddr::V6(ip) => bytes.extend([0xee; 4].into_iter().chain(ip.octets())),
+        }
+        bytes.resize(ADDRESSES_SIZE / 2, 0);
+        bytes
+    }
+
+    /// The part of a `struct tcp_info` that is read, each field at the offset Linux gives it.
+    fn state(rtt: u32, retransmissions: u32, received: u64, sent: u64) -> Vec<u8> {
+        let mut bytes = vec![0xee; TCP_INFO_SIZE];
+        bytes[68..72].copy_from_slice(&rtt.to_ne_bytes());
+        bytes[100..104].copy_from_slice(&retransmissions.to_ne_bytes());
+        bytes[128..136].copy_from_slice(&received.to_ne_bytes());
+        bytes[200..208].copy_from_slice(&sent.to_ne_bytes());
+        bytes
+    }
+
+    fn endpoints(local: &str, remote: &str) -> Vec<u8> {
+        [local, remote]
+            .map(|text| storage(text.parse().unwrap()))
+            .concat()
+    }
+
+    #[test]
+    fn subflows_of_both_families_are_read() {
+        let addresses = [
+            endpoints("10.0.0.1:5001", "10.0.0.2:40000"),
+            endpoints("[fd00::1]:1", "[fd00::2]:65535"),
+        ];
+        let states = [state(7, 1, 1 << 40, 3), state(u32::MAX, 0, 0, u64::MAX)];
+        let read = parse_subflows(
+            &answer(2, &addresses.concat()),
+            &answer(2, &states.concat()),
+        );
+        let expected = |local: &str, remote: &str, fields: (u32, u32, u64, u64)| KernelSubflow {
+            local: local.parse().unwrap(),
+            remote: remote.parse().unwrap(),
+            smoothed_rtt: fields.0,
+            retransmissions: fields.1,
+            bytes_received: fields.2,
+            bytes_sent: fields.3,
+        };
+        assert_eq!(
+            read,
+            [
+                expected("10.0.0.1:5001", "10.0.0.2:40000", (7, 1, 1 << 40, 3)),
+                expected("[fd00::1]:1", "[fd00::2]:65535", (u32::MAX, 0, 0, u64::MAX)),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_subflow_of_an_unknown_family_is_left_out() {
+        let mut unknown = endpoints("10.0.0.1:1", "10.0.0.2:2");
+        unknown[..2].copy_from_slice(&u16::MAX.to_ne_bytes());
+        let known = endpoints("10.0.0.3:3", "10.0.0.4:4");
+        let states = [state(1, 1, 1, 1), state(2, 2, 2, 2)].concat();
+        let read = parse_subflows(&answer(2, &[unknown, known].concat()), &answer(2, &states));
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0].smoothed_rtt, 2, "the state is that of the other");
+    }
+
+    #[test]
+    fn an_answer_that_ends_early_yields_whole_records_only() {
+        let addresses = endpoints("10.0.0.1:1", "10.0.0.2:2").repeat(3);
+        let states = state(1, 1, 1, 1).repeat(3);
+        for (length, count) in [(0, 0), (1, 0), (2 * ADDRESSES_SIZE - 1, 1), (600, 2)] {
+            let addresses = answer(u32::MAX, &addresses[..length]);
+            let read = parse_subflows(&addresses, &answer(3, &states));
+            assert_eq!(read.len(), count, "{length} bytes");
+        }
+        assert!(parse_subflows(&[], &[]).is_empty());
+        assert!(parse_subflows(&[0xff; DATA_HEADER - 1], &answer(3, &states)).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn no_answer_panics_or_yields_more_than_it_holds(
+            stated in prop_oneof![0..20u32, any::<u32>()],
+            addresses in vec(any::<u8>(), 0..6_000),
+            // Families that are known, so that more than the family is looked at.
+            families in vec(prop_oneof![Just(libc::AF_INET), Just(libc::AF_INET6)], 40),
+            states in vec(any::<u8>(), 0..6_000),
+        ) {
+            let mut addresses = addresses;
+            for (storage, family) in addresses.chunks_exact_mut(ADDRESSES_SIZE / 2).zip(families) {
+                storage[..2].copy_from_slice(&(family as u16).to_ne_bytes());
+            }
+            let held = (addresses.len() / ADDRESSES_SIZE).min(states.len() / TCP_INFO_SIZE);
+            let read = parse_subflows(&answer(stated, &addresses), &answer(u32::MAX, &states));
+            prop_assert_eq!(
+                read.len(),
+                held.min(stated as usize).min(MAXIMUM_SUBFLOWS)
+            );
+        }
+
+        #[test]
+        fn bytes_without_any_order_panic_nowhere(
+            addresses in vec(any::<u8>(), 0..600),
+            states in vec(any::<u8>(), 0..600),
+            at in 0..700usize,
+        ) {
+            let _ = parse_subflows(&addresses, &states);
+            let _ = socket_address(&addresses);
+            let _ = (field_u32(&states, at), field_u64(&states, at));
+        }
+    }
+}
