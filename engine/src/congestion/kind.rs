@@ -14,11 +14,17 @@ pub enum ControllerKind {
     Reno,
     /// Linked increases (RFC 6356): all subflows together take no more than one TCP would.
     Lia,
+    /// Opportunistic linked increases (draft-khalili-mptcp-congestion-control-05): like
+    /// [`Self::Lia`], and window moves to the paths that lose least.
+    Olia,
+    /// Balanced linked adaptation (draft-walid-mptcp-congestion-control-04): like [`Self::Lia`],
+    /// quicker to follow what changes.
+    Balia,
 }
 
 impl ControllerKind {
     /// Every kind there is.
-    pub const ALL: [Self; 3] = [Self::Cubic, Self::Reno, Self::Lia];
+    pub const ALL: [Self; 5] = [Self::Cubic, Self::Reno, Self::Lia, Self::Olia, Self::Balia];
 
     /// The name that [`FromStr`] takes.
     pub const fn name(self) -> &'static str {
@@ -26,12 +32,19 @@ impl ControllerKind {
             Self::Cubic => "cubic",
             Self::Reno => "reno",
             Self::Lia => "lia",
+            Self::Olia => "olia",
+            Self::Balia => "balia",
         }
+    }
+
+    /// The kind of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
     /// True when the kind looks at the [`Coupling`](super::Coupling) of the subflows.
     pub const fn is_coupled(self) -> bool {
-        matches!(self, Self::Lia)
+        matches!(self, Self::Lia | Self::Olia | Self::Balia)
     }
 }
 
@@ -53,11 +66,8 @@ impl FromStr for ControllerKind {
     type Err = UnknownController;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .ok_or_else(|| UnknownController {
-                name: name.to_owned(),
-            })
+        Self::by_name(name).ok_or_else(|| UnknownController {
+            name: name.to_owned(),
+        })
     }
 }

@@ -2,26 +2,30 @@
 //!
 //! What every algorithm shares lives here: the window, slow start, restart after idle, undo.
 //! An `Algorithm` says how the window grows in congestion avoidance and what is left of it after
-//! a loss. A further one (OLIA and BALIA of the multipath family) is a file beside the others, a
-//! variant of `Algorithm` and a name in [`ControllerKind`].
+//! a loss. A further one is a file beside the others, a variant of `Algorithm` and a name in
+//! [`ControllerKind`].
 
+mod balia;
 mod coupling;
 mod cubic;
 mod hystart;
 mod kind;
 mod lia;
+mod olia;
 mod reno;
 #[cfg(test)]
 mod tests;
 mod window;
 
-pub use coupling::{Coupling, PathSample, lia_coupling};
+pub use coupling::{Coupling, PathSample, Shift};
 pub use kind::{ControllerKind, UnknownController};
 pub use window::initial_window;
 
 use crate::time::{Duration, Instant};
+use balia::Balia;
 use cubic::Cubic;
 use lia::Lia;
+use olia::Olia;
 use reno::Reno;
 use window::Window;
 
@@ -57,6 +61,8 @@ enum Algorithm {
     Cubic(Cubic),
     Reno(Reno),
     Lia(Lia),
+    Olia(Olia),
+    Balia(Balia),
 }
 
 impl Algorithm {
@@ -65,16 +71,29 @@ impl Algorithm {
             ControllerKind::Cubic => Self::Cubic(Cubic::default()),
             ControllerKind::Reno => Self::Reno(Reno),
             ControllerKind::Lia => Self::Lia(Lia),
+            ControllerKind::Olia => Self::Olia(Olia::default()),
+            ControllerKind::Balia => Self::Balia(Balia::default()),
+        }
+    }
+
+    /// Looks at every acknowledgement, whether the window may grow or not.
+    fn observe(&mut self, window: &Window, ack: &AckSample) {
+        match self {
+            Self::Olia(olia) => olia.count(ack.acked),
+            Self::Balia(balia) => balia.compare(window, ack),
+            Self::Cubic(_) | Self::Reno(_) | Self::Lia(_) => {}
         }
     }
 
     /// How many bytes the window grows by when `acked` bytes are acknowledged in congestion
-    /// avoidance.
+    /// avoidance; less than none when it shrinks.
     fn increase(&mut self, window: &Window, acked: f64, ack: &AckSample) -> f64 {
         match self {
             Self::Cubic(cubic) => cubic.increase(window, acked, ack),
             Self::Reno(reno) => reno.increase(window, acked),
             Self::Lia(lia) => lia.increase(window, acked, &ack.coupling),
+            Self::Olia(olia) => olia.increase(window, acked, ack),
+            Self::Balia(balia) => balia.increase(window, acked, ack),
         }
     }
 
@@ -84,6 +103,8 @@ impl Algorithm {
             Self::Cubic(cubic) => cubic.reduce(window, in_flight),
             Self::Reno(reno) => reno.reduce(in_flight),
             Self::Lia(lia) => lia.reduce(in_flight),
+            Self::Olia(olia) => olia.reduce(in_flight),
+            Self::Balia(balia) => balia.reduce(in_flight),
         }
     }
 }
@@ -119,6 +140,8 @@ impl Controller {
             Algorithm::Cubic(_) => ControllerKind::Cubic,
             Algorithm::Reno(_) => ControllerKind::Reno,
             Algorithm::Lia(_) => ControllerKind::Lia,
+            Algorithm::Olia(_) => ControllerKind::Olia,
+            Algorithm::Balia(_) => ControllerKind::Balia,
         }
     }
 
@@ -139,6 +162,7 @@ impl Controller {
 
     /// Lets the window grow by what an acknowledgement allows.
     pub fn on_ack(&mut self, ack: &AckSample) {
+        self.algorithm.observe(&self.window, ack);
         if ack.in_recovery || ack.acked == 0 {
             return;
         }
@@ -156,7 +180,11 @@ impl Controller {
         };
         if left > 0.0 {
             let growth = self.algorithm.increase(&self.window, left, ack);
-            self.window.grow(growth);
+            if growth < 0.0 {
+                self.window.give_way(-growth);
+            } else {
+                self.window.grow(growth);
+            }
         }
     }
 
@@ -213,6 +241,29 @@ impl Controller {
     /// window follows it; later the window stays what it is in bytes, but at least one segment.
     pub fn set_mss(&mut self, mss: u32) {
         self.window.set_mss(mss);
+    }
+
+    /// Bytes that the path carried between two losses, as OLIA measures them: the last whole
+    /// interval or the present one, whichever is more. Zero under any other algorithm.
+    pub fn bytes_between_losses(&self) -> u64 {
+        match &self.algorithm {
+            Algorithm::Olia(olia) => olia.bytes_between_losses(),
+            _ => 0,
+        }
+    }
+
+    /// OLIA's alpha of this subflow ([`Shift::alpha`]); no other algorithm has one.
+    pub fn set_shift(&mut self, alpha: f64) {
+        let remembered = self.before_reduction.as_mut();
+        let remembered = remembered.map(|before| &mut before.algorithm);
+        for algorithm in [Some(&mut self.algorithm), remembered]
+            .into_iter()
+            .flatten()
+        {
+            if let Algorithm::Olia(olia) = algorithm {
+                olia.set_alpha(alpha);
+            }
+        }
     }
 
     /// Goes on with another algorithm from the same window and threshold. The same kind keeps

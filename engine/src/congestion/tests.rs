@@ -92,7 +92,7 @@ fn names_are_read_as_they_are_written() {
     let message = error.to_string();
     assert_eq!(
         message,
-        r#"unknown congestion control "vegas": use one of cubic, reno, lia"#
+        r#"unknown congestion control "vegas": use one of cubic, reno, lia, olia, balia"#
     );
 }
 
@@ -356,8 +356,9 @@ fn lia_alone_is_reno() {
             let alone = PathSample {
                 window: path.controller.window(),
                 srtt: RTT,
+                between_losses: 0,
             };
-            let coupling = lia_coupling(core::iter::once(alone));
+            let coupling = Coupling::of(core::iter::once(alone));
             assert!((coupling.alpha - 1.0).abs() < 1e-9 && !coupling.coupled);
             path.now += Duration::from_millis(2);
             path.controller.on_ack(&AckSample {
@@ -376,12 +377,13 @@ fn alpha_is_that_of_the_formula() {
     let paths = [(20_000, 100), (10_000, 50)].map(|(window, rtt)| PathSample {
         window,
         srtt: Duration::from_millis(rtt),
+        between_losses: 0,
     });
-    let coupling = lia_coupling(paths.into_iter());
+    let coupling = Coupling::of(paths.into_iter());
     // 30 * max(20 / 0.01, 10 / 0.0025) / (20 / 0.1 + 10 / 0.05)^2 = 30 * 4000 / 160000
     assert!((coupling.alpha - 0.75).abs() < 1e-9);
     assert_eq!((coupling.total_window, coupling.coupled), (30_000, true));
-    assert_eq!(lia_coupling(core::iter::empty()).total_window, 0);
+    assert_eq!(Coupling::of(core::iter::empty()).total_window, 0);
 }
 
 /// A path in congestion avoidance, its round trip in milliseconds and its window in segments.
@@ -396,9 +398,10 @@ proptest! {
     fn lia_takes_no_more_than_the_best_path_would(
         paths in prop::collection::vec(lia_path(), 2..9),
     ) {
-        let coupling = lia_coupling(paths.iter().map(|(segments, millis)| PathSample {
+        let coupling = Coupling::of(paths.iter().map(|(segments, millis)| PathSample {
             window: segments * MSS,
             srtt: Duration::from_millis(*millis),
+            between_losses: 0,
         }));
         let mut growth_each_second = 0.0;
         let mut best_alone: f64 = 0.0;
@@ -417,5 +420,239 @@ proptest! {
         }
         prop_assert!(growth_each_second > 0.0);
         prop_assert!(growth_each_second <= best_alone * 1.000_001);
+    }
+}
+
+/// A path of `segments` in congestion avoidance with a round trip of `millis`.
+fn avoiding(kind: ControllerKind, segments: u32, millis: u64) -> Path {
+    let mut path = Path::new(kind).grown_to(segments * 2);
+    path.controller.on_loss(path.now, segments * 2 * MSS);
+    path.rtt = Duration::from_millis(millis);
+    path
+}
+
+fn sample_of(segments: u32, millis: u64, between_losses: u64) -> PathSample {
+    PathSample {
+        window: segments * MSS,
+        srtt: Duration::from_millis(millis),
+        between_losses,
+    }
+}
+
+/// What a step from 20 segments at 100 ms adds, in bytes, when one segment is acknowledged and
+/// another path has 10 segments at 50 ms. Both have a rate of 200 segments a second.
+fn step(path: &mut Path) -> f64 {
+    let coupling = Coupling::of([sample_of(20, 100, 0), sample_of(10, 50, 0)].into_iter());
+    assert!((coupling.total_rate - 4e5).abs() < 1e-3 && (coupling.best_rate - 2e5).abs() < 1e-3);
+    let before = path.controller.window.exact();
+    path.controller.on_ack(&AckSample {
+        coupling,
+        ..path.sample(MSS)
+    });
+    path.controller.window.exact() - before
+}
+
+/// draft-khalili section 2 by hand: 1/w * share^2, and the shift over w.
+#[test]
+fn a_step_of_olia_is_that_of_the_draft() {
+    for (alpha, bytes) in [(0.0, 12.5), (0.25, 25.0), (-0.5, -12.5)] {
+        let mut path = avoiding(ControllerKind::Olia, 20, 100);
+        path.controller.set_shift(alpha);
+        let step = step(&mut path);
+        assert!((step - bytes).abs() < 1e-6, "{step} with {alpha}");
+        assert!(!path.controller.in_slow_start());
+    }
+}
+
+/// draft-khalili section 2: of three paths the first has the largest window, the second carries
+/// most between losses.
+#[test]
+fn olia_shifts_from_the_largest_window_to_the_best_path() {
+    let paths = [
+        sample_of(30, 100, 50_000),
+        sample_of(10, 100, 90_000),
+        sample_of(5, 100, 20_000),
+    ];
+    let shift = Shift::of(paths.into_iter());
+    let third = 1.0 / 3.0;
+    assert_eq!(paths.map(|path| shift.alpha(&path)), [-third, third, 0.0]);
+    // The best path is the one of the largest window: all is well.
+    let settled = [sample_of(30, 100, 90_000), sample_of(10, 100, 50_000)];
+    let shift = Shift::of(settled.into_iter());
+    assert_eq!(settled.map(|path| shift.alpha(&path)), [0.0, 0.0]);
+    // A short round trip makes a path good too.
+    let near = [sample_of(30, 400, 90_000), sample_of(10, 10, 50_000)];
+    let shift = Shift::of(near.into_iter());
+    assert_eq!(near.map(|path| shift.alpha(&path)), [-0.5, 0.5]);
+}
+
+#[test]
+fn olia_measures_what_comes_between_losses() {
+    let mut path = avoiding(ControllerKind::Olia, 20, 100);
+    // The window of 40 segments came by 30 acknowledged ones, before the loss.
+    assert_eq!(path.controller.bytes_between_losses(), 30_000);
+    path.controller.on_ack(&path.sample(20_000));
+    assert_eq!(path.controller.bytes_between_losses(), 30_000);
+    path.controller.on_ack(&AckSample {
+        cwnd_limited: false,
+        in_recovery: true,
+        ..path.sample(20_000)
+    });
+    assert_eq!(path.controller.bytes_between_losses(), 40_000);
+    path.lose();
+    assert_eq!(path.controller.bytes_between_losses(), 40_000);
+    path.lose();
+    assert_eq!(path.controller.bytes_between_losses(), 0);
+}
+
+/// An undone loss brings back the memory from before it, but not an outdated shift.
+#[test]
+fn a_spurious_loss_keeps_the_shift_of_olia() {
+    let mut path = avoiding(ControllerKind::Olia, 20, 100);
+    path.lose();
+    path.controller.set_shift(0.25);
+    path.controller.on_spurious();
+    assert_eq!(path.controller.window(), 20 * MSS);
+    assert!((step(&mut path) - 25.0).abs() < 1e-6);
+}
+
+/// draft-walid section 3 by hand: share^2/w * (1+a)/2 * (4+a)/5, and w/2 * min(a, 1.5) at a loss.
+#[test]
+fn a_step_of_balia_is_that_of_the_draft() {
+    let mut path = avoiding(ControllerKind::Balia, 20, 100);
+    let growth = step(&mut path);
+    assert!((growth - 12.5).abs() < 1e-6, "{growth}");
+    path.lose();
+    let left = path.controller.window.exact();
+    assert!((left - 20_012.5 / 2.0).abs() < 20.0, "{left}");
+
+    // At 10 segments each 100 ms it has half the rate of the best: a = 2, share = 1/3.
+    let mut slow = avoiding(ControllerKind::Balia, 10, 100);
+    let before = slow.controller.window.exact();
+    let coupling = Coupling::of([sample_of(10, 100, 0), sample_of(10, 50, 0)].into_iter());
+    slow.controller.on_ack(&AckSample {
+        coupling,
+        ..slow.sample(MSS)
+    });
+    let growth = slow.controller.window.exact() - before;
+    assert!((growth - 100.0 / 9.0 * 1.5 * 1.2).abs() < 1e-6, "{growth}");
+    slow.lose();
+    assert!((slow.controller.window.exact() - 10_020.0 / 4.0).abs() < 10.0);
+}
+
+/// One thing that happens to a controller.
+#[derive(Clone, Debug)]
+enum Happening {
+    Ack {
+        acked: u32,
+        millis: u64,
+        limited: bool,
+        recovery: bool,
+        others: Vec<(u32, u64, u64)>,
+    },
+    Loss(u32),
+    Timeout(u32),
+    Spurious,
+    Idle(u64),
+    Switch(ControllerKind),
+    Mss(u32),
+    Shift(f64),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let other = (any::<u32>(), 0..10_000_u64, any::<u64>());
+    let ack = (
+        any::<u32>(),
+        0..10_000_u64,
+        any::<bool>(),
+        any::<bool>(),
+        prop::collection::vec(other, 0..5),
+    );
+    prop_oneof![
+        8 => ack.prop_map(|(acked, millis, limited, recovery, others)| Happening::Ack {
+            acked,
+            millis,
+            limited,
+            recovery,
+            others,
+        }),
+        1 => any::<u32>().prop_map(Happening::Loss),
+        1 => any::<u32>().prop_map(Happening::Timeout),
+        1 => Just(Happening::Spurious),
+        1 => (0..100_000_u64).prop_map(Happening::Idle),
+        2 => prop::sample::select(ControllerKind::ALL.to_vec()).prop_map(Happening::Switch),
+        1 => (0..10_000_u32).prop_map(Happening::Mss),
+        1 => (-1.0..1.0).prop_map(Happening::Shift),
+    ]
+}
+
+proptest! {
+    /// Whatever happens, in whatever order, the window is between a segment and the largest that
+    /// TCP can use, and a switch changes neither window nor threshold.
+    #[test]
+    fn no_controller_loses_its_window(
+        kind in prop::sample::select(ControllerKind::ALL.to_vec()),
+        happenings in prop::collection::vec(happening(), 1..200),
+    ) {
+        let mut path = Path::new(kind);
+        let mut mss = MSS;
+        for happening in happenings {
+            path.now += Duration::from_millis(3);
+            let (window, threshold) = (path.controller.window(), path.controller.ssthresh());
+            match happening {
+                Happening::Ack { acked, millis, limited, recovery, others } => {
+                    path.rtt = Duration::from_millis(millis);
+                    let others: Vec<_> = others
+                        .into_iter()
+                        .map(|(window, millis, between_losses)| PathSample {
+                            window,
+                            srtt: Duration::from_millis(millis),
+                            between_losses,
+                        })
+                        .collect();
+                    path.controller.on_ack(&AckSample {
+                        cwnd_limited: limited,
+                        in_recovery: recovery,
+                        coupling: Coupling::of(others.into_iter()),
+                        ..path.sample(acked)
+                    });
+                }
+                Happening::Loss(in_flight) => path.controller.on_loss(path.now, in_flight),
+                Happening::Timeout(in_flight) => path.controller.on_timeout(path.now, in_flight),
+                Happening::Spurious => path.controller.on_spurious(),
+                Happening::Idle(millis) => {
+                    let idle = Duration::from_millis(millis);
+                    path.now += idle;
+                    path.controller.on_idle(path.now, idle, RTT * 3);
+                }
+                Happening::Switch(kind) => {
+                    path.controller.switch(kind);
+                    prop_assert_eq!(path.controller.kind(), kind);
+                    prop_assert_eq!(path.controller.window(), window);
+                    prop_assert_eq!(path.controller.ssthresh(), threshold);
+                }
+                Happening::Mss(size) => {
+                    mss = size.max(1);
+                    path.controller.set_mss(size);
+                }
+                Happening::Shift(alpha) => path.controller.set_shift(alpha),
+            }
+            let window = path.controller.window();
+            prop_assert!((mss..=1 << 30).contains(&window), "{window}");
+        }
+    }
+
+    /// The shift of OLIA takes from the ones what it gives to the others.
+    #[test]
+    fn the_shift_adds_up_to_nothing(
+        paths in prop::collection::vec((1_u32..100, 1_u64..500, 0_u64..1_000_000), 1..9),
+    ) {
+        let paths: Vec<_> = paths
+            .into_iter()
+            .map(|(segments, millis, bytes)| sample_of(segments, millis, bytes))
+            .collect();
+        let shift = Shift::of(paths.iter().copied());
+        let sum: f64 = paths.iter().map(|path| shift.alpha(path)).sum();
+        prop_assert!(sum.abs() < 1e-9, "{sum}");
     }
 }

@@ -76,6 +76,13 @@ impl Window {
         self.untouched = false;
     }
 
+    /// Shrinks in congestion avoidance, and stays in it: the threshold follows. At least one
+    /// segment is left.
+    pub(super) fn give_way(&mut self, bytes: f64) {
+        self.bytes = (self.bytes - bytes).max(self.mss());
+        self.threshold = self.threshold.map(|threshold| threshold.min(self.bytes));
+    }
+
     /// Grows by every acknowledged byte up to the threshold and returns the bytes left over.
     ///
     /// RFC 3465 would stop at two segments for each acknowledgement; with receivers that coalesce

@@ -25,7 +25,7 @@ pub struct Published {
     pub long_data_ack: bool,
     /// DATA_ACKs and mappings are in use; false before the peer's key is known and after fallback.
     pub multipath: bool,
-    /// The congestion coupling of the subflows (RFC 6356).
+    /// The congestion coupling of the subflows.
     pub coupling: Coupling,
 }
 
@@ -204,6 +204,9 @@ pub enum ToSubflow {
     SlowDown,
     /// Run this congestion controller from now on.
     SetController(ControllerKind),
+    /// OLIA's alpha of this subflow, which follows from all of them
+    /// ([`Shift::alpha`](crate::congestion::Shift::alpha)).
+    SetShift(f64),
     /// TCP_NODELAY.
     SetNoDelay(bool),
     /// TCP_CORK.

@@ -5,6 +5,7 @@ use super::admit::NewConnection;
 use super::connection::{ConnectionId, ConnectionKey, ConnectionSlot, ListenerId};
 use super::interface::is_host_address;
 use super::route::Constraint;
+use crate::congestion::ControllerKind;
 use crate::mptcp::connection::{Connection, ConnectionError, IoError, Role, SubflowHandle};
 use crate::mptcp::info::{ConnectionInfo, SubflowInfo};
 use crate::mptcp::message::ToSubflow;
@@ -382,6 +383,26 @@ impl Stack {
         }
         self.call(now, connection, |home, context| {
             home.broadcast(&ToSubflow::SetKeepalive(keepalive), context);
+        })
+    }
+
+    /// TCP_CONGESTION: the congestion controller of all subflows, those to come among them. Windows
+    /// and thresholds stay what they are.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::BadHandle`] when there is no such connection.
+    pub fn set_congestion(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        kind: ControllerKind,
+    ) -> Result<(), SocketError> {
+        if let Some(slot) = self.live_mut(connection) {
+            slot.options.congestion = Some(kind);
+        }
+        self.call(now, connection, |home, context| {
+            home.set_congestion(kind, context);
         })
     }
 

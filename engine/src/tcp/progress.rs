@@ -19,6 +19,8 @@ pub struct Progress {
     pub congestion_window: u32,
     /// Slow start threshold in bytes.
     pub slow_start_threshold: u32,
+    /// Bytes carried between two losses, where the congestion controller measures them.
+    pub between_losses: u64,
     /// Bytes in flight.
     pub in_flight: u32,
     /// Smoothed round trip; `None` before the first sample.

@@ -336,6 +336,7 @@ impl Tcb {
             segment_size: self.segment_payload(),
             congestion_window: self.congestion_window(),
             slow_start_threshold: self.controller.ssthresh(),
+            between_losses: self.controller.bytes_between_losses(),
             in_flight: u32::try_from(self.pipe()).unwrap_or(u32::MAX),
             smoothed_rtt: self.rtt.smoothed(),
             rtt_variation: self.rtt.variation(),
@@ -466,6 +467,11 @@ impl Tcb {
     pub fn set_controller(&mut self, kind: ControllerKind) {
         self.config.congestion = kind;
         self.controller.switch(kind);
+    }
+
+    /// What OLIA is to move between this subflow and others.
+    pub fn set_shift(&mut self, alpha: f64) {
+        self.controller.set_shift(alpha);
     }
 
     /// Payload bytes of a full segment with the options that data usually carries.

@@ -33,7 +33,8 @@ pub struct ConnectionConfig {
     pub receive_buffer: usize,
     /// Which subflow carries the next bytes.
     pub scheduler: Scheduler,
-    /// Congestion controller of the subflows; [`ControllerKind::Lia`] is coupled.
+    /// Congestion controller of the subflows; [`ControllerKind::is_coupled`] tells
+    /// whether they look at each other.
     pub congestion: ControllerKind,
     /// How the application's abort is told to the peer.
     pub fastclose: FastcloseForm,

@@ -4,7 +4,6 @@ use super::context::{ConnectionEvent, Context, SubflowHandle};
 use super::send::{Acknowledged, Fin};
 use super::subflow_view::Phase;
 use super::{CloseEvent, Connection, Mode};
-use crate::congestion::{ControllerKind, PathSample, lia_coupling};
 use crate::mptcp::message::{Progress, ToHome, ToSubflow};
 use crate::sequence::DataSequenceNumber;
 use crate::storage::frame::Frame;
@@ -217,7 +216,7 @@ impl Connection {
         if advanced {
             self.release_acknowledged(cx);
         }
-        self.recompute_coupling();
+        self.recompute_coupling(cx);
     }
 
     fn on_option(&mut self, from: SubflowHandle, option: &MptcpOption, cx: &mut Context<'_>) {
@@ -243,28 +242,5 @@ impl Connection {
             // The rest concerns the subflow alone.
             _ => {}
         }
-    }
-
-    /// Publishes how the subflows share what one would take (RFC 6356 section 3).
-    pub(super) fn recompute_coupling(&mut self) {
-        if self.config.congestion != ControllerKind::Lia {
-            return;
-        }
-        let samples = self
-            .views
-            .iter()
-            .filter(|view| view.is_ready())
-            .map(|view| {
-                let progress = &view.progress;
-                PathSample {
-                    window: if progress.in_recovery {
-                        progress.slow_start_threshold
-                    } else {
-                        progress.congestion_window
-                    },
-                    srtt: progress.smoothed_rtt.unwrap_or_default(),
-                }
-            });
-        self.published.coupling = lia_coupling(samples);
     }
 }

@@ -237,7 +237,7 @@ impl Connection {
             return;
         }
         self.release_acknowledged(cx);
-        self.recompute_coupling();
+        self.recompute_coupling(cx);
         match self.mode {
             Mode::Opening => self.fail(failure_of(end, ConnectionError::Reset), cx),
             Mode::Fallback(_) => self.on_only_subflow_ended(end, cx),

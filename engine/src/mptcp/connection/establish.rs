@@ -158,7 +158,7 @@ impl Connection {
             .push_back(ConnectionEvent::SubflowEstablished(from));
         // A path that lives takes over from those that do not.
         self.reinject_stale(cx);
-        self.recompute_coupling();
+        self.recompute_coupling(cx);
     }
 
     /// The first DSS was heard: the path manager may start.

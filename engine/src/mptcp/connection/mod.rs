@@ -8,6 +8,7 @@
 mod close;
 mod config;
 mod context;
+mod coupling;
 mod data_space;
 mod deliver;
 mod ending;

@@ -29,7 +29,7 @@ impl Connection {
             cx.counters.subflow_stale += 1;
         }
         self.reinject_ledger(from, cx);
-        self.recompute_coupling();
+        self.recompute_coupling(cx);
     }
 
     /// Asks that everything a subflow holds travel on another one, if there is one.

@@ -2,6 +2,7 @@
 
 use super::context::{SubflowHandle, SubflowPath};
 use super::ledger::Ledger;
+use crate::congestion::PathSample;
 use crate::mptcp::info::SubflowInfo;
 use crate::mptcp::message::Progress;
 use crate::time::Instant;
@@ -58,6 +59,8 @@ pub(super) struct SubflowView {
     pub(super) repeat_allowed: Instant,
     /// When it may be slowed again for the sake of a faster path.
     pub(super) slow_down_allowed: Instant,
+    /// OLIA's alpha of this subflow, as it was last told.
+    pub(super) shift: f64,
     /// The peer removed the address: it must answer a probe before then.
     pub(super) answer_due: Option<Instant>,
     /// The path manager's attempt that opened it.
@@ -90,6 +93,7 @@ impl SubflowView {
             retained_bytes: 0,
             repeat_allowed: Instant::ZERO,
             slow_down_allowed: Instant::ZERO,
+            shift: 0.0,
             answer_due: None,
             attempt,
             bytes_received: 0,
@@ -150,6 +154,20 @@ impl SubflowView {
     /// The lowest offset that the send buffer must hold for it.
     pub(super) fn lowest_held(&self) -> Option<u64> {
         Some(self.ledger.lowest()?.max(self.retained_until))
+    }
+
+    /// What the coupling of congestion control needs to know of it.
+    pub(super) fn path_sample(&self) -> PathSample {
+        let progress = &self.progress;
+        PathSample {
+            window: if progress.in_recovery {
+                progress.slow_start_threshold
+            } else {
+                progress.congestion_window
+            },
+            srtt: progress.smoothed_rtt.unwrap_or_default(),
+            between_losses: progress.between_losses,
+        }
     }
 
     pub(super) fn info(&self) -> SubflowInfo {

@@ -62,6 +62,7 @@ impl Subflow {
             ToSubflow::Retain { until } => self.retain(until, source, out),
             ToSubflow::SlowDown => self.tcp.slow_down(now),
             ToSubflow::SetController(kind) => self.tcp.set_controller(kind),
+            ToSubflow::SetShift(alpha) => self.tcp.set_shift(alpha),
             ToSubflow::SetNoDelay(nodelay) => self.tcp.set_nodelay(nodelay),
             ToSubflow::SetCork(cork) => self.tcp.set_cork(cork),
             ToSubflow::SetKeepalive(keepalive) => self.tcp.set_keepalive(keepalive),
