@@ -1,0 +1,552 @@
+//! The application's side of a region: it is handed it, and reaches its sockets through it.
+
+use crate::abi::{Command, Completion, Operation};
+use crate::descriptor::Bell;
+use crate::doorbell::Doorbell;
+use crate::layout::{RegionHeader, RegionLayout};
+use crate::lock::ThreadId;
+use crate::memory::{MemoryError, Shared, SharedMemory};
+use crate::slot::application::{ApplicationSide, Done};
+use crate::slot::ends::ApplicationEnd;
+use crate::slot::{Linger, ReadEnd, SlotFlags, SlotState, SocketSlot};
+use crate::sync::{AtomicU64, Ordering, SharedBytes, futex_wait, pause, thread_is_dead};
+use crate::thread_block::{ARGUMENT_BYTES, ThreadBlockWords};
+use crate::violation::Violation;
+use std::error::Error;
+use std::fmt;
+use std::mem::offset_of;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a call sleeps at most before it asks whether the engine still lives.
+const CALL_PATIENCE: Duration = Duration::from_millis(50);
+/// How often a call looks for its completion before it sleeps.
+const CALL_SPINS: u32 = 200;
+
+/// A region that an engine made. Clones are the same region, and so are those of a forked child.
+#[derive(Clone, Debug)]
+pub struct ApplicationRegion {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    layout: RegionLayout,
+    memory: Arc<SharedMemory>,
+    header: Shared<RegionHeader>,
+    slot_bits: Shared<[AtomicU64]>,
+    worker_bell: Bell,
+    control_bell: Bell,
+}
+
+impl ApplicationRegion {
+    /// Maps what came with `Attached` or `Adopted`: checks seals, size and header.
+    pub fn open(
+        layout: RegionLayout,
+        memfd: OwnedFd,
+        worker_bell: OwnedFd,
+        control_bell: OwnedFd,
+    ) -> Result<Self, MemoryError> {
+        let memory = Arc::new(SharedMemory::open(memfd, layout.total_bytes())?);
+        let header = Shared::<RegionHeader>::at(&memory, 0).ok_or(MemoryError::Header)?;
+        if !header.is_whole(&layout) {
+            return Err(MemoryError::Header);
+        }
+        let slot_bits =
+            Shared::slice_at(&memory, layout.doorbell_offset(), layout.doorbell_words())
+                .ok_or(MemoryError::Header)?;
+        let (worker_bell, control_bell) = (
+            Bell::from_descriptor(worker_bell),
+            Bell::from_descriptor(control_bell),
+        );
+        let inner = Inner {
+            layout,
+            memory,
+            header,
+            slot_bits,
+            worker_bell,
+            control_bell,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// Its layout.
+    pub fn layout(&self) -> RegionLayout {
+        self.inner.layout
+    }
+
+    /// Whether the engine has not said farewell. One that was killed has not: see the descriptors.
+    pub fn engine_alive(&self) -> bool {
+        self.inner.header.engine_alive.0.load(Ordering::Acquire) != 0
+    }
+
+    /// A socket of the region, as named by `Opened`, `Adopted` or an `AcceptedMessage`. `None`: no
+    /// such slot.
+    pub fn slot(&self, slot: u32, generation: u32) -> Option<ApplicationSlot> {
+        let inner = &self.inner;
+        let bytes = |offset: Option<u64>| -> Option<SharedBytes> {
+            inner
+                .memory
+                .shared_bytes(offset?, inner.layout.ring_bytes())
+        };
+        Some(ApplicationSlot {
+            words: Shared::at(&inner.memory, inner.layout.slot_offset(slot)?)?,
+            transmit: bytes(inner.layout.transmit_ring_offset(slot))?,
+            receive: bytes(inner.layout.receive_ring_offset(slot))?,
+            region: self.clone(),
+            slot,
+            generation,
+        })
+    }
+
+    fn kick(&self, slot: u32) {
+        let doorbell = Doorbell {
+            summary: &self.inner.header.slot_summary.0,
+            words: &self.inner.slot_bits,
+            sleeping: &self.inner.header.worker_sleeping.0,
+        };
+        if doorbell.ring(slot) {
+            self.inner.worker_bell.ring();
+        }
+    }
+
+    fn ring_control(&self, thread: u32) {
+        let doorbell = Doorbell {
+            summary: &self.inner.header.command_summary.0,
+            words: &self.inner.header.command_bits.0,
+            sleeping: &self.inner.header.control_sleeping.0,
+        };
+        if doorbell.ring(thread) {
+            self.inner.control_bell.ring();
+        }
+    }
+
+    /// Claims a thread block for one call. `hint`: the block to try first, such as the last one this
+    /// thread had. `None`: all are in use, try again a little later.
+    pub fn claim(&self, thread: ThreadId, hint: u32) -> Option<ClaimedBlock> {
+        let threads = self.inner.layout.threads();
+        let order = || (0..threads).map(|n| hint.wrapping_add(n) % threads);
+        order()
+            .find_map(|block| self.claim_block(thread, block, false))
+            .or_else(|| order().find_map(|block| self.claim_block(thread, block, true)))
+    }
+
+    fn claim_block(&self, thread: ThreadId, number: u32, dead: bool) -> Option<ClaimedBlock> {
+        let words: Shared<ThreadBlockWords> =
+            Shared::at(&self.inner.memory, self.inner.layout.thread_offset(number)?)?;
+        let owner = &words.owner;
+        let found = match owner.thread.load(Ordering::Relaxed) {
+            0 => 0,
+            found if dead && owner.is_quiet(&words) && thread_is_dead(found) => found,
+            _ => return None,
+        };
+        // Acquire, against the release of `ClaimedBlock::drop`.
+        owner
+            .thread
+            .compare_exchange(found, thread.get(), Ordering::Acquire, Ordering::Relaxed)
+            .ok()?;
+        let block = ClaimedBlock {
+            region: self.clone(),
+            words,
+            number,
+        };
+        // Nobody else pushes now. An answer that is still to come would fall into the new owner's
+        // argument area.
+        block.words.owner.is_quiet(&block.words).then_some(block)
+    }
+}
+
+/// Why a call got no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CallError {
+    /// The engine is gone: ECONNRESET.
+    EngineGone,
+    /// The argument is longer than [`ARGUMENT_BYTES`]: EINVAL.
+    TooLong,
+    /// The shared words make no sense.
+    Violation(Violation),
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EngineGone => f.write_str("the engine is gone; open the socket again"),
+            Self::TooLong => write!(f, "an argument of more than {ARGUMENT_BYTES} bytes"),
+            Self::Violation(violation) => violation.fmt(f),
+        }
+    }
+}
+
+impl Error for CallError {}
+
+impl From<Violation> for CallError {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+/// A thread block, claimed for one call after the other by one thread; let go when dropped.
+#[derive(Debug)]
+pub struct ClaimedBlock {
+    region: ApplicationRegion,
+    words: Shared<ThreadBlockWords>,
+    number: u32,
+}
+
+impl ClaimedBlock {
+    /// The block's number, as a hint for the next claim.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Asks the control thread and waits for its answer; `reply` becomes the data that came with it.
+    /// `engine_gone` is asked every 50 ms: whether the control connection has hung up.
+    ///
+    /// The result is 0 or more, or a negative errno, as the engine gave it.
+    pub fn call(
+        &mut self,
+        slot: u32,
+        generation: u32,
+        operation: Operation,
+        argument: &[u8],
+        reply: &mut Vec<u8>,
+        engine_gone: impl Fn() -> bool,
+    ) -> Result<i64, CallError> {
+        let bytes = self.argument_bytes()?;
+        if argument.len() > ARGUMENT_BYTES {
+            return Err(CallError::TooLong);
+        }
+        bytes.write(0, argument);
+        let words = &self.words;
+        let mut tail = words.owner.commands.load(Ordering::Relaxed);
+        let id = tail.wrapping_add(1);
+        let data_length = argument.len() as u32;
+        let command = Command {
+            id,
+            slot,
+            generation,
+            data_length,
+            operation,
+        };
+        if !words.commands.push(&mut tail, &command.entry())? {
+            return Err(Violation::new("a ring of commands is full", tail, tail).into());
+        }
+        words.owner.commands.store(tail, Ordering::Relaxed);
+        self.region.ring_control(self.number);
+        let completion = self.wait(id, engine_gone)?;
+        reply.clear();
+        reply.resize((completion.data_length as usize).min(ARGUMENT_BYTES), 0);
+        bytes.read(0, reply);
+        Ok(completion.result)
+    }
+
+    fn wait(&self, id: u64, engine_gone: impl Fn() -> bool) -> Result<Completion, CallError> {
+        let words = &self.words;
+        let mut looks = 0;
+        loop {
+            let rung = words.doorbell.0.load(Ordering::Acquire);
+            let mut head = words.completions.head.0.load(Ordering::Relaxed);
+            while let Some(entry) = words.completions.pop(&mut head)? {
+                let completion = Completion::parse(&entry);
+                if completion.id == id {
+                    return Ok(completion);
+                }
+            }
+            if looks < CALL_SPINS {
+                looks += 1;
+                pause();
+                continue;
+            }
+            if !self.region.engine_alive() || engine_gone() {
+                return Err(CallError::EngineGone);
+            }
+            // A completion that came since `rung` was read has changed the word.
+            futex_wait(&words.doorbell.0, rung, CALL_PATIENCE);
+        }
+    }
+
+    fn argument_bytes(&self) -> Result<SharedBytes, CallError> {
+        let inner = &self.region.inner;
+        let offset = inner
+            .layout
+            .thread_offset(self.number)
+            .map(|block| block + offset_of!(ThreadBlockWords, argument) as u64);
+        offset
+            .and_then(|offset| inner.memory.shared_bytes(offset, ARGUMENT_BYTES as u64))
+            .ok_or(CallError::TooLong)
+    }
+}
+
+impl Drop for ClaimedBlock {
+    fn drop(&mut self) {
+        // Release: the next owner finds the counters as they are.
+        self.words.owner.thread.store(0, Ordering::Release);
+    }
+}
+
+/// One socket, from its application. Any thread may use it; clones are the same socket.
+#[derive(Clone, Debug)]
+pub struct ApplicationSlot {
+    region: ApplicationRegion,
+    words: Shared<SocketSlot>,
+    transmit: SharedBytes,
+    receive: SharedBytes,
+    slot: u32,
+    generation: u32,
+}
+
+impl ApplicationSlot {
+    fn side(&self) -> ApplicationSide<'_> {
+        ApplicationSide {
+            slot: &self.words,
+            transmit: self.transmit,
+            receive: self.receive,
+        }
+    }
+
+    fn finish(&self, done: Done) -> usize {
+        if done.kick {
+            self.kick();
+        }
+        done.bytes
+    }
+
+    /// The region it lies in.
+    pub fn region(&self) -> &ApplicationRegion {
+        &self.region
+    }
+
+    /// The slot's number.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// The generation that names this socket.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Whether the slot still holds this socket, and not none or a later one.
+    pub fn is_current(&self) -> bool {
+        self.words.identity.generation.load(Ordering::Acquire) == self.generation
+    }
+
+    /// The socket's state.
+    pub fn state(&self) -> SlotState {
+        SlotState::parse(self.words.identity.state.load(Ordering::Acquire))
+    }
+
+    /// Facts about the socket.
+    pub fn flags(&self) -> SlotFlags {
+        SlotFlags(self.words.identity.flags.load(Ordering::Acquire))
+    }
+
+    /// Takes the pending error (an errno) away, as SO_ERROR and a failing call do.
+    pub fn take_error(&self) -> Option<i32> {
+        let error = &self.words.status.error;
+        if error.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        i32::try_from(error.swap(0, Ordering::AcqRel))
+            .ok()
+            .filter(|errno| *errno != 0)
+    }
+
+    /// Whether an error is pending, without taking it: poll's `POLLERR`.
+    pub fn has_error(&self) -> bool {
+        self.words.status.error.load(Ordering::Acquire) != 0
+    }
+
+    /// How the stream ends behind what is in the ring. Ask first, then look at the ring: what was
+    /// there before the end is then seen.
+    pub fn read_end(&self) -> ReadEnd {
+        ReadEnd::parse(self.words.status.read_end.load(Ordering::Acquire))
+    }
+
+    /// Whether sends fail with EPIPE.
+    pub fn write_closed(&self) -> bool {
+        self.words.status.write_closed.load(Ordering::Acquire) != 0
+    }
+
+    /// Puts as much of `from` into the ring as there is room for, and kicks the engine. 0 for bytes
+    /// that are not empty: no room; see [`block`](Self::block).
+    pub fn send(&self, thread: ThreadId, from: &[u8]) -> Result<usize, Violation> {
+        self.side().send(thread, from).map(|done| self.finish(done))
+    }
+
+    /// Makes the descriptor unwritable, because the ring is full or the connection not yet made.
+    /// The room there is by now: 0, then poll for `POLLOUT`, or fail with EAGAIN; otherwise go on.
+    /// A call of connect() blocks before it gives its command.
+    pub fn block(&self, thread: ThreadId, end: &impl ApplicationEnd) -> Result<usize, Violation> {
+        self.side().block(thread, end).map(|done| self.finish(done))
+    }
+
+    /// Fills `into` from the ring as far as it goes, and brings the descriptor's readiness up to
+    /// date. 0: the ring is empty; see [`read_end`](Self::read_end) and [`watch`](Self::watch).
+    pub fn receive(
+        &self,
+        thread: ThreadId,
+        into: &mut [u8],
+        end: &impl ApplicationEnd,
+    ) -> Result<usize, Violation> {
+        self.side()
+            .receive(thread, into, end)
+            .map(|done| self.finish(done))
+    }
+
+    /// Fills `into` from `skip` bytes behind the next one, and takes nothing: MSG_PEEK.
+    pub fn peek(&self, thread: ThreadId, skip: usize, into: &mut [u8]) -> Result<usize, Violation> {
+        self.side().peek(thread, skip, into)
+    }
+
+    /// Bytes that wait to be read: FIONREAD, and poll's `POLLIN`.
+    pub fn unread(&self) -> Result<usize, Violation> {
+        self.side().unread()
+    }
+
+    /// Room for a send: poll's `POLLOUT`.
+    pub fn room(&self) -> Result<usize, Violation> {
+        self.side().room()
+    }
+
+    /// Bytes sent that the engine has not taken yet: SIOCOUTQ's share of the ring.
+    pub fn unsent(&self) -> Result<usize, Violation> {
+        self.room()
+            .map(|room| self.transmit.length().saturating_sub(room))
+    }
+
+    /// Has the engine make the descriptor readable when bytes come, while the answer lives. Then look
+    /// at [`unread`](Self::unread) and [`read_end`](Self::read_end) once more, and only then poll.
+    pub fn watch(&self) -> Watch<'_> {
+        self.words.readiness.watch();
+        Watch { slot: self }
+    }
+
+    /// The same for good, and for what is there already: the descriptor was given to an epoll,
+    /// `edge`-triggered or not, or is polled by code that knows nothing of Braid.
+    pub fn watch_for_good(&self, edge: bool) {
+        self.words.readiness.watch_for_good(edge);
+        self.kick();
+    }
+
+    /// Sets the descriptor's readiness anew. For a poll that says readable again and again while
+    /// there is nothing to read: a thread that shared the socket has died inside a call.
+    pub fn resynchronize(&self, thread: ThreadId, end: &impl ApplicationEnd) {
+        self.side().resynchronize(thread, end);
+        self.kick();
+    }
+
+    /// Has the engine look at the socket: bytes, room, readiness.
+    pub fn kick(&self) {
+        self.region.kick(self.slot);
+    }
+
+    /// O_NONBLOCK.
+    pub fn nonblocking(&self) -> bool {
+        self.words.settings.nonblocking.load(Ordering::Relaxed) != 0
+    }
+
+    /// Sets O_NONBLOCK, for all descriptors of this socket.
+    pub fn set_nonblocking(&self, on: bool) {
+        self.words
+            .settings
+            .nonblocking
+            .store(on.into(), Ordering::Relaxed);
+    }
+
+    /// Whether the descriptor's end would be taken for a close.
+    pub fn orderly(&self) -> bool {
+        self.words.settings.orderly.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says whether the end of the last descriptor is a close (set it before close, exit or exec) or
+    /// the death of the program (clear it when the socket is used again).
+    pub fn set_orderly(&self, on: bool) {
+        // A load first: it is asked at every use, and almost never changes.
+        if self.orderly() != on {
+            self.words
+                .settings
+                .orderly
+                .store(on.into(), Ordering::Release);
+        }
+    }
+
+    /// SO_LINGER.
+    pub fn linger(&self) -> Linger {
+        Linger::parse(self.words.settings.linger.load(Ordering::Relaxed))
+    }
+
+    /// Sets SO_LINGER.
+    pub fn set_linger(&self, linger: Linger) {
+        self.words
+            .settings
+            .linger
+            .store(linger.word(), Ordering::Relaxed);
+    }
+
+    /// SO_RCVLOWAT, 1 at least.
+    pub fn receive_low_water(&self) -> u32 {
+        self.words
+            .settings
+            .receive_low_water
+            .load(Ordering::Relaxed)
+            .max(1)
+    }
+
+    /// Sets SO_RCVLOWAT, and has the engine judge the descriptor by it.
+    pub fn set_receive_low_water(&self, bytes: u32) {
+        self.words
+            .settings
+            .receive_low_water
+            .store(bytes, Ordering::Relaxed);
+        self.kick();
+    }
+
+    /// SO_RCVTIMEO; none: wait for ever.
+    pub fn receive_timeout(&self) -> Option<Duration> {
+        timeout(&self.words.settings.receive_timeout)
+    }
+
+    /// Sets SO_RCVTIMEO.
+    pub fn set_receive_timeout(&self, timeout: Option<Duration>) {
+        set_timeout(&self.words.settings.receive_timeout, timeout);
+    }
+
+    /// SO_SNDTIMEO; none: wait for ever.
+    pub fn send_timeout(&self) -> Option<Duration> {
+        timeout(&self.words.settings.send_timeout)
+    }
+
+    /// Sets SO_SNDTIMEO.
+    pub fn set_send_timeout(&self, timeout: Option<Duration>) {
+        set_timeout(&self.words.settings.send_timeout, timeout);
+    }
+}
+
+fn timeout(word: &AtomicU64) -> Option<Duration> {
+    Some(word.load(Ordering::Relaxed))
+        .filter(|nanos| *nanos != 0)
+        .map(Duration::from_nanos)
+}
+
+fn set_timeout(word: &AtomicU64, timeout: Option<Duration>) {
+    let nanos = timeout.map_or(0, |time| {
+        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
+    });
+    word.store(nanos, Ordering::Relaxed);
+}
+
+/// While it lives, bytes that come make the descriptor readable.
+#[derive(Debug)]
+pub struct Watch<'a> {
+    slot: &'a ApplicationSlot,
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        self.slot.words.readiness.unwatch();
+    }
+}

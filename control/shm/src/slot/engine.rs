@@ -1,0 +1,121 @@
+//! The engine's side of a socket's two rings.
+
+use crate::ring::byte::{Consumer, Producer};
+use crate::slot::ends::EngineEnd;
+use crate::slot::readiness::Occasion;
+use crate::slot::words::SocketSlot;
+use crate::slot::writability::enough_room;
+use crate::sync::{Ordering, SharedBytes, fence};
+use crate::violation::Violation;
+
+/// Private indices of the engine, and what it has not published yet.
+#[derive(Debug)]
+pub(crate) struct EngineSide {
+    transmit: Consumer,
+    receive: Producer,
+    taken: bool,
+    arrived: bool,
+}
+
+impl EngineSide {
+    pub(crate) fn new(transmit: SharedBytes, receive: SharedBytes) -> Self {
+        Self {
+            transmit: Consumer::new(transmit),
+            receive: Producer::new(receive),
+            taken: false,
+            arrived: false,
+        }
+    }
+
+    pub(crate) fn refresh_transmit(&mut self, slot: &SocketSlot) -> Result<usize, Violation> {
+        self.transmit.refresh(&slot.transmit_tail.0)
+    }
+
+    pub(crate) fn transmit_available(&self) -> usize {
+        self.transmit.available()
+    }
+
+    pub(crate) fn peek(&self, skip: usize, into: &mut [u8]) -> usize {
+        self.transmit.peek(skip, into)
+    }
+
+    pub(crate) fn advance(&mut self, count: usize) {
+        self.taken |= count > 0;
+        self.transmit.advance(count);
+    }
+
+    pub(crate) fn refresh_receive(&mut self, slot: &SocketSlot) -> Result<usize, Violation> {
+        self.receive.refresh(&slot.receive_head.0)
+    }
+
+    pub(crate) fn receive_room(&self) -> usize {
+        self.receive.room()
+    }
+
+    pub(crate) fn receive_unread(&self) -> usize {
+        self.receive.unread()
+    }
+
+    pub(crate) fn write(&mut self, from: &[u8]) -> usize {
+        let count = self.receive.write(from);
+        self.arrived |= count > 0;
+        count
+    }
+
+    pub(crate) fn publish(&mut self, slot: &SocketSlot, end: &impl EngineEnd) {
+        if !(self.taken || self.arrived) {
+            return;
+        }
+        if self.taken {
+            self.transmit.publish(&slot.transmit_head.0);
+        }
+        if self.arrived {
+            self.receive.publish(&slot.receive_tail.0);
+        }
+        // One fence for `interest`, `token` and `blocked`.
+        fence(Ordering::SeqCst);
+        if self.arrived && self.is_worth_waking(slot) {
+            slot.readiness.signal(Occasion::Arrival, end);
+        }
+        if self.taken && enough_room(self.transmit.capacity(), self.transmit.room()) {
+            slot.writability.unblock(end);
+        }
+        self.taken = false;
+        self.arrived = false;
+    }
+
+    pub(crate) fn answer_kick(
+        &mut self,
+        slot: &SocketSlot,
+        end: &impl EngineEnd,
+    ) -> Result<(), Violation> {
+        self.refresh_transmit(slot)?;
+        self.refresh_receive(slot)?;
+        self.publish(slot, end);
+        fence(Ordering::SeqCst);
+        if self.receive.unread() > 0 && self.is_worth_waking(slot) {
+            slot.readiness.signal(Occasion::Kick, end);
+        }
+        if enough_room(self.transmit.capacity(), self.transmit.room()) {
+            slot.writability.unblock(end);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stall(&mut self, slot: &SocketSlot) -> Result<bool, Violation> {
+        slot.stall.announce();
+        if self.refresh_receive(slot)? > 0 {
+            slot.stall.withdraw();
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// SO_RCVLOWAT. What the application has read since the last look is not known, so there may be
+    /// a wake-up too many, never one too few; a ring that is half full wakes in any case.
+    fn is_worth_waking(&self, slot: &SocketSlot) -> bool {
+        let low_water = slot.settings.receive_low_water.load(Ordering::Relaxed) as usize;
+        let unread = self.receive.unread();
+        unread >= low_water || unread >= self.receive.capacity() / 2
+    }
+}

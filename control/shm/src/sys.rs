@@ -1,0 +1,180 @@
+//! The system calls of the crate: futex, eventfd, and one-packet reads and writes of the two ends
+//! of a socket's descriptor.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+use std::sync::atomic::AtomicU32;
+use std::time::Duration;
+
+/// Sleeps while `word` is `expected`, at most for `patience`. Returns early for no reason, too.
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, patience: Duration) {
+    let timeout = libc::timespec {
+        tv_sec: libc::time_t::try_from(patience.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: libc::c_long::from(patience.subsec_nanos() as i32),
+    };
+    // SAFETY: the word is aligned and mapped for the length of the borrow; the kernel only reads it.
+    unsafe {
+        libc::syscall(
+            libc::SYS_futex,
+            word.as_ptr(),
+            libc::FUTEX_WAIT,
+            expected,
+            &raw const timeout,
+            ptr::null::<u32>(),
+            0u32,
+        );
+    }
+}
+
+/// Wakes up to `count` threads that sleep on `word`, in whatever process.
+pub(crate) fn futex_wake(word: &AtomicU32, count: u32) {
+    // SAFETY: as in `futex_wait`.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count);
+    }
+}
+
+/// The kernel's id of the calling thread.
+pub(crate) fn current_thread() -> u32 {
+    // SAFETY: gettid takes nothing and cannot fail.
+    let id = unsafe { libc::syscall(libc::SYS_gettid) };
+    u32::try_from(id).unwrap_or(0)
+}
+
+/// Whether no thread of this id runs any more. A zombie, which nobody has waited for, is dead too.
+pub(crate) fn thread_is_dead(id: u32) -> bool {
+    let Ok(signed) = libc::pid_t::try_from(id) else {
+        return true;
+    };
+    if signed == 0 {
+        return true;
+    }
+    // SAFETY: signal 0 is sent to nobody; only the check is made.
+    let answer = unsafe { libc::syscall(libc::SYS_tkill, signed, 0) };
+    if answer < 0 {
+        return io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
+    }
+    // "pid (name) state ...": the name may hold anything, so the state is sought from behind it.
+    fs::read(format!("/proc/{id}/stat")).is_ok_and(|line| {
+        line.iter()
+            .rposition(|byte| *byte == b')')
+            .and_then(|end| line.get(end.saturating_add(2)))
+            .is_some_and(|state| matches!(state, b'Z' | b'X'))
+    })
+}
+
+fn cvt(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// A new eventfd, closed at exec, that never blocks.
+pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: eventfd takes no pointer.
+    let fd = cvt(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    // SAFETY: the descriptor is new and nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Adds one to an eventfd.
+pub(crate) fn eventfd_add(fd: BorrowedFd<'_>) {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: eight bytes are read from a live array. A counter that is full wakes as well.
+    unsafe { libc::write(fd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+}
+
+/// Sets an eventfd back to zero.
+pub(crate) fn eventfd_clear(fd: BorrowedFd<'_>) {
+    let mut count = [0u8; 8];
+    // SAFETY: eight bytes are written to a live array.
+    unsafe { libc::read(fd.as_raw_fd(), count.as_mut_ptr().cast(), count.len()) };
+}
+
+/// Sends one packet without waiting; whether it went.
+pub(crate) fn send_packet(fd: BorrowedFd<'_>, packet: &[u8]) -> bool {
+    // SAFETY: the packet is live for the call.
+    let sent = unsafe {
+        libc::send(
+            fd.as_raw_fd(),
+            packet.as_ptr().cast(),
+            packet.len(),
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+        )
+    };
+    sent > 0
+}
+
+/// Takes one packet without waiting; whether there was one.
+pub(crate) fn take_packet(fd: BorrowedFd<'_>) -> bool {
+    let mut byte = [0u8; 1];
+    // SAFETY: one byte is written to a live array; the rest of the packet is dropped.
+    let taken = unsafe {
+        libc::recv(
+            fd.as_raw_fd(),
+            byte.as_mut_ptr().cast(),
+            1,
+            libc::MSG_DONTWAIT,
+        )
+    };
+    taken > 0
+}
+
+/// Whether the descriptor takes a packet now.
+pub(crate) fn is_writable(fd: BorrowedFd<'_>) -> bool {
+    let mut poll = libc::pollfd {
+        fd: fd.as_raw_fd(),
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one live entry.
+    let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    // After a hang-up there is nothing to make unwritable.
+    ready > 0 && poll.revents & libc::POLLOUT != 0 && poll.revents & libc::POLLHUP == 0
+}
+
+/// Takes up to `PACKETS` packets without waiting, in one call; how many there were.
+pub(crate) fn take_packets(fd: BorrowedFd<'_>) -> usize {
+    const PACKETS: usize = 8;
+    let mut bytes = [0u8; PACKETS];
+    let mut vectors = [libc::iovec {
+        iov_base: ptr::null_mut(),
+        iov_len: 1,
+    }; PACKETS];
+    for (vector, byte) in vectors.iter_mut().zip(bytes.iter_mut()) {
+        vector.iov_base = ptr::from_mut(byte).cast();
+    }
+    // SAFETY: all-zero is a valid mmsghdr: no name, no vectors, no control data.
+    let mut messages: [libc::mmsghdr; PACKETS] = unsafe { std::mem::zeroed() };
+    for (message, vector) in messages.iter_mut().zip(vectors.iter_mut()) {
+        message.msg_hdr.msg_iov = vector;
+        message.msg_hdr.msg_iovlen = 1;
+    }
+    // SAFETY: every message points to one live vector of one live byte.
+    let taken = unsafe {
+        libc::recvmmsg(
+            fd.as_raw_fd(),
+            messages.as_mut_ptr(),
+            PACKETS as libc::c_uint,
+            libc::MSG_DONTWAIT as _,
+            ptr::null_mut(),
+        )
+    };
+    // A packet of no bytes is what a closed end gives, for ever: only those that carry some count.
+    let taken = usize::try_from(taken).unwrap_or(0).min(PACKETS);
+    messages
+        .iter()
+        .take(taken)
+        .filter(|message| message.msg_len > 0)
+        .count()
+}
+
+/// Tells the other end that no packet will come any more.
+pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) {
+    // SAFETY: no pointer is passed. It fails where the other end is gone, and then nobody listens.
+    unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) };
+}
