@@ -621,7 +621,10 @@ fn a_reset_by_home_carries_its_options_and_that_of_the_peer_its_reason() {
     pair.server.receive(pair.now, &segments[0]);
     // On a RST it is no offer to fall back; the connection lives on without this subflow.
     assert!(!pair.server.has_told(&Told::Option(fail)));
-    let ended = Told::Ended(SubflowEnd::ResetByPeer(Some(reason)));
+    let ended = Told::Ended(SubflowEnd::ResetByPeer {
+        reason: Some(reason),
+        transient: true,
+    });
     assert_eq!(pair.server.told.last(), Some(&ended));
 }
 

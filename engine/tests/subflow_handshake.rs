@@ -487,7 +487,7 @@ fn a_join_is_refused_without_the_right_third_ack() {
         assert!(
             matches!(
                 pair.client.told[..],
-                [Told::Ended(SubflowEnd::ResetByPeer(_))]
+                [Told::Ended(SubflowEnd::ResetByPeer { .. })]
             ),
             "{:?}",
             pair.client.told

@@ -81,8 +81,13 @@ pub enum FallbackReason {
 pub enum SubflowEnd {
     /// FINs went and were acknowledged both ways.
     Closed,
-    /// The peer reset it, with the reason of MP_TCPRST if there was one.
-    ResetByPeer(Option<ResetReason>),
+    /// The peer reset it.
+    ResetByPeer {
+        /// The reason of MP_TCPRST, if there was one.
+        reason: Option<ResetReason>,
+        /// MP_TCPRST said that the condition may pass.
+        transient: bool,
+    },
     /// This side reset it.
     ResetHere(Option<ResetReason>),
     /// The peer refused the SYN with a RST.

@@ -111,6 +111,11 @@ impl ResetReason {
         }
     }
 
+    /// True where the path may serve again later, which the T flag of MP_TCPRST says to the peer.
+    pub const fn may_pass(self) -> bool {
+        matches!(self, Self::LackOfResources | Self::UnacceptablePerformance)
+    }
+
     /// The code of a reason.
     pub const fn code(self) -> u8 {
         match self {

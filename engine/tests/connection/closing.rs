@@ -174,7 +174,13 @@ fn a_fastclose_by_acknowledgment_is_repeated_until_the_peer_resets() {
         matches!(&sent[..], [(0, message)] if fastclose(message)),
         "{sent:?}"
     );
-    home.end(0, SubflowEnd::ResetByPeer(None));
+    home.end(
+        0,
+        SubflowEnd::ResetByPeer {
+            reason: None,
+            transient: false,
+        },
+    );
     assert_eq!(home.requests(), [Request::Gone]);
     assert_eq!(home.connection.next_timeout(), None);
 }

@@ -70,7 +70,13 @@ fn a_plain_connection_takes_the_window_of_its_subflow() {
 #[test]
 fn a_reset_of_a_plain_connection_is_reported() {
     let mut home = plain();
-    home.end(0, SubflowEnd::ResetByPeer(None));
+    home.end(
+        0,
+        SubflowEnd::ResetByPeer {
+            reason: None,
+            transient: false,
+        },
+    );
     assert_eq!(home.connection.failure(), Some(ConnectionError::Reset));
 }
 

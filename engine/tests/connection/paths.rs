@@ -157,9 +157,49 @@ fn a_path_that_the_peer_forbids_is_not_tried_again() {
     let opens = opened(&mut home);
     open(&mut home, &opens[0], 1);
     let reason = Some(ResetReason::AdministrativelyProhibited);
-    home.end(1, SubflowEnd::ResetByPeer(reason));
+    home.end(
+        1,
+        SubflowEnd::ResetByPeer {
+            reason,
+            transient: false,
+        },
+    );
     home.pass(Duration::from_secs(600));
     assert_eq!(opened(&mut home), []);
+}
+
+#[test]
+fn a_path_that_may_serve_again_is_tried_again_whoever_gave_it_up() {
+    use braid_engine::wire::mptcp_option::ResetReason;
+    let silent = ResetReason::UnacceptablePerformance;
+    let ends = [
+        SubflowEnd::ResetHere(Some(silent)),
+        SubflowEnd::ResetByPeer {
+            reason: Some(silent),
+            transient: true,
+        },
+    ];
+    for end in ends {
+        let mut home = with_endpoints(Role::Client, &[endpoint(1, EndpointFlags::SUBFLOW)]);
+        home.deliver(0, ToHome::Confirmed);
+        let opens = opened(&mut home);
+        open(&mut home, &opens[0], 1);
+        home.end(1, end);
+        home.pass(Duration::from_secs(2));
+        assert_eq!(opened(&mut home).len(), 1, "{end:?}");
+    }
+}
+
+#[test]
+fn a_lost_path_that_the_peer_opened_is_left_to_the_peer() {
+    let mut home = Home::established(Role::Client, ConnectionConfig::default(), 2);
+    home.end(1, SubflowEnd::TimedOut);
+    home.pass(Duration::from_secs(100));
+    assert_eq!(opened(&mut home), [], "the port it came from listens not");
+    home.end(0, SubflowEnd::TimedOut);
+    home.pass(Duration::from_secs(2));
+    let opens = opened(&mut home);
+    assert_eq!(opens.len(), 1, "the first one is this side's");
 }
 
 #[test]

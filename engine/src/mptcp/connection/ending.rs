@@ -319,7 +319,7 @@ fn failure_of(end: SubflowEnd, here: ConnectionError) -> ConnectionError {
         SubflowEnd::Refused => ConnectionError::Refused,
         SubflowEnd::TimedOut => ConnectionError::TimedOut,
         SubflowEnd::Unreachable => ConnectionError::Unreachable,
-        SubflowEnd::ResetByPeer(_) => ConnectionError::Reset,
+        SubflowEnd::ResetByPeer { .. } => ConnectionError::Reset,
         SubflowEnd::Closed | SubflowEnd::ResetHere(_) => here,
     }
 }

@@ -180,7 +180,7 @@ impl Connection {
         use crate::wire::mptcp_option::MptcpOption;
         let mut options = ResetOptions::new();
         options.extend(reason.map(|reason| MptcpOption::Reset {
-            transient: false,
+            transient: reason.may_pass(),
             reason,
         }));
         self.reset_view_with(handle, options, cx);

@@ -44,12 +44,22 @@ pub(super) enum Outcome {
 impl From<SubflowEnd> for Outcome {
     fn from(end: SubflowEnd) -> Self {
         match end {
-            SubflowEnd::TimedOut | SubflowEnd::Unreachable => Self::NoAnswer,
+            // A path that this side gave up for its silence is dead as one that timed out: it may be
+            // the only one that is left when it comes back.
+            SubflowEnd::TimedOut
+            | SubflowEnd::Unreachable
+            | SubflowEnd::ResetHere(Some(ResetReason::UnacceptablePerformance)) => Self::NoAnswer,
+            // With the T flag set the peer says that the path may be tried again (RFC 8684 section
+            // 3.6).
             SubflowEnd::Refused
-            | SubflowEnd::ResetByPeer(
-                None | Some(ResetReason::Unspecified | ResetReason::LackOfResources),
-            ) => Self::Refused,
-            SubflowEnd::Closed | SubflowEnd::ResetByPeer(Some(_)) | SubflowEnd::ResetHere(_) => {
+            | SubflowEnd::ResetByPeer {
+                transient: true, ..
+            }
+            | SubflowEnd::ResetByPeer {
+                reason: None | Some(ResetReason::Unspecified | ResetReason::LackOfResources),
+                ..
+            } => Self::Refused,
+            SubflowEnd::Closed | SubflowEnd::ResetByPeer { .. } | SubflowEnd::ResetHere(_) => {
                 Self::Unwanted
             }
         }

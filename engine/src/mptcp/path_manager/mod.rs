@@ -247,8 +247,13 @@ impl PathManager {
         let outcome = Outcome::from(end);
         match attempt {
             Some(attempt) => self.attempts.ended(attempt, outcome, now, policy),
-            None if outcome == Outcome::NoAnswer && self.active && !self.first_removed => {
-                // The first subflow: its path is worth another try.
+            None if outcome == Outcome::NoAnswer
+                && self.active
+                && !self.first_removed
+                && path.remote == self.first.remote =>
+            {
+                // The first subflow: its path is worth another try. One that the peer opened is
+                // the peer's to try again; the port it came from takes no SYN.
                 let again = Attempt {
                     local: Some(path.local.ip()),
                     local_address_id: path.local_address_id,

@@ -89,8 +89,8 @@ pub struct Subflow {
     join_ack: JoinAckTimer,
     /// What the RST is to carry.
     reset_options: ResetOptions,
-    /// The reason in the peer's MP_TCPRST.
-    peer_reason: Option<ResetReason>,
+    /// The peer's MP_TCPRST: its reason, and whether that may pass.
+    peer_reset: Option<(ResetReason, bool)>,
     reported: Progress,
     reported_data_ack: Option<(DataNumber, u32)>,
 }
@@ -114,7 +114,7 @@ impl Subflow {
             signals: Signals::default(),
             join_ack: JoinAckTimer::default(),
             reset_options: ResetOptions::new(),
-            peer_reason: None,
+            peer_reset: None,
             reported: Progress::default(),
             reported_data_ack: None,
         }
@@ -298,7 +298,10 @@ impl Subflow {
         let told = match &end {
             End::TimeWait(_) | End::Closed => SubflowEnd::Closed,
             End::Aborted => SubflowEnd::ResetHere(self.reset_reason()),
-            End::Reset => SubflowEnd::ResetByPeer(self.peer_reason),
+            End::Reset => SubflowEnd::ResetByPeer {
+                reason: self.peer_reset.map(|(reason, _)| reason),
+                transient: self.peer_reset.is_some_and(|(_, transient)| transient),
+            },
             End::Refused => SubflowEnd::Refused,
             End::TimedOut => SubflowEnd::TimedOut,
             End::Unreachable => SubflowEnd::Unreachable,
@@ -395,7 +398,7 @@ impl Subflow {
     fn refuse(&mut self, reason: ResetReason, out: &mut Outbox<ToHome>) {
         let mut options = ResetOptions::new();
         options.push(MptcpOption::Reset {
-            transient: false,
+            transient: reason.may_pass(),
             reason,
         });
         self.reset(options, out);

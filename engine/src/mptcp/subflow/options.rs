@@ -18,8 +18,8 @@ impl Subflow {
         out: &mut Outbox<ToHome>,
     ) {
         for option in &header.options.mptcp {
-            if let MptcpOption::Reset { reason, .. } = option {
-                self.peer_reason = Some(*reason);
+            if let MptcpOption::Reset { transient, reason } = option {
+                self.peer_reset = Some((*reason, *transient));
             }
             if !self.phase.is_multipath() {
                 continue;
