@@ -248,6 +248,7 @@ impl Side {
     fn settle(&mut self) {
         let _ = self.subflow.take_end(&mut self.out);
         let mut progress = 0;
+        let mut data_acked = false;
         while let Some(message) = self.out.pop() {
             match message {
                 ToHome::Established(establishment) => {
@@ -268,8 +269,12 @@ impl Side {
                     self.publish(data_sequence + bytes.len() as u64);
                     self.pieces.push((data_sequence, bytes));
                 }
-                ToHome::DataAck { data_ack, .. } => self.told.push(Told::DataAck(data_ack)),
+                ToHome::DataAck { data_ack, .. } => {
+                    data_acked = true;
+                    self.told.push(Told::DataAck(data_ack));
+                }
                 ToHome::Progress(shape) => {
+                    assert!(!data_acked, "what is acknowledged here, then at data level");
                     self.room = shape.room;
                     progress += 1;
                 }

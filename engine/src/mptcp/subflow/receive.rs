@@ -38,6 +38,9 @@ impl Subflow {
             .tcp
             .receive(now, header, payload, marked_ce, home.coupling, pool);
         self.shake_hands(header, &received, out);
+        // Before the DATA_ACK beside it: else home would take for held back by this subflow what
+        // the same segment has acknowledged on it.
+        self.report_progress(out);
         if received.acceptable {
             self.signals.resume();
             self.read_options(header, home, out);
@@ -52,7 +55,6 @@ impl Subflow {
         if self.signals.next().is_some() {
             self.tcp.request_ack();
         }
-        self.report_progress(out);
     }
 
     /// True for a segment with a DSS that came before the one with the peer's key. Taken as lost it
