@@ -4,7 +4,7 @@ use crate::harness::{Home, SEGMENT, pattern};
 use braid_engine::mptcp::connection::{ConnectionConfig, ConnectionError, ConnectionEvent, Role};
 use braid_engine::mptcp::message::{SubflowEnd, ToHome, ToSubflow};
 use braid_engine::time::Duration;
-use braid_engine::wire::mptcp_option::{DataNumber, MptcpOption};
+use braid_engine::wire::mptcp_option::{DataNumber, MptcpOption, ResetReason};
 
 fn config() -> ConnectionConfig {
     ConnectionConfig {
@@ -287,6 +287,62 @@ fn copies_on_slow_subflows_are_no_larger_than_the_send_buffer() {
         home.deliver(0, ToHome::Retained);
     }
     assert_eq!(asked, [true, true, false]);
+}
+
+/// Two subflows of which 0 holds more bytes than the send buffer, all of which the peer has by way
+/// of the other; nothing is in flight but those, and no copy of them is allowed.
+fn blocked_by_one() -> Home {
+    let config = ConnectionConfig {
+        send_buffer: 8000,
+        ..config()
+    };
+    let mut home = Home::established(Role::Client, config, 2);
+    home.data_ack(0, 0, 1 << 20);
+    let mut offset = 0;
+    for _ in 0..3 {
+        home.progress(0, |progress| progress.room = 4000);
+        home.write(&pattern(8000));
+        offset += home.grants().iter().map(|grant| grant.2).sum::<u64>();
+        home.progress(1, |progress| progress.acknowledged += 4000);
+        home.data_ack(1, offset, 1 << 20);
+        home.deliver(0, ToHome::Retained);
+    }
+    let written = home.call(|connection, cx| connection.write(&pattern(8000), cx));
+    assert!(written.is_err() || written == Ok(4000), "{written:?}");
+    home.progress(1, |progress| progress.acknowledged = progress.granted);
+    home.forget();
+    home
+}
+
+#[test]
+fn a_subflow_that_goes_stale_with_more_than_can_be_copied_is_given_up_at_once() {
+    let stale: [fn(&mut Home); 2] = [
+        |home| home.deliver(0, ToHome::Stalled),
+        |home| home.call(|connection, cx| connection.link_down([10, 0, 0, 1].into(), cx)),
+    ];
+    for make_stale in stale {
+        let mut home = blocked_by_one();
+        make_stale(&mut home);
+        // No acknowledgment is to come on the other, so this is the last chance.
+        let reset = home
+            .sent()
+            .into_iter()
+            .find_map(|(to, message)| match message {
+                ToSubflow::Reset { options } => Some((to, options)),
+                _ => None,
+            });
+        let transient = MptcpOption::Reset {
+            transient: true,
+            reason: ResetReason::UnacceptablePerformance,
+        };
+        let (to, options) = reset.expect("a subflow is given up");
+        assert_eq!((to, &options[..]), (0, &[transient][..]));
+        home.end(
+            0,
+            SubflowEnd::ResetHere(Some(ResetReason::UnacceptablePerformance)),
+        );
+        assert!(home.events().contains(&ConnectionEvent::Writable));
+    }
 }
 
 #[test]

@@ -196,7 +196,8 @@ impl Connection {
         let advanced = progress.acknowledged > view.progress.acknowledged;
         view.progress = progress;
         view.ledger.acknowledge(progress.acknowledged);
-        if view.stalled && (advanced || progress.timeouts == 0) {
+        let recovered = view.stalled && (advanced || progress.timeouts == 0);
+        if recovered {
             view.stalled = false;
             cx.counters.subflow_recover += 1;
         }
@@ -213,7 +214,7 @@ impl Connection {
             // Until the first DATA_ACK the window of the handshake stands for the data window.
             self.send.widen_window(u64::from(progress.window));
         }
-        if advanced {
+        if advanced || recovered {
             self.release_acknowledged(cx);
         }
         self.recompute_coupling(cx);

@@ -158,6 +158,7 @@ impl Connection {
             .push_back(ConnectionEvent::SubflowEstablished(from));
         // A path that lives takes over from those that do not.
         self.reinject_stale(cx);
+        self.ask_to_retain(cx);
         self.recompute_coupling(cx);
     }
 

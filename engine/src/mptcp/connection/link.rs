@@ -24,6 +24,7 @@ impl Connection {
                 self.reinject_ledger(handle, cx);
             }
         }
+        self.ask_to_retain(cx);
         self.settle(cx);
     }
 
@@ -38,6 +39,7 @@ impl Connection {
                 }
             }
         }
+        self.ask_to_retain(cx);
         self.paths.address_returned(local, cx.now);
         self.settle(cx);
     }

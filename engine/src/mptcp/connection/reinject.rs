@@ -29,6 +29,7 @@ impl Connection {
             cx.counters.subflow_stale += 1;
         }
         self.reinject_ledger(from, cx);
+        self.ask_to_retain(cx);
         self.recompute_coupling(cx);
     }
 
@@ -173,7 +174,9 @@ impl Connection {
     /// A slow subflow that keeps the application from writing makes its own copy of what it still
     /// may have to retransmit. All copies together are no larger than the send buffer; past that
     /// a stale subflow is given up, for others carry its data, and for a live one the writer waits.
-    fn ask_to_retain(&mut self, cx: &mut Context<'_>) {
+    /// So this is to be asked whenever bytes are acknowledged, and whenever a subflow goes stale or
+    /// one that lives is found: with nothing in flight but on a stale one no acknowledgment comes.
+    pub(super) fn ask_to_retain(&mut self, cx: &mut Context<'_>) {
         let blocked: Range<u64> = self.send.buffer.start()..self.send.snd_una;
         if blocked.is_empty() || self.send.buffer.free() >= self.send.buffer.capacity() / 4 {
             return;
