@@ -171,6 +171,71 @@ fn a_failed_checksum_with_a_gap_resets_the_only_subflow() {
     );
 }
 
+/// Subflow 0 is all that is left. It carried the second half of the stream; the first went on
+/// subflow 1, which acknowledged it and was reset before the peer acknowledged it at data level:
+/// it may have been lost there.
+fn survivor(role: Role) -> Home {
+    let mut home = Home::established(role, config(), 2);
+    home.data_ack(0, 0, 1 << 20);
+    home.progress(0, |progress| progress.room = 0);
+    home.write(&pattern(2000));
+    home.progress(0, |_| {});
+    home.write(&pattern(2000));
+    assert_eq!(home.grants(), [(1, 0, 2000), (0, 2000, 2000)]);
+    home.progress(1, |progress| progress.acknowledged = 2000);
+    let end = SubflowEnd::ResetByPeer {
+        reason: None,
+        transient: false,
+    };
+    home.end(1, end);
+    home.progress(0, |progress| progress.acknowledged = 2000);
+    home.forget();
+    home
+}
+
+#[test]
+fn a_survivor_that_did_not_carry_all_that_is_outstanding_never_falls_back() {
+    let failed = |home: &Home| {
+        let data_sequence = home.remote(0);
+        ToHome::ChecksumFailed { data_sequence }
+    };
+    let fail = |home: &Home| {
+        let data_sequence = home.local(0);
+        ToHome::Option(MptcpOption::Fail { data_sequence })
+    };
+    let infinite = |home: &Home| ToHome::FellBack {
+        reason: FallbackReason::PeerFellBack,
+        next: home.remote(0),
+    };
+    let signs: [fn(&Home) -> ToHome; 3] = [failed, fail, infinite];
+    for sign in signs {
+        let mut home = survivor(Role::Server);
+        let sign = sign(&home);
+        let case = format!("{sign:?}");
+        home.deliver(0, sign);
+        assert_eq!(home.connection.info().fallback, None, "{case}");
+        let sent = home.sent();
+        assert!(
+            matches!(&sent[..], [(0, ToSubflow::Reset { .. })]),
+            "{case}: {sent:?}"
+        );
+        // A path to come carries what may have been lost.
+        home.end(0, SubflowEnd::ResetHere(None));
+        home.join(2);
+        home.progress(2, |_| {});
+        home.pass(Duration::from_secs(1));
+        let sent: u64 = home.grants().iter().map(|grant| grant.2).sum();
+        assert_eq!(sent, 4000, "{case}");
+    }
+    // Once the peer has all of it there is nothing in the way.
+    let mut home = survivor(Role::Server);
+    home.data_ack(0, 4000, 1 << 20);
+    home.forget();
+    let sign = fail(&home);
+    home.deliver(0, sign);
+    assert!(home.connection.info().fallback.is_some());
+}
+
 #[test]
 fn an_mp_fail_that_is_never_echoed_ends_the_connection() {
     let mut home = Home::established(Role::Server, config(), 1);

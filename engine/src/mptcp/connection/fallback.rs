@@ -29,11 +29,13 @@ pub enum Sign {
     OptionsLost,
     /// The peer sent an infinite mapping that goes on where the data received in order ends.
     InfiniteMapping,
-    /// The peer sent an infinite mapping, and what it maps does not follow all that was received.
+    /// The peer sent an infinite mapping, and what it maps does not follow all that was received,
+    /// or what goes the other way is not all on this subflow.
     InfiniteMappingWithGaps,
     /// A DSS checksum failed on data that follows all that was received.
     ChecksumFailed,
-    /// A DSS checksum failed while data ahead of order was held, or on such data.
+    /// A DSS checksum failed while data ahead of order was held, or on such data, or while what goes
+    /// the other way is not all on this subflow.
     ChecksumFailedWithGaps,
     /// MP_FAIL came while the subflow's stream and the connection's are the same.
     Fail,

@@ -36,10 +36,9 @@ impl Connection {
         next: DataSequenceNumber,
         cx: &mut Context<'_>,
     ) {
+        let contiguous = self.receive.is_contiguous_at(next) && self.sends_alone(from);
         let sign = match reason {
-            FallbackReason::PeerFellBack if self.receive.is_contiguous_at(next) => {
-                Sign::InfiniteMapping
-            }
+            FallbackReason::PeerFellBack if contiguous => Sign::InfiniteMapping,
             FallbackReason::PeerFellBack => Sign::InfiniteMappingWithGaps,
             _ => Sign::OptionsLost,
         };
@@ -59,7 +58,7 @@ impl Connection {
         cx: &mut Context<'_>,
     ) {
         cx.counters.data_checksum_errors += 1;
-        let sign = if self.receive.is_contiguous_at(data_sequence) {
+        let sign = if self.receive.is_contiguous_at(data_sequence) && self.sends_alone(from) {
             Sign::ChecksumFailed
         } else {
             Sign::ChecksumFailedWithGaps
@@ -70,16 +69,21 @@ impl Connection {
 
     pub(super) fn on_fail(&mut self, from: SubflowHandle, cx: &mut Context<'_>) {
         cx.counters.fail_received += 1;
-        let end = self.send.data_nxt();
-        let contiguous = self
-            .view(from)
-            .is_some_and(|view| view.ledger.is_contiguous_to(end));
-        let sign = if contiguous {
+        let sign = if self.sends_alone(from) {
             Sign::Fail
         } else {
             Sign::FailWithGaps
         };
         self.act(from, sign, FallbackReason::PeerFellBack, None, cx);
+    }
+
+    /// True when all that the peer has not acknowledged at data level went out on this subflow, in
+    /// order: only then can the stream go on there without mappings.
+    fn sends_alone(&self, on: SubflowHandle) -> bool {
+        let end = self.send.data_nxt();
+        let outstanding = self.send.snd_una.min(end)..end;
+        self.view(on)
+            .is_some_and(|view| view.ledger.carries_alone(&outstanding))
     }
 
     fn act(

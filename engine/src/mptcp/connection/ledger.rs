@@ -23,12 +23,18 @@ pub(super) struct Ledger {
     acknowledged: u64,
     /// How many runs begin before the run in front of them: with none, the first is the lowest.
     disorders: usize,
+    /// The last run as it was granted, however much of it is acknowledged.
+    last: Range<u64>,
 }
 
 impl Ledger {
     /// Notes that the subflow sends `range` after everything granted before.
     pub(super) fn push(&mut self, range: Range<u64>) {
         let length = range.end.saturating_sub(range.start);
+        if self.last.end != range.start || self.last.is_empty() {
+            self.last.start = range.start;
+        }
+        self.last.end = range.end;
         if let Some(last) = self.runs.back_mut() {
             if last.start + last.length == range.start {
                 last.length += length;
@@ -105,12 +111,16 @@ impl Ledger {
             .map(|run| run.start..run.start + run.length)
     }
 
-    /// True when everything held is one run that ends at `end`: the subflow's stream is the
-    /// connection's, as an infinite mapping needs it.
-    pub(super) fn is_contiguous_to(&self, end: u64) -> bool {
-        match self.runs.front() {
-            None => true,
-            Some(run) => self.runs.len() == 1 && run.start + run.length == end,
+    /// True when the subflow's stream goes on as the connection's does, as an infinite mapping
+    /// needs it: it carried all that is `outstanding` at data level, in order and in one run, and
+    /// holds nothing else. What another subflow took to the peer without a DATA_ACK may have been
+    /// lost with it.
+    pub(super) fn carries_alone(&self, outstanding: &Range<u64>) -> bool {
+        let in_one_run = self.last.end == outstanding.end && self.runs.len() <= 1;
+        if outstanding.is_empty() {
+            in_one_run || self.runs.is_empty()
+        } else {
+            in_one_run && self.last.start <= outstanding.start
         }
     }
 
