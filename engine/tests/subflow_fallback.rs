@@ -205,6 +205,17 @@ fn after_fallback_grants_of_any_size_share_the_stream() {
 }
 
 #[test]
+fn a_probe_takes_no_data_fin_along() {
+    let mut pair = opened();
+    let data_sequence = initial(CLIENT_KEY) + 1;
+    pair.client
+        .deliver(pair.now, ToSubflow::DataFin { data_sequence });
+    pair.client.deliver(pair.now, ToSubflow::Probe);
+    pair.run();
+    assert_eq!(pair.server.count(&Told::DataFin(data_sequence)), 1);
+}
+
+#[test]
 fn multipath_never_comes_back() {
     let mut pair = opened();
     pair.client.grant(pair.now, b"stripped");

@@ -107,7 +107,9 @@ impl Subflow {
                 Some(draft)
             }
             PlanKind::Data { .. } => self.draft_data(plan.offset, home),
-            PlanKind::Fin | PlanKind::Ack | PlanKind::Probe => Some(self.draft_bare(home)),
+            PlanKind::Fin | PlanKind::Ack => Some(self.draft_bare(home)),
+            PlanKind::Probe if self.phase.carries_data() => Some(self.draft_probe(home)),
+            PlanKind::Probe => Some(self.draft_bare(home)),
         }
     }
 
@@ -185,6 +187,19 @@ impl Subflow {
             }
             _ => Draft::new(),
         }
+    }
+
+    /// A probe is meant not to be acceptable, so nobody reads its options: what must arrive waits for
+    /// the next segment.
+    fn draft_probe(&self, home: &Published) -> Draft {
+        let data_ack = self.data_ack(home).map(|data_ack| {
+            MptcpOption::Dss(Dss {
+                data_ack: Some(data_ack),
+                mapping: None,
+                data_fin: false,
+            })
+        });
+        Draft::with(data_ack)
     }
 
     /// Before any data the opening side's acknowledgments say MP_CAPABLE, at least one of them, for
