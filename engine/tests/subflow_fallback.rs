@@ -204,6 +204,89 @@ fn after_fallback_grants_of_any_size_share_the_stream() {
     assert!(!carries_options(&pair.trace[from..]));
 }
 
+/// Sends the DATA_FIN of a client that never wrote, and later repeats it with a probe, while `edit`
+/// meddles with all segments.
+fn end_with_a_probe(pair: &mut Pair, mut edit: impl FnMut(bool, Segment) -> Option<Segment>) {
+    let data_sequence = initial(CLIENT_KEY) + 1;
+    let data_fin = ToSubflow::DataFin { data_sequence };
+    pair.client.deliver(pair.now, data_fin.clone());
+    pair.run_edited(&mut edit);
+    pair.now += Duration::from_millis(300);
+    pair.client.deliver(pair.now, data_fin);
+    pair.client.deliver(pair.now, ToSubflow::Probe);
+    pair.run_edited(edit);
+}
+
+fn has_data_fin(segment: &Segment) -> bool {
+    let mut options = segment.options().iter();
+    options.any(|option| matches!(option, MptcpOption::Dss(dss) if dss.data_fin))
+}
+
+#[test]
+fn a_data_fin_taken_in_without_a_data_ack_ends_multipath() {
+    let mut pair = Pair::capable(CapableConfig::default(), CapableConfig::default());
+    pair.run_edited(|_, segment| Some(segment.strip()));
+    assert_eq!(
+        pair.server.subflow.phase(),
+        Phase::Plain(FallbackReason::OptionsStripped)
+    );
+    let unconfirmed = Phase::Unconfirmed(Origin::First);
+    assert_eq!(pair.client.subflow.phase(), unconfirmed);
+    end_with_a_probe(&mut pair, |_, segment| Some(segment.strip()));
+    assert!(
+        pair.client
+            .has_told(&Told::FellBack(FallbackReason::NoDataFinAck))
+    );
+    let from = pair.trace.len();
+    pair.client.deliver(pair.now, ToSubflow::Close);
+    pair.run();
+    assert!(pair.server.has_told(&Told::Finished));
+    pair.server.grant(pair.now, b"answer");
+    pair.run();
+    assert_eq!(pair.client.stream(initial(SERVER_KEY) + 1), b"answer");
+    assert!(!carries_options(&pair.trace[from..]));
+}
+
+#[test]
+fn an_answer_from_before_the_data_fin_is_no_sign_of_a_stripping_path() {
+    let mut pair = opened();
+    end_with_a_probe(&mut pair, |from_client, segment| {
+        // The DATA_FINs are lost, and the answer to the probe is as bare as one that a Linux peer
+        // sends while it waits for the third ACK.
+        let lost = from_client && has_data_fin(&segment);
+        (!lost).then(|| segment.strip())
+    });
+    let unconfirmed = Phase::Unconfirmed(Origin::First);
+    assert_eq!(pair.client.subflow.phase(), unconfirmed);
+}
+
+#[test]
+fn a_late_answer_with_a_data_ack_confirms_multipath() {
+    let mut pair = opened();
+    let mut late = Vec::new();
+    end_with_a_probe(&mut pair, |from_client, segment| {
+        if from_client {
+            return Some(segment);
+        }
+        late.push(segment);
+        None
+    });
+    let unconfirmed = Phase::Unconfirmed(Origin::First);
+    assert_eq!(pair.client.subflow.phase(), unconfirmed, "silence");
+    pair.now += Duration::from_secs(1);
+    assert!(!late.is_empty(), "the probe is answered");
+    for segment in &late {
+        pair.client.receive(pair.now, segment);
+    }
+    let confirmed = Phase::Confirmed(Origin::First);
+    assert_eq!(pair.client.subflow.phase(), confirmed);
+    // What came this late without options says nothing any more.
+    for segment in late {
+        pair.client.receive(pair.now, &segment.strip());
+    }
+    assert_eq!(pair.client.subflow.phase(), confirmed);
+}
+
 #[test]
 fn a_probe_takes_no_data_fin_along() {
     let mut pair = opened();
@@ -213,6 +296,26 @@ fn a_probe_takes_no_data_fin_along() {
     pair.client.deliver(pair.now, ToSubflow::Probe);
     pair.run();
     assert_eq!(pair.server.count(&Told::DataFin(data_sequence)), 1);
+}
+
+#[test]
+fn data_of_a_peer_that_speaks_multipath_after_all_is_not_taken_for_plain() {
+    let mut pair = opened();
+    end_with_a_probe(&mut pair, |from_client, segment| {
+        Some(if from_client {
+            segment
+        } else {
+            segment.strip()
+        })
+    });
+    assert!(
+        pair.client
+            .has_told(&Told::FellBack(FallbackReason::NoDataFinAck))
+    );
+    pair.server.grant(pair.now, b"mapped");
+    let segment = pair.server.transmit(pair.now).expect("data");
+    pair.client.receive(pair.now, &segment);
+    assert_refused(&mut pair.client, pair.now);
 }
 
 #[test]

@@ -70,6 +70,8 @@ pub enum FallbackReason {
     NoMapping,
     /// The data was acknowledged without a DATA_ACK.
     NoDataAck,
+    /// No byte was ever sent, and the DATA_FIN was taken in without a DATA_ACK.
+    NoDataFinAck,
     /// A checksum failed on the only subflow, with contiguous data.
     ChecksumFailed,
     /// The peer sent an infinite mapping or MP_FAIL.

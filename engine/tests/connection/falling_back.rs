@@ -290,6 +290,54 @@ fn a_data_fin_under_way_becomes_a_fin() {
     );
 }
 
+/// Probes and DATA_FINs in a minute after a client that wrote nothing has ended its stream.
+fn probes_and_data_fins(home: &mut Home) -> (usize, usize) {
+    home.call(|connection, cx| connection.shutdown_write(cx));
+    home.pass(Duration::from_secs(60));
+    let sent = home.sent();
+    let count = |wanted: fn(&ToSubflow) -> bool| {
+        let wanted = sent.iter().filter(|(_, message)| wanted(message));
+        wanted.count()
+    };
+    (
+        count(|message| matches!(message, ToSubflow::Probe)),
+        count(|message| matches!(message, ToSubflow::DataFin { .. })),
+    )
+}
+
+#[test]
+fn a_data_fin_that_no_dss_answers_is_probed_and_becomes_a_fin() {
+    let mut home = Home::opening(Role::Client, config());
+    home.establish_capable(false);
+    home.progress(0, |_| {});
+    home.forget();
+    let (probes, data_fins) = probes_and_data_fins(&mut home);
+    assert!(probes > 0);
+    assert_eq!(probes + 2, data_fins, "two may be lost");
+    assert_eq!(
+        home.connection.info().fallback,
+        None,
+        "silence proves nothing"
+    );
+    let reason = FallbackReason::NoDataFinAck;
+    let next = home.remote(0);
+    home.deliver(0, ToHome::FellBack { reason, next });
+    assert_eq!(home.connection.info().fallback, Some(reason));
+    let sent = home.sent();
+    assert!(
+        matches!(sent.last(), Some((0, ToSubflow::Close))),
+        "{sent:?}"
+    );
+}
+
+#[test]
+fn once_a_dss_was_heard_a_data_fin_is_not_probed() {
+    let mut home = Home::established(Role::Client, config(), 1);
+    let (probes, data_fins) = probes_and_data_fins(&mut home);
+    assert_eq!(probes, 0);
+    assert!(data_fins > 2);
+}
+
 #[test]
 fn a_fin_before_any_dss_is_the_end_of_a_plain_stream() {
     let mut home = Home::opening(Role::Client, config());

@@ -3,6 +3,7 @@
 use super::Connection;
 use super::Mode;
 use super::context::{ConnectionEvent, Context, SubflowHandle};
+use super::fallback::Standing;
 use super::schedule::grant_length;
 use super::send::Fin;
 use super::subflow_view::SubflowView;
@@ -10,6 +11,9 @@ use crate::mptcp::message::ToSubflow;
 use crate::time::Duration;
 use crate::wire::mptcp_option::ResetReason;
 use core::ops::Range;
+
+/// Timeouts of a DATA_FIN after which a peer of which no DSS was heard is probed: a few may be lost.
+const UNHEARD_TIMEOUTS: u32 = 2;
 
 /// At most this much is repeated at one data-level timeout.
 const MAX_TIMEOUT_REPEAT: u64 = 1 << 20;
@@ -137,9 +141,15 @@ impl Connection {
         if self.send.only_fin_outstanding() {
             // It takes no byte of a subflow, so a dead path never tells that it lost it: try them all.
             let data_sequence = self.send.send_fin();
+            let unheard =
+                self.standing() == Standing::Unconfirmed && self.send.backoff >= UNHEARD_TIMEOUTS;
             for view in self.views.iter().filter(|view| view.is_ready()) {
                 cx.out
                     .send(view.handle, ToSubflow::DataFin { data_sequence });
+                if unheard {
+                    // The answer shows whether options pass, where no acknowledgment of data can.
+                    cx.out.send(view.handle, ToSubflow::Probe);
+                }
             }
             return;
         }

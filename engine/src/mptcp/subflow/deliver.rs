@@ -55,6 +55,7 @@ impl Subflow {
             ToSubflow::Probe => {
                 // The answer counts even if it repeats what was heard before.
                 self.reported_data_ack = None;
+                self.unanswered.ask();
                 self.tcp.request_probe();
             }
             ToSubflow::FallBack { infinite } => self.fall_back(now, infinite, pool, out),

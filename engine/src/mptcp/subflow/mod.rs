@@ -26,6 +26,7 @@ mod send_mapping;
 mod signals;
 mod timers;
 mod transmit;
+mod unanswered;
 
 pub use handshake::{CapableConfig, JoinConfig, JoinRequest, capable_is_usable};
 pub use outbox::Outbox;
@@ -45,6 +46,7 @@ use inflow::Inflow;
 use outflow::Outflow;
 use signals::Signals;
 use timers::JoinAckTimer;
+use unanswered::Unanswered;
 
 /// What stands for the peer's initial data sequence number when it has no key: data received on a
 /// connection that never spoke MPTCP is numbered from one after this.
@@ -87,6 +89,7 @@ pub struct Subflow {
     outflow: Outflow,
     signals: Signals,
     join_ack: JoinAckTimer,
+    unanswered: Unanswered,
     /// What the RST is to carry.
     reset_options: ResetOptions,
     /// The peer's MP_TCPRST: its reason, and whether that may pass.
@@ -113,6 +116,7 @@ impl Subflow {
             outflow: Outflow::default(),
             signals: Signals::default(),
             join_ack: JoinAckTimer::default(),
+            unanswered: Unanswered::default(),
             reset_options: ResetOptions::new(),
             peer_reset: None,
             reported: Progress::default(),

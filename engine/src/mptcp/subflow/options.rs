@@ -21,14 +21,19 @@ impl Subflow {
             if let MptcpOption::Reset { transient, reason } = option {
                 self.peer_reset = Some((*reason, *transient));
             }
-            if !self.phase.is_multipath() {
-                continue;
-            }
             // A RST ends the subflow, so all it can say of the connection is that it ends too. Its
             // MP_FAIL tells why it was sent and is no offer to fall back (RFC 8684 section 3.7).
             if header.flags.contains(TcpFlags::RST)
                 && !matches!(option, MptcpOption::Fastclose { .. })
             {
+                continue;
+            }
+            if !self.phase.is_multipath() {
+                if let MptcpOption::Dss(dss) = option
+                    && speaks_multipath(dss)
+                {
+                    self.step(Input::Dss, out);
+                }
                 continue;
             }
             match option {
@@ -84,8 +89,7 @@ impl Subflow {
     }
 
     fn read_dss(&mut self, dss: &Dss, home: &Published, out: &mut Outbox<ToHome>) {
-        // An infinite mapping ends MPTCP; it proves nothing of the kind that a DSS proves.
-        if dss.mapping.is_none_or(|mapping| mapping.length > 0) {
+        if speaks_multipath(dss) {
             self.step(Input::Dss, out);
         }
         if let Some(data_ack) = dss.data_ack {
@@ -225,6 +229,11 @@ impl Subflow {
                 _ => false,
             })
     }
+}
+
+/// An infinite mapping ends MPTCP; it proves nothing of the kind that a DSS proves.
+fn speaks_multipath(dss: &Dss) -> bool {
+    dss.mapping.is_none_or(|mapping| mapping.length > 0)
 }
 
 /// A DATA_FIN without data passes when it has no checksum or a right one.

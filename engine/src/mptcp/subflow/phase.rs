@@ -36,7 +36,8 @@ pub enum Phase {
     Unconfirmed(Origin),
     /// A DSS has come: MPTCP works in this direction.
     Confirmed(Origin),
-    /// Regular TCP: options of MPTCP are neither sent nor read.
+    /// Regular TCP: options of MPTCP are neither sent nor read, save that a DSS refutes
+    /// [`FallbackReason::NoDataFinAck`].
     Plain(FallbackReason),
     /// Reset by this side; nothing but the RST is left.
     Reset,
@@ -69,6 +70,8 @@ pub enum Input {
     UnmappedData,
     /// Data was acknowledged by a segment without any option of MPTCP.
     BareAcknowledgment,
+    /// A DATA_FIN was taken in, and what the peer sent after that has no option of MPTCP.
+    BareAnswer,
     /// A mapping of length 0.
     InfiniteMapping,
     /// A DSS with a checksum where none was negotiated, or without one where it was.
@@ -122,6 +125,14 @@ impl Phase {
             (Unconfirmed(First), Input::BareAcknowledgment) => {
                 Step::To(Plain(FallbackReason::NoDataAck))
             }
+            (Unconfirmed(First), Input::BareAnswer) => {
+                Step::To(Plain(FallbackReason::NoDataFinAck))
+            }
+            // There is no later segment on which an infinite mapping could tell the peer, so one that
+            // speaks MPTCP after all must not be heard as one that does not.
+            (Plain(FallbackReason::NoDataFinAck), Input::Dss) => {
+                Step::Refuse(MiddleboxInterference)
+            }
             (
                 Unconfirmed(Joined),
                 Input::UnmappedData
@@ -154,7 +165,7 @@ mod tests {
     use super::*;
     use Origin::{First, Joined};
 
-    const PHASES: [Phase; 11] = [
+    const PHASES: [Phase; 12] = [
         Phase::CapableSynSent,
         Phase::CapableSynReceived,
         Phase::JoinSynSent,
@@ -165,10 +176,11 @@ mod tests {
         Phase::Confirmed(First),
         Phase::Confirmed(Joined),
         Phase::Plain(FallbackReason::Disabled),
+        Phase::Plain(FallbackReason::NoDataFinAck),
         Phase::Reset,
     ];
 
-    const INPUTS: [Input; 15] = [
+    const INPUTS: [Input; 16] = [
         Input::CapableSynAck,
         Input::JoinSynAck,
         Input::BareSynAck(FallbackReason::PeerNotCapable),
@@ -181,6 +193,7 @@ mod tests {
         Input::Dss,
         Input::UnmappedData,
         Input::BareAcknowledgment,
+        Input::BareAnswer,
         Input::InfiniteMapping,
         Input::ChecksumMismatch,
         Input::FallBack(FallbackReason::ChecksumFailed),
@@ -208,6 +221,7 @@ mod tests {
             Input::BareAck,
             Input::UnmappedData,
             Input::BareAcknowledgment,
+            Input::BareAnswer,
         ];
         let joined = [
             Phase::JoinSynSent,

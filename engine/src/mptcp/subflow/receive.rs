@@ -34,6 +34,7 @@ impl Subflow {
             return;
         }
         self.adopt_window(home);
+        let has_payload = payload.is_some();
         let received = self
             .tcp
             .receive(now, header, payload, marked_ce, home.coupling, pool);
@@ -45,6 +46,7 @@ impl Subflow {
             self.signals.resume();
             self.read_options(header, home, out);
             self.judge_acknowledgment(header, &received, out);
+            self.judge_answer(header, has_payload, out);
         }
         self.outflow.release(self.tcp.acknowledged_offset());
         self.pass_data(now, pool, out);
@@ -123,6 +125,16 @@ impl Subflow {
         let acknowledged = self.tcp.acknowledged_offset();
         if self.step(Input::BareAcknowledgment, out) && matches!(self.phase, Phase::Plain(_)) {
             self.outflow.declare_infinite_from(acknowledged);
+        }
+    }
+
+    /// The DATA_FIN was taken in, and its answer lacks the DATA_ACK. Where there was data, the
+    /// acknowledgment of that tells.
+    fn judge_answer(&mut self, header: &TcpHeader, has_payload: bool, out: &mut Outbox<ToHome>) {
+        let is_reset = header.flags.contains(TcpFlags::RST);
+        let never_sent = self.tcp.sent_offset() == 0;
+        if !is_reset && never_sent && self.unanswered.is_proved_by(header, has_payload) {
+            self.step(Input::BareAnswer, out);
         }
     }
 

@@ -104,6 +104,7 @@ impl Subflow {
             }
         }
         if carries.data_fin {
+            self.unanswered.sent(&emission.header);
             self.outflow.data_fin = None;
             self.close_in_turn();
         }
