@@ -1,8 +1,11 @@
-//! What the program `braid` is made of: the command line, the demonstration, and the laboratory
-//! of namespaces and links that it and the interoperation tests run in.
+//! What the program `braid` is made of: the command line, the configuration and server of the
+//! engine, the demonstration, and the laboratory of namespaces and links that it and the
+//! interoperation tests run in.
 
 pub mod cli;
+pub mod config;
 pub mod demo;
 pub mod lab;
 pub mod peer;
+pub mod server;
 pub mod stream;

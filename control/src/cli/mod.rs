@@ -4,8 +4,9 @@
 //! be carried out: then one sentence on standard error says what mends it, and nothing was begun.
 
 mod demo;
+mod engine;
 mod link;
-mod size;
+pub(crate) mod size;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::DemoArguments),
+    Engine(engine::EngineArguments),
 }
 
 /// Why the program ends with a status other than 0.
@@ -59,6 +61,7 @@ pub fn main() -> ExitCode {
     };
     let result = guarded(|| match arguments.verb {
         Verb::Demo(arguments) => demo::run(arguments),
+        Verb::Engine(arguments) => engine::run(&arguments),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,7 +99,7 @@ fn explain(error: &clap::Error) -> ExitCode {
         .collect();
     let sentence = sentence.join(" ");
     let sentence = sentence.trim_start_matches("error: ");
-    eprintln!("braid: {sentence}; `braid demo --help` lists what can be asked for");
+    eprintln!("braid: {sentence}; `braid --help` lists what can be asked for");
     ExitCode::from(2)
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 
 /// How many descriptors one call waits for at most.
-pub(crate) const MAX_DESCRIPTORS: usize = 65;
+pub(crate) const MAX_DESCRIPTORS: usize = 66;
 
 /// Waits until one of `descriptors` is readable or in error, or `timeout` has passed (`None`:
 /// without end). Says whether one is; an interruption by a signal counts as readable.

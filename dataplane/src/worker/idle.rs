@@ -28,6 +28,35 @@ impl Default for IdlePolicy {
     }
 }
 
+/// What else a worker wakes for than its ports: the applications, whose bells one descriptor
+/// gathers.
+pub trait Beside {
+    /// Readable when there is work; `None` when there can be none.
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Called before the worker sleeps: from now on whoever brings work must ring. `false` when
+    /// some is there already, so that the worker does not sleep.
+    fn prepare_to_sleep(&mut self) -> bool;
+
+    /// Called after the sleep, and after one that was not entered: nobody needs to ring.
+    fn awake(&mut self);
+}
+
+/// A worker without anything beside its ports.
+pub(super) struct Nothing;
+
+impl Beside for Nothing {
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    fn prepare_to_sleep(&mut self) -> bool {
+        true
+    }
+
+    fn awake(&mut self) {}
+}
+
 /// Wakes a sleeping worker from another thread.
 #[derive(Clone, Debug)]
 pub struct Waker(Arc<EventFd>);

@@ -18,7 +18,8 @@ use braid_engine::time::{Duration, Instant};
 
 pub use clock::Clock;
 pub use engine::Engine;
-pub use idle::{IdlePolicy, Waker};
+use idle::Nothing;
+pub use idle::{Beside, IdlePolicy, Waker};
 pub use ports::{Ports, TRANSMIT_BUDGET};
 
 use crate::port::{AnyPort, Burst, POOL_FRAME_CAPACITY, Port, PortError};
@@ -29,7 +30,7 @@ use crate::sys::poll;
 const FULL_PORT_NAP: Duration = Duration::from_millis(1);
 
 /// How many ports a worker drives at most.
-pub const MAX_PORTS: usize = poll::MAX_DESCRIPTORS - 1;
+pub const MAX_PORTS: usize = poll::MAX_DESCRIPTORS - 2;
 
 /// What one step did.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
@@ -114,6 +115,11 @@ impl<E: Engine> Worker<E> {
         &mut self.engine
     }
 
+    /// The engine, for its owner to serve sockets, beside the ports.
+    pub fn engine_and_ports(&mut self) -> (&mut E, &Ports) {
+        (&mut self.engine, &self.ports)
+    }
+
     /// The ports.
     pub fn ports(&self) -> &Ports {
         &self.ports
@@ -189,6 +195,11 @@ impl<E: Engine> Worker<E> {
     /// due, the waker rings or `deadline` is reached. Work that the caller did for the engine's
     /// sockets counts as work too: it should step again rather than rest.
     pub fn rest(&mut self, work: Work, deadline: Option<Instant>) {
+        self.rest_beside(work, deadline, &mut Nothing);
+    }
+
+    /// As [`Self::rest`], and wakes for what happens at `beside` too.
+    pub fn rest_beside(&mut self, work: Work, deadline: Option<Instant>, beside: &mut impl Beside) {
         let now = self.now();
         if !work.is_none() || self.ports.refusals().budget_spent {
             self.idle_since = None;
@@ -212,14 +223,16 @@ impl<E: Engine> Worker<E> {
         if until.is_some_and(|until| until <= now) || !self.ports.prepare_to_sleep() {
             return;
         }
-        let descriptors = self
-            .ports
-            .working()
-            .map(Port::poll_fd)
-            .chain([self.waker.as_fd()]);
-        // A wait that fails is one that ends at once.
-        let _ = poll::readable(descriptors, until.map(|until| until.saturating_since(now)));
-        self.waker.silence();
+        if beside.prepare_to_sleep() {
+            let descriptors = [self.waker.as_fd()]
+                .into_iter()
+                .chain(beside.poll_fd())
+                .chain(self.ports.working().map(Port::poll_fd));
+            // A wait that fails is one that ends at once.
+            let _ = poll::readable(descriptors, until.map(|until| until.saturating_since(now)));
+            self.waker.silence();
+        }
+        beside.awake();
     }
 
     fn full_port_deadline(&self, now: Instant) -> Option<Instant> {

@@ -1,0 +1,44 @@
+//! What a new configuration changes of the one that is in use.
+
+use super::Config;
+
+impl Config {
+    /// The parts in which `new` differs and which take a restart, by the names that they have in
+    /// the file. Everything else can change while the engine runs: `allow_users`,
+    /// `shutdown_timeout`, the endpoints, the limits on subflows, the congestion controller and
+    /// scheduler of connections to come, the policy and the programs.
+    pub fn changes_needing_restart(&self, new: &Self) -> Vec<&'static str> {
+        // What can change is set equal; what is left in the stack's configuration cannot.
+        let mut stack = new.stack.clone();
+        stack.congestion = self.stack.congestion;
+        [
+            ("engine.socket", self.socket != new.socket),
+            ("engine.idle", self.idle != new.idle),
+            ("port", self.ports != new.ports),
+            ("route", self.routes != new.routes),
+            (
+                "limits of applications, defaults.shared_ring",
+                self.applications != new.applications,
+            ),
+            (
+                "limits.connections, limits.listeners, defaults of buffers and checksum",
+                self.stack != stack,
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(name, differs)| differs.then_some(name))
+        .collect()
+    }
+
+    /// Takes over from `new` what can change while the engine runs.
+    pub fn reload(&mut self, new: Self) {
+        self.allow_users = new.allow_users;
+        self.shutdown_timeout = new.shutdown_timeout;
+        self.endpoints = new.endpoints;
+        self.limits = new.limits;
+        self.defaults = new.defaults;
+        self.stack.congestion = new.stack.congestion;
+        self.policy = new.policy;
+        self.programs = new.programs;
+    }
+}

@@ -1,0 +1,47 @@
+//! The engine as a server: a worker thread that moves packets, and a control thread that answers
+//! applications and the command line.
+//!
+//! `start` opens everything or nothing; `host` is the worker's thread; `control` is the control
+//! thread's loop over one epoll descriptor.
+
+mod control;
+mod host;
+mod listener;
+mod poller;
+mod start;
+
+use std::path::Path;
+
+pub use start::StartError;
+
+use crate::config::Config;
+
+/// Why the server ended with a failure.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// It could not start; nothing was left behind.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The worker's thread panicked, which has been told on standard error.
+    #[error(
+        "the worker has failed and every connection with it: start the engine again, and report \
+         what it printed"
+    )]
+    Worker,
+    /// A system call that the control thread lives by failed.
+    #[error("the control thread cannot go on: {0}")]
+    Control(#[from] std::io::Error),
+}
+
+/// Runs the engine until SIGTERM or SIGINT.
+///
+/// Call it before any other thread is started: it takes those signals for the whole process.
+///
+/// # Errors
+///
+/// [`ServerError::Start`] when something the configuration asks for cannot be had; nothing is
+/// begun then.
+pub fn run(config: Config, path: &Path) -> Result<(), ServerError> {
+    let started = start::start(&config)?;
+    control::Control::new(config, path, started)?.run()
+}

@@ -1,0 +1,171 @@
+//! Everything that has to be there before the engine runs: signals, socket, ports, stack. What was
+//! opened is closed again when a later step fails.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use braid_dataplane::port::af_packet::{AfPacketOptions, AfPacketPort};
+use braid_dataplane::port::tap::TapPort;
+use braid_dataplane::port::{AnyPort, Port, PortError, interface};
+use braid_dataplane::worker::{Clock, Worker};
+use braid_engine::mptcp::path_manager::EndpointError;
+use braid_engine::stack::{ConfigError, PortId, Stack, StackConfig};
+use braid_engine::wire::ethernet::MacAddress;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::listener::Listener;
+use crate::config::{Config, PortConfig, PortKind, exclusive_protocols_in_use};
+
+/// Why the engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port cannot be opened.
+    #[error("port \"{name}\": {source}")]
+    Port {
+        /// The port's name.
+        name: String,
+        /// Why.
+        source: PortError,
+    },
+    /// The ports cannot be driven together.
+    #[error(transparent)]
+    Worker(PortError),
+    /// The stack refuses an interface or a route.
+    #[error(transparent)]
+    Stack(#[from] ConfigError),
+    /// The stack refuses an endpoint.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// The Unix socket cannot be made.
+    #[error(
+        "cannot listen at {}: {source}; write another `socket` in the table [engine], or make its \
+         folder writable",
+        path.display()
+    )]
+    Socket {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another file is in the way.
+    #[error("{} exists and is no socket: move it away, or write another `socket` in the table [engine]", path.display())]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Another engine is in the way.
+    #[error("an engine runs at {} already: stop it, or write another `socket` in the table [engine]", path.display())]
+    AlreadyRunning {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The system refuses something that every engine needs.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What the control thread takes over.
+pub(super) struct Started {
+    pub(super) listener: Listener,
+    pub(super) signals: SignalFd,
+    pub(super) worker: Worker<Stack>,
+}
+
+pub(super) fn start(config: &Config) -> Result<Started, StartError> {
+    let system = |what| move |source: io::Error| StartError::System { what, source };
+    let listener = Listener::bind(&config.socket)?;
+    let mut ports = Vec::new();
+    let mut macs = Vec::new();
+    for port in &config.ports {
+        let opened = open(port).map_err(|source| StartError::Port {
+            name: port.name.clone(),
+            source,
+        })?;
+        ports.push(opened.0);
+        macs.push(opened.1);
+    }
+    let seed = random_seed().map_err(system("cannot read /dev/urandom"))?;
+    let stack_config = StackConfig {
+        multipath: !told_to_keep_clear(config),
+        ..config.stack.clone()
+    };
+    let mut stack = Stack::new(stack_config, seed);
+    for ((number, port), mac) in (0..).zip(&ports).zip(macs) {
+        if let Some(interface) = config.interface(PortId(number), mac, port.capabilities()) {
+            stack.add_interface(interface)?;
+        }
+    }
+    for route in &config.routes {
+        stack.add_route(route.port, route.to, route.gateway)?;
+    }
+    let clock = Clock::start();
+    stack.set_limits(clock.now(), config.limits);
+    for &endpoint in &config.endpoints {
+        stack.add_endpoint(clock.now(), endpoint)?;
+    }
+    let worker = Worker::new(stack, ports, clock, config.idle).map_err(StartError::Worker)?;
+    let signals = take_signals().map_err(system("cannot take over signals"))?;
+    Ok(Started {
+        listener,
+        signals,
+        worker,
+    })
+}
+
+/// Whether SHIM6 or HIP is in use here, so that nothing may use Multipath TCP.
+fn told_to_keep_clear(config: &Config) -> bool {
+    let exclusive = exclusive_protocols_in_use(&config.policy.exclusive_with);
+    for (protocol, sign) in &exclusive {
+        eprintln!(
+            "braid: {protocol:?} is in use ({sign}), so connections are regular TCP; leave it out \
+             of `exclusive_with` to use Multipath TCP all the same"
+        );
+    }
+    !exclusive.is_empty()
+}
+
+/// The port, and the link address that it has where the configuration names none.
+fn open(port: &PortConfig) -> Result<(AnyPort, MacAddress), PortError> {
+    match &port.kind {
+        PortKind::AfPacket(name) => {
+            let options = AfPacketOptions {
+                offload: port.offload,
+                ..AfPacketOptions::default()
+            };
+            let opened = AfPacketPort::open(name, options)?;
+            Ok((opened.into(), interface::ethernet_address(name)?))
+        }
+        PortKind::Tap(name) => {
+            let opened = TapPort::open(name, port.offload)?;
+            let drawn = random_seed().unwrap_or_default();
+            let [a, b, c, d, e, ..] = drawn;
+            // Locally administered, so that no manufacturer's address is taken.
+            Ok((opened.into(), MacAddress([2, a, b, c, d, e])))
+        }
+    }
+}
+
+fn random_seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    Ok(seed)
+}
+
+/// From here on these signals are read from a descriptor, in every thread that is started later.
+fn take_signals() -> io::Result<SignalFd> {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+    Ok(SignalFd::with_flags(&signals, flags)?)
+}
