@@ -3,7 +3,9 @@
 
 use super::connection::{DataState, Role, SubflowHandle, SubflowPath};
 use super::message::FallbackReason;
-use crate::time::Duration;
+use crate::sequence::DataSequenceNumber;
+use crate::tcp::TcpInfo;
+use crate::time::{Duration, Instant};
 use crate::wire::mptcp_option::Token;
 
 /// State of a connection.
@@ -25,6 +27,8 @@ pub struct ConnectionInfo {
     pub subflows: u8,
     /// Subflows there have been at most at one time.
     pub subflows_max: u8,
+    /// Subflows there have been altogether.
+    pub subflows_total: u32,
     /// Addresses announced to the peer.
     pub add_addr_signaled: u8,
     /// Announced addresses of the peer that are used.
@@ -43,6 +47,53 @@ pub struct ConnectionInfo {
     pub send_window: u64,
     /// Bytes that can be received beyond what is in order.
     pub receive_window: u64,
+    /// Data sequence number of the next byte that the application writes.
+    pub write_sequence: DataSequenceNumber,
+    /// Data sequence number of the oldest byte that the peer has not acknowledged.
+    pub unacknowledged_sequence: DataSequenceNumber,
+    /// Data sequence number of the next byte expected.
+    pub next_sequence: DataSequenceNumber,
+    /// Data-level retransmission timeouts.
+    pub data_timeouts: u64,
+    /// When new data was last handed to a subflow.
+    pub last_data_sent: Option<Instant>,
+    /// When data last arrived.
+    pub last_data_received: Option<Instant>,
+    /// When the peer last acknowledged data.
+    pub last_acknowledgment: Option<Instant>,
+}
+
+/// How gladly a subflow is used.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum SubflowPriority {
+    /// Before the normal ones; the peer is not told.
+    Preferred,
+    /// Like any other.
+    #[default]
+    Normal,
+    /// Only when no other subflow works; the peer is told by MP_PRIO (RFC 8684 section 3.3.8).
+    Backup,
+}
+
+impl SubflowPriority {
+    /// Every priority.
+    pub const ALL: [Self; 3] = [Self::Preferred, Self::Normal, Self::Backup];
+
+    /// The name in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Preferred => "preferred",
+            Self::Normal => "normal",
+            Self::Backup => "backup",
+        }
+    }
+
+    /// The priority of that name.
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|priority| priority.name() == name)
+    }
 }
 
 /// State of a subflow.
@@ -56,6 +107,14 @@ pub struct SubflowInfo {
     pub path: SubflowPath,
     /// The handshake is complete.
     pub established: bool,
+    /// It is the one that the connection began with.
+    pub initial: bool,
+    /// The peer opened it.
+    pub opened_by_peer: bool,
+    /// This side is closing it, or waits to close it until another is there.
+    pub closing: bool,
+    /// What this side makes of it.
+    pub priority: SubflowPriority,
     /// Either side wants it used as backup only.
     pub backup: bool,
     /// Its last timeouts went unanswered, or its link is down: it gets no new data.
@@ -80,4 +139,6 @@ pub struct SubflowInfo {
     pub slow_start_threshold: u32,
     /// Bytes in flight.
     pub in_flight: u32,
+    /// The state of its TCP, where it was asked for while the subflow was there.
+    pub tcp: Option<TcpInfo>,
 }

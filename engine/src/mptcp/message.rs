@@ -220,6 +220,8 @@ pub enum ToSubflow {
     SetCork(bool),
     /// SO_KEEPALIVE.
     SetKeepalive(Option<crate::tcp::Keepalive>),
+    /// TCP_USER_TIMEOUT.
+    SetUserTimeout(Option<crate::time::Duration>),
     /// Send FIN after what was granted.
     Close,
     /// Send RST with these options and end.

@@ -42,6 +42,18 @@ pub enum SocketError {
     /// ENOBUFS: a bound of the configuration is reached.
     #[error("no buffer space: a configured bound on connections or subflows is reached")]
     NoBuffers,
+    /// EOPNOTSUPP: the connection is regular TCP, or not established with MPTCP yet.
+    #[error("not supported: the connection does not use MPTCP, or not yet")]
+    NotSupported,
+    /// EPERM: the peer or a setting of the connection forbids it.
+    #[error("not permitted: the peer or the connection's own addresses rule that path out")]
+    NotPermitted,
+    /// ENOENT: the connection has no subflow of that identifier.
+    #[error("no such subflow: list the subflows for their identifiers")]
+    NoSuchSubflow,
+    /// EBUSY: the last subflow cannot be taken away.
+    #[error("busy: it is the only subflow that works; add another one first")]
+    LastSubflow,
     /// EBADF: the connection or listener has been closed.
     #[error("bad handle: the connection or listener has been closed")]
     BadHandle,

@@ -3,7 +3,12 @@
 
 mod error;
 mod options;
+mod profile;
 
+pub use crate::mptcp::info::SubflowPriority;
 pub use crate::mptcp::info::{ConnectionInfo, SubflowInfo};
+pub use crate::mptcp::path_manager::PathManagement;
+pub use crate::tcp::TcpInfo;
 pub use error::SocketError;
 pub use options::{ConnectOptions, ListenOptions, Shutdown, SocketOptions};
+pub use profile::Profile;

@@ -1,10 +1,12 @@
 //! Options of sockets; those of a connection are taken over by all of its subflows.
 
+use super::profile::Profile;
 use crate::congestion::ControllerKind;
+use crate::mptcp::path_manager::PathManagement;
 use crate::stack::PortId;
 use crate::tcp::Keepalive;
 use crate::time::Duration;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 /// What can be set on a connection, or on a listener for the connections it accepts.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,6 +26,18 @@ pub struct SocketOptions {
     pub receive_buffer: Option<u32>,
     /// TCP_CONGESTION; `None` takes the stack's default.
     pub congestion: Option<ControllerKind>,
+    /// What the connection is to be good at; `None` takes the stack's default.
+    pub profile: Option<Profile>,
+    /// Which endpoints it makes use of; `None` takes the stack's default.
+    pub path_management: Option<PathManagement>,
+    /// Subflows at a time, beside the stack's limits; `None` leaves it to those.
+    pub max_subflows: Option<u8>,
+    /// The local addresses it may use, of which the first subflow takes one too; empty for all.
+    pub local_addresses: Vec<IpAddr>,
+    /// IP_TTL and IPV6_UNICAST_HOPS; `None` takes the stack's default.
+    pub hop_limit: Option<u8>,
+    /// IP_TOS and IPV6_TCLASS; the lower two bits, those of ECN, mean nothing.
+    pub traffic_class: u8,
     /// SO_BINDTODEVICE: the connection stays on this port, on a single path.
     pub device: Option<PortId>,
 }
@@ -39,6 +53,12 @@ impl Default for SocketOptions {
             send_buffer: None,
             receive_buffer: None,
             congestion: None,
+            profile: None,
+            path_management: None,
+            max_subflows: None,
+            local_addresses: Vec::new(),
+            hop_limit: None,
+            traffic_class: 0,
             device: None,
         }
     }

@@ -3,7 +3,7 @@
 
 use super::Stack;
 use super::batch::PortId;
-use super::config::{MAX_BUFFER, MIN_BUFFER};
+use super::config::{MAX_BUFFER, MIN_BUFFER, SmallBuffer};
 use super::connection::{ConnectionKey, ConnectionSlot};
 use super::event::Pending;
 use super::flow::Flow;
@@ -12,8 +12,9 @@ use super::route::Path;
 use super::subflow::{SubflowKey, SubflowSlot, handle};
 use crate::mptcp::connection::{Connection, ConnectionConfig, Role, SubflowPath};
 use crate::mptcp::crypto::KeyDigest;
+use crate::mptcp::path_manager::{LocalAddresses, MAX_SUBFLOWS};
 use crate::mptcp::subflow::Subflow;
-use crate::socket::SocketOptions;
+use crate::socket::{Profile, SocketOptions};
 use crate::storage::flow_table::FourTuple;
 use crate::tcp::TcbConfig;
 use crate::time::Instant;
@@ -55,7 +56,7 @@ impl Stack {
         if new.multipath && self.tokens.contains(token) {
             return None;
         }
-        let subflow = self.add_subflow(new.subflow, new.flow, new.path, connection)?;
+        let subflow = self.admit_subflow(new.subflow, new.flow, new.path, connection)?;
         // Both addresses of the first subflow have the identifier zero.
         let path = SubflowPath {
             local: new.flow.local,
@@ -70,6 +71,7 @@ impl Stack {
             Role::Server => Connection::accept,
         };
         let (nodelay, cork) = (new.options.nodelay, new.options.cork);
+        let local = LocalAddresses::new(&new.options.local_addresses)?;
         let slot = ConnectionSlot {
             connection: open(config, new.local_key, handle(subflow), path),
             flow: new.flow,
@@ -91,13 +93,16 @@ impl Stack {
             if cork {
                 home.set_cork(true, context);
             }
+            if !local.as_slice().is_empty() {
+                home.set_local_addresses(local, context);
+            }
         });
         Some((connection, subflow))
     }
 
     /// Adds a subflow of a connection; a half-open connection of the same flow gives way. `None`
     /// when a table is full.
-    pub(super) fn add_subflow(
+    pub(super) fn admit_subflow(
         &mut self,
         subflow: Subflow,
         flow: FourTuple,
@@ -137,10 +142,11 @@ impl Stack {
 
     /// A local port that no flow to `remote` and no listener has.
     pub(super) fn ephemeral_port(&mut self, local: IpAddr, remote: SocketAddr) -> Option<u16> {
-        let (flows, listeners) = (&self.flows, &self.listeners);
+        let (flows, listeners, bindings) = (&self.flows, &self.listeners, &self.bindings);
         self.ports
             .choose(&self.secrets, SocketAddr::new(local, 0), remote, |flow| {
-                !flows.contains(flow) && !listeners.uses_port(flow.local.port())
+                let port = flow.local.port();
+                !flows.contains(flow) && !listeners.uses_port(port) && !bindings.uses_port(port)
             })
     }
 
@@ -192,8 +198,34 @@ impl Stack {
         }
     }
 
-    fn buffer_size(&self, wanted: Option<u32>, default: u32) -> u32 {
-        wanted.unwrap_or(default).clamp(MIN_BUFFER, MAX_BUFFER)
+    /// The size of a buffer, after the stack's rule about small ones.
+    pub(super) fn buffer_size(&self, wanted: Option<u32>, default: u32) -> u32 {
+        let least = match self.config.small_buffer {
+            SmallBuffer::Raise(bound) => bound.clamp(MIN_BUFFER, MAX_BUFFER),
+            SmallBuffer::DisableMultipath(_) => MIN_BUFFER,
+        };
+        wanted.unwrap_or(default).clamp(least, MAX_BUFFER)
+    }
+
+    /// True when a buffer is so small that the connection is to be regular TCP.
+    pub(super) fn is_too_small_for_multipath(&self, options: &SocketOptions) -> bool {
+        match self.config.small_buffer {
+            SmallBuffer::Raise(_) => false,
+            SmallBuffer::DisableMultipath(bound) => [options.send_buffer, options.receive_buffer]
+                .into_iter()
+                .flatten()
+                .any(|bytes| bytes < bound),
+        }
+    }
+
+    /// What a connection with these options is to be good at.
+    pub(super) fn profile_of(&self, options: &SocketOptions) -> Profile {
+        let latency = options.nodelay && self.config.nodelay_selects_latency;
+        options.profile.unwrap_or(if latency {
+            Profile::LatencyOverflow
+        } else {
+            self.config.profile
+        })
     }
 
     pub(super) fn connection_config(&self, options: &SocketOptions) -> ConnectionConfig {
@@ -202,6 +234,13 @@ impl Stack {
             send_buffer: buffer(options.send_buffer, self.config.send_buffer),
             receive_buffer: buffer(options.receive_buffer, self.config.receive_buffer),
             congestion: options.congestion.unwrap_or(self.config.congestion),
+            scheduler: self.profile_of(options).scheduler(),
+            profile: self.profile_of(options),
+            path_management: options
+                .path_management
+                .unwrap_or(self.config.path_management),
+            max_subflows: options.max_subflows.unwrap_or(MAX_SUBFLOWS as u8),
+            fate_sharing: self.config.fate_sharing,
             fastclose: self.config.fastclose,
             distant_subflows: self.config.message_delay.is_some(),
             ..ConnectionConfig::default()

@@ -2,6 +2,8 @@
 
 use crate::congestion::ControllerKind;
 use crate::mptcp::connection::FastcloseForm;
+use crate::mptcp::path_manager::PathManagement;
+use crate::socket::Profile;
 use crate::time::Duration;
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -19,6 +21,23 @@ pub enum SynCookies {
     Always,
     /// Never: what does not fit the queue is dropped.
     Never,
+}
+
+/// What becomes of a connection whose application asks for a small buffer, which may suit one path and
+/// not several (draft-scharf-mptcp-api section 4.3).
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum SmallBuffer {
+    /// A buffer below so many bytes is made as large as that.
+    Raise(u32),
+    /// A connection with a buffer below so many bytes is regular TCP. A buffer that becomes small
+    /// later keeps its multipath.
+    DisableMultipath(u32),
+}
+
+impl Default for SmallBuffer {
+    fn default() -> Self {
+        Self::Raise(MIN_BUFFER)
+    }
 }
 
 /// What a stack may hold and how it behaves.
@@ -65,6 +84,17 @@ pub struct StackConfig {
     pub receive_buffer: u32,
     /// Default congestion controller.
     pub congestion: ControllerKind,
+    /// Default profile.
+    pub profile: Profile,
+    /// Default use of endpoints.
+    pub path_management: PathManagement,
+    /// The loss of the first subflow ends the connection (draft-scharf-mptcp-api section 4.2).
+    pub fate_sharing: bool,
+    /// TCP_NODELAY makes a connection without a profile of its own one of
+    /// [`Profile::LatencyOverflow`] (draft-scharf-mptcp-api section 4.3).
+    pub nodelay_selects_latency: bool,
+    /// What becomes of connections with small buffers.
+    pub small_buffer: SmallBuffer,
     /// Bytes of each frame of the pool that ports fill and reassembly holds.
     pub frame_capacity: usize,
     /// Free frames that the pool keeps.
@@ -106,6 +136,11 @@ impl Default for StackConfig {
             send_buffer: 4 << 20,
             receive_buffer: 4 << 20,
             congestion: ControllerKind::Cubic,
+            profile: Profile::default(),
+            path_management: PathManagement::default(),
+            fate_sharing: false,
+            nodelay_selects_latency: false,
+            small_buffer: SmallBuffer::default(),
             frame_capacity: 2_048,
             frame_pool: 4_096,
             ephemeral_ports: 32_768..=60_999,

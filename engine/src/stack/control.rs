@@ -131,6 +131,7 @@ impl Packet {
                     source: path.source,
                     destination: *destination,
                     hop_limit,
+                    dscp: 0,
                     ecn: Ecn::NotCapable,
                     flow_label: 0,
                 };
@@ -170,6 +171,7 @@ impl Discovery {
                     source: IpAddr::V6(*source),
                     destination: IpAddr::V6(*destination),
                     hop_limit: DISCOVERY_HOP_LIMIT,
+                    dscp: 0,
                     ecn: Ecn::NotCapable,
                     flow_label: 0,
                 };

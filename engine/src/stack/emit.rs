@@ -21,6 +21,8 @@ pub(super) struct Envelope {
     pub(super) source: IpAddr,
     pub(super) destination: IpAddr,
     pub(super) hop_limit: u8,
+    /// Differentiated services code point.
+    pub(super) dscp: u8,
     pub(super) ecn: Ecn,
     pub(super) flow_label: u32,
 }
@@ -53,8 +55,8 @@ impl Envelope {
         buffer: &mut [u8],
     ) -> Result<usize, EmitError> {
         let (ether_type, traffic_class) = match self.destination {
-            IpAddr::V4(_) => (EtherType::Ipv4, TrafficClass::new(0, self.ecn)),
-            IpAddr::V6(_) => (EtherType::Ipv6, TrafficClass::new(0, self.ecn)),
+            IpAddr::V4(_) => (EtherType::Ipv4, TrafficClass::new(self.dscp, self.ecn)),
+            IpAddr::V6(_) => (EtherType::Ipv6, TrafficClass::new(self.dscp, self.ecn)),
         };
         let ethernet = EthernetHeader {
             destination: self.destination_mac,
@@ -164,6 +166,7 @@ mod tests {
             source: ip(source),
             destination: ip(destination),
             hop_limit: 64,
+            dscp: 0,
             ecn: Ecn::Capable0,
             flow_label: 0x12345,
         }

@@ -188,6 +188,10 @@ impl Interfaces {
         Ok(())
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Interface> + '_ {
+        self.list.iter()
+    }
+
     pub(super) fn by_port(&self, port: PortId) -> Option<&Interface> {
         self.list.iter().find(|interface| interface.port() == port)
     }

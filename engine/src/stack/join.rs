@@ -6,10 +6,11 @@ use super::receive::ReceivedSegment;
 use super::request::{PendingJoin, RequestKey, RequestKind};
 use super::route::Constraint;
 use super::subflow::handle;
-use crate::mptcp::connection::{OpenSubflow, SubflowPath};
+use crate::mptcp::connection::{OpenSubflow, SubflowHandle, SubflowPath};
 use crate::mptcp::path_manager::EndpointFlags;
 use crate::mptcp::subflow::{JoinConfig, JoinRequest, Subflow};
 use crate::sequence::SequenceNumber;
+use crate::socket::SocketError;
 use crate::storage::flow_table::FourTuple;
 use crate::storage::frame::Frame;
 use crate::tcp::Negotiated;
@@ -49,6 +50,12 @@ impl Stack {
         } else {
             &self.endpoints
         };
+        if !slot.connection.may_use(segment.flow.local.ip()) {
+            self.counters.join_refused += 1;
+            let reason = Some(ResetReason::AdministrativelyProhibited);
+            self.send_reset(now, segment, reason);
+            return;
+        }
         let keys = match slot.connection.can_accept_join(&endpoints.limits) {
             Ok(keys) => keys,
             Err(refusal) => {
@@ -134,7 +141,7 @@ impl Stack {
         };
         let tcp = self.tcb_config(path.port, &flow, &slot.options);
         let subflow = Subflow::accept_join(tcp, now, negotiated, join.config, join.peer);
-        let Some(subflow) = self.add_subflow(subflow, flow, path, join.connection) else {
+        let Some(subflow) = self.admit_subflow(subflow, flow, path, join.connection) else {
             self.counters.table_full += 1;
             self.remove_request(key);
             self.send_reset(now, &segment, Some(ResetReason::LackOfResources));
@@ -163,18 +170,22 @@ impl Stack {
     ) {
         let opened = self.try_open_subflow(now, connection, open);
         self.with_connection(now, connection, |home, context| match opened {
-            Some((subflow, path)) => home.subflow_opened(open.attempt, subflow, path),
-            None => home.subflow_not_opened(open.attempt, context.now),
+            Ok((subflow, path)) => home.subflow_opened(open.attempt, subflow, path),
+            Err(_) => home.subflow_not_opened(open.attempt, context.now),
         });
     }
 
-    fn try_open_subflow(
+    /// Sends the SYN of a further subflow.
+    pub(super) fn try_open_subflow(
         &mut self,
         now: Instant,
         connection: ConnectionKey,
         open: &OpenSubflow,
-    ) -> Option<(crate::mptcp::connection::SubflowHandle, SubflowPath)> {
-        let slot = self.connections.get(connection)?;
+    ) -> Result<(SubflowHandle, SubflowPath), SocketError> {
+        let slot = self
+            .connections
+            .get(connection)
+            .ok_or(SocketError::BadHandle)?;
         let checksum = slot.connection.info().checksum;
         let options = slot.options.clone();
         let constraint = Constraint {
@@ -183,12 +194,18 @@ impl Stack {
         };
         let path = self
             .routes
-            .lookup(&self.interfaces, open.remote.ip(), constraint)?;
+            .lookup(&self.interfaces, open.remote.ip(), constraint)
+            .ok_or(SocketError::NetworkUnreachable)?;
         if self.interfaces.owner(open.remote.ip()).is_some() {
             // The peer announced an address of this host.
-            return None;
+            return Err(SocketError::InvalidArgument);
         }
-        let local_port = self.ephemeral_port(path.source, open.remote)?;
+        let local_port = match open.local_port {
+            0 => self
+                .ephemeral_port(path.source, open.remote)
+                .ok_or(SocketError::AddressNotAvailable)?,
+            port => port,
+        };
         let local_address_id = match open.local {
             Some(_) => open.local_address_id,
             None => self.address_id(now, connection, path.source),
@@ -198,6 +215,9 @@ impl Stack {
             local,
             remote: open.remote,
         };
+        if self.flows.contains(&flow) {
+            return Err(SocketError::AddressInUse);
+        }
         let config = JoinConfig {
             local_key: open.local_key,
             remote_key: open.remote_key,
@@ -211,7 +231,9 @@ impl Stack {
         let iss = self.secrets.initial_sequence(&flow, now);
         let offset = self.secrets.timestamp_offset(&flow);
         let subflow = Subflow::connect_join(tcp, now, iss, offset, open.remote_token, config);
-        let key = self.add_subflow(subflow, flow, path, connection)?;
+        let key = self
+            .admit_subflow(subflow, flow, path, connection)
+            .ok_or(SocketError::NoBuffers)?;
         self.after_subflow(now, key);
         let subflow_path = SubflowPath {
             local,
@@ -220,6 +242,6 @@ impl Stack {
             remote_address_id: open.remote_address_id,
             backup: open.backup,
         };
-        Some((handle(key), subflow_path))
+        Ok((handle(key), subflow_path))
     }
 }

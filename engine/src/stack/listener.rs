@@ -26,6 +26,11 @@ impl Listener {
         self.accepted.len() >= self.backlog
     }
 
+    /// How many connections may wait, and how many do.
+    pub(super) fn queue(&self) -> (usize, usize) {
+        (self.backlog, self.accepted.len())
+    }
+
     pub(super) fn push(&mut self, connection: Key<ConnectionSlot>) {
         self.accepted.push_back(connection);
     }
@@ -44,7 +49,9 @@ impl Listener {
         // Listening on all IPv6 addresses takes IPv4 too, as without IPV6_V6ONLY.
         let of_address =
             own == address || (own.is_unspecified() && (own.is_ipv6() || address.is_ipv4()));
+        let local = &self.options.socket.local_addresses;
         of_address
+            && (local.is_empty() || local.contains(&address))
             && self
                 .options
                 .socket
@@ -133,6 +140,19 @@ impl Listeners {
                 (rank, listener.options.socket.device.is_some())
             })
             .map(|(key, _)| key)
+    }
+
+    /// All listeners, in the order of their keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ListenerKey, &Listener)> + '_ {
+        self.slab.iter()
+    }
+
+    /// Where listeners of that port number listen.
+    pub(super) fn of_port(&self, port: u16) -> impl Iterator<Item = SocketAddr> + '_ {
+        let keys = self.by_port.get(&port).map_or(&[][..], Vec::as_slice);
+        keys.iter()
+            .filter_map(|key| self.slab.get(*key))
+            .map(|listener| listener.address)
     }
 
     /// True when somebody listens on that port number.

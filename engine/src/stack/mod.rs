@@ -9,12 +9,13 @@
 //!   open), `join` (further subflows), `closed_flow` with `time_wait`, `reset` (no flow at all);
 //! - within: `subflow` and `connection` (what is kept of each), `settle` with `mailbox` (the
 //!   messages between them, their timers and events), `admit` (new ones), `sockets` (the application's
-//!   calls), `event`;
+//!   calls), `options`, `inspect`, `bind`, `event`;
 //! - out: `transmit` with `control` (packets of the stack's own) and `emit` (headers in place);
 //! - below: `interface`, `route`, `neighbor`, `ports`, `secrets`, `rate_limit`, `token`.
 
 mod admit;
 mod batch;
+mod bind;
 mod closed_flow;
 mod config;
 mod connection;
@@ -25,11 +26,13 @@ mod event;
 mod flow;
 mod handshake;
 mod icmp;
+mod inspect;
 mod interface;
 mod join;
 mod listener;
 mod mailbox;
 mod neighbor;
+mod options;
 mod passive;
 mod ports;
 mod rate_limit;
@@ -52,10 +55,11 @@ pub use batch::{
     Capabilities, ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, Segmentation,
     TransmitBatch, TransmitMeta,
 };
-pub use config::{ConfigError, MAX_BUFFER, StackConfig, SynCookies};
+pub use config::{ConfigError, MAX_BUFFER, SmallBuffer, StackConfig, SynCookies};
 pub use connection::{ConnectionId, ListenerId};
 pub use counters::{Counters, StackCounters};
 pub use event::Event;
+pub use inspect::{ConnectionSettings, InterfaceInfo, ListenerInfo};
 pub use interface::InterfaceConfig;
 pub use route::Prefix;
 pub use usage::Usage;
@@ -73,6 +77,7 @@ use crate::storage::frame::FramePool;
 use crate::storage::slab::Slab;
 use crate::storage::timer_wheel::TimerWheel;
 use crate::time::Instant;
+use bind::Bindings;
 use connection::{ConnectionKey, ConnectionSlot};
 use control::ControlQueue;
 use core::net::IpAddr;
@@ -119,6 +124,7 @@ pub struct Stack {
     requests: Slab<Request>,
     time_wait: TimeWaitTable,
     ports: EphemeralPorts,
+    bindings: Bindings,
     mailbox: Mailbox<ConnectionKey, SubflowKey>,
     timers: TimerWheel<Timer>,
     /// Subflows that may have something to send, each at most once.
@@ -183,6 +189,7 @@ impl Stack {
             requests: Slab::new(max_requests),
             time_wait: TimeWaitTable::new(config.time_wait.max(1), config.time_wait_duration),
             ports: EphemeralPorts::new(&config.ephemeral_ports),
+            bindings: Bindings::new(config.max_connections.saturating_add(config.max_listeners)),
             mailbox: Mailbox::new(config.message_delay, random.fork("message delay")),
             timers: TimerWheel::new(Instant::ZERO, max_timers),
             ready: VecDeque::new(),

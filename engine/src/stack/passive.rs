@@ -19,6 +19,7 @@ use crate::mptcp::connection::Role;
 use crate::mptcp::message::FallbackReason;
 use crate::mptcp::subflow::{CapableConfig, Subflow, capable_is_usable};
 use crate::sequence::SequenceNumber;
+use crate::socket::ListenOptions;
 use crate::storage::frame::Frame;
 use crate::tcp::Negotiated;
 use crate::time::{Duration, Instant};
@@ -64,6 +65,18 @@ impl Stack {
         Some(segment.payload.frame)
     }
 
+    /// Peers that ask a listener with these options for MPTCP get it.
+    fn offers_multipath(&self, options: &ListenOptions) -> bool {
+        self.config.multipath
+            && options.multipath
+            && !self.is_too_small_for_multipath(&options.socket)
+    }
+
+    /// MP_JOIN means something here: also to connections from before MPTCP was switched off.
+    fn takes_joins(&self) -> bool {
+        self.config.multipath || !self.tokens.is_empty()
+    }
+
     /// True when a SYN names a connection or a listener here.
     pub(super) fn has_taker(&self, segment: &ReceivedSegment) -> bool {
         let joined = segment
@@ -75,7 +88,7 @@ impl Stack {
                 MptcpOption::JoinSyn { token, .. } => Some(*token),
                 _ => None,
             });
-        match joined.filter(|_| self.config.multipath) {
+        match joined.filter(|_| self.takes_joins()) {
             Some(token) => self.tokens.contains(token),
             None => self
                 .listeners
@@ -93,7 +106,7 @@ impl Stack {
         floor: Option<SequenceNumber>,
     ) {
         let options = &segment.header.options.mptcp;
-        if self.config.multipath
+        if self.takes_joins()
             && let Some(join) = options
                 .iter()
                 .find(|option| matches!(option, MptcpOption::JoinSyn { .. }))
@@ -123,7 +136,7 @@ impl Stack {
         if capable.is_some() {
             self.counters.capable_syns += 1;
         }
-        let multipath = self.config.multipath && listener.options.multipath;
+        let multipath = self.offers_multipath(&listener.options);
         let capable = capable.filter(|_| multipath).map(|flags| CapableConfig {
             checksum: self.config.checksum || flags.contains(CapableFlags::CHECKSUM_REQUIRED),
             long_sequence: self.config.long_data_sequence,
@@ -278,11 +291,10 @@ impl Stack {
         listener: ListenerKey,
         local_key: Key,
     ) -> Speech {
-        let offered = self.config.multipath
-            && self
-                .listeners
-                .get(listener)
-                .is_some_and(|listener| listener.options.multipath);
+        let offered = self
+            .listeners
+            .get(listener)
+            .is_some_and(|listener| self.offers_multipath(&listener.options));
         if !offered {
             return Speech::Plain(FallbackReason::Disabled);
         }

@@ -138,7 +138,7 @@ impl Stack {
             );
         }
         if let Some(end) = end {
-            self.remove_subflow(now, key, &end);
+            self.forget_subflow(now, key, &end);
             return;
         }
         let due = slot.subflow.next_timeout();
@@ -149,7 +149,7 @@ impl Stack {
         }
     }
 
-    fn remove_subflow(&mut self, now: Instant, key: SubflowKey, end: &End) {
+    fn forget_subflow(&mut self, now: Instant, key: SubflowKey, end: &End) {
         let Some(mut slot) = self.subflows.remove(key) else {
             return;
         };
@@ -186,10 +186,10 @@ impl Stack {
             ConnectionEvent::PeerFinished => Event::PeerFinished(id),
             ConnectionEvent::Closed(result) => Event::Closed(id, result.map_err(SocketError::from)),
             ConnectionEvent::SubflowEstablished(subflow) => Event::SubflowEstablished(id, subflow),
-            ConnectionEvent::SubflowClosed { end, info } => Event::SubflowClosed {
+            ConnectionEvent::SubflowClosed { end, ref info } => Event::SubflowClosed {
                 connection: id,
                 end,
-                info: Box::new(info),
+                info: info.clone(),
             },
             ConnectionEvent::FellBack(reason) => Event::FellBack(id, reason),
             ConnectionEvent::AddressAnnounced {

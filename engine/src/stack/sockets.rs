@@ -1,18 +1,15 @@
-//! The calls of the sockets (RFC 9293 section 3.9.1, RFC 6897).
+//! The calls of the sockets (RFC 9293 section 3.9.1, RFC 6897); their options are in `options`, what
+//! they tell in `inspect`.
 
 use super::Stack;
 use super::admit::NewConnection;
 use super::connection::{ConnectionId, ConnectionKey, ConnectionSlot, ListenerId};
 use super::interface::is_host_address;
 use super::route::Constraint;
-use crate::congestion::ControllerKind;
-use crate::mptcp::connection::{Connection, ConnectionError, IoError, Role, SubflowHandle};
-use crate::mptcp::info::{ConnectionInfo, SubflowInfo};
-use crate::mptcp::message::ToSubflow;
+use crate::mptcp::connection::{Connection, ConnectionError, IoError, Role, SubflowError};
 use crate::mptcp::subflow::{CapableConfig, Subflow};
 use crate::socket::{ConnectOptions, ListenOptions, Shutdown, SocketError};
 use crate::storage::flow_table::FourTuple;
-use crate::tcp::Keepalive;
 use crate::time::Instant;
 use crate::wire::mptcp_option::Key;
 use core::net::SocketAddr;
@@ -25,6 +22,20 @@ impl From<ConnectionError> for SocketError {
             ConnectionError::Unreachable => Self::HostUnreachable,
             ConnectionError::Reset => Self::ConnectionReset,
             ConnectionError::Aborted => Self::ConnectionAborted,
+        }
+    }
+}
+
+impl From<SubflowError> for SocketError {
+    fn from(error: SubflowError) -> Self {
+        match error {
+            SubflowError::NotYet | SubflowError::NotMultipath => Self::NotSupported,
+            SubflowError::Closing => Self::NotConnected,
+            SubflowError::NoSuchSubflow => Self::NoSuchSubflow,
+            SubflowError::LastSubflow => Self::LastSubflow,
+            SubflowError::TooMany => Self::NoBuffers,
+            SubflowError::LocalAddress | SubflowError::PeerForbids => Self::NotPermitted,
+            SubflowError::Addresses => Self::InvalidArgument,
         }
     }
 }
@@ -57,9 +68,10 @@ impl Stack {
         if address.port() == 0 {
             return Err(SocketError::InvalidArgument);
         }
-        if !address.ip().is_unspecified() && self.interfaces.owner(address.ip()).is_none() {
+        if !address.ip().is_unspecified() && !self.owns(address.ip()) {
             return Err(SocketError::AddressNotAvailable);
         }
+        self.check_addresses(&options.socket.local_addresses)?;
         let address = SocketAddr::new(address.ip(), address.port());
         self.listeners.add(address, options).map(ListenerId)
     }
@@ -117,10 +129,8 @@ impl Stack {
             source,
             port: options.socket.device,
         };
-        let path = self
-            .routes
-            .lookup(&self.interfaces, remote.ip(), constraint)
-            .ok_or(SocketError::NetworkUnreachable)?;
+        self.check_addresses(&options.socket.local_addresses)?;
+        let path = self.first_path(remote.ip(), constraint, &options.socket.local_addresses)?;
         if self.subflows.is_full() || self.connections.is_full() {
             self.counters.table_full += 1;
             return Err(SocketError::NoBuffers);
@@ -139,7 +149,9 @@ impl Stack {
         if self.flows.contains(&flow) {
             return Err(SocketError::AddressInUse);
         }
-        let multipath = options.multipath && self.config.multipath;
+        let multipath = options.multipath
+            && self.config.multipath
+            && !self.is_too_small_for_multipath(&options.socket);
         let local_key = if multipath {
             self.draw_key().ok_or(SocketError::NoBuffers)?
         } else {
@@ -268,7 +280,7 @@ impl Stack {
     }
 
     /// Calls the home of a connection that has a handle, and lets everything follow.
-    fn call<R>(
+    pub(super) fn call<R>(
         &mut self,
         now: Instant,
         connection: ConnectionId,
@@ -284,144 +296,16 @@ impl Stack {
         result
     }
 
-    fn live_mut(&mut self, connection: ConnectionId) -> Option<&mut ConnectionSlot> {
+    pub(super) fn live_mut(&mut self, connection: ConnectionId) -> Option<&mut ConnectionSlot> {
         self.connections
             .get_mut(connection.0)
             .filter(|slot| !slot.closed)
     }
 
-    fn live(&self, connection: ConnectionId) -> Option<&ConnectionSlot> {
+    pub(super) fn live(&self, connection: ConnectionId) -> Option<&ConnectionSlot> {
         self.connections
             .get(connection.0)
             .filter(|slot| !slot.closed)
-    }
-
-    /// The state of a connection.
-    pub fn connection_info(&self, connection: ConnectionId) -> Option<ConnectionInfo> {
-        self.live(connection).map(|slot| slot.connection.info())
-    }
-
-    /// The subflows of a connection, in the order of their appearance.
-    pub fn subflows(&self, connection: ConnectionId) -> Vec<SubflowInfo> {
-        self.live(connection)
-            .map_or_else(Vec::new, |slot| slot.connection.subflows().collect())
-    }
-
-    /// How many bytes can be read now.
-    pub fn readable(&self, connection: ConnectionId) -> usize {
-        self.live(connection)
-            .map_or(0, |slot| slot.connection.readable())
-    }
-
-    /// How many bytes can be written now.
-    pub fn writable(&self, connection: ConnectionId) -> usize {
-        self.live(connection)
-            .map_or(0, |slot| slot.connection.writable())
-    }
-
-    /// The address of this side: that of the first subflow, for the connection's life.
-    pub fn local_address(&self, connection: ConnectionId) -> Option<SocketAddr> {
-        self.live(connection).map(|slot| slot.flow.local)
-    }
-
-    /// The address of the peer: that of the first subflow, for the connection's life.
-    pub fn remote_address(&self, connection: ConnectionId) -> Option<SocketAddr> {
-        self.live(connection).map(|slot| slot.flow.remote)
-    }
-
-    /// TCP_NODELAY, on all subflows.
-    ///
-    /// # Errors
-    ///
-    /// [`SocketError::BadHandle`] when there is no such connection.
-    pub fn set_nodelay(
-        &mut self,
-        now: Instant,
-        connection: ConnectionId,
-        nodelay: bool,
-    ) -> Result<(), SocketError> {
-        if let Some(slot) = self.live_mut(connection) {
-            slot.options.nodelay = nodelay;
-        }
-        self.call(now, connection, |home, context| {
-            home.set_nodelay(nodelay, context);
-        })
-    }
-
-    /// TCP_CORK, on all subflows.
-    ///
-    /// # Errors
-    ///
-    /// [`SocketError::BadHandle`] when there is no such connection.
-    pub fn set_cork(
-        &mut self,
-        now: Instant,
-        connection: ConnectionId,
-        cork: bool,
-    ) -> Result<(), SocketError> {
-        if let Some(slot) = self.live_mut(connection) {
-            slot.options.cork = cork;
-        }
-        self.call(now, connection, |home, context| {
-            home.set_cork(cork, context);
-        })
-    }
-
-    /// SO_KEEPALIVE, on all subflows.
-    ///
-    /// # Errors
-    ///
-    /// [`SocketError::BadHandle`] when there is no such connection.
-    pub fn set_keepalive(
-        &mut self,
-        now: Instant,
-        connection: ConnectionId,
-        keepalive: Option<Keepalive>,
-    ) -> Result<(), SocketError> {
-        if let Some(slot) = self.live_mut(connection) {
-            slot.options.keepalive = keepalive;
-        }
-        self.call(now, connection, |home, context| {
-            home.broadcast(&ToSubflow::SetKeepalive(keepalive), context);
-        })
-    }
-
-    /// TCP_CONGESTION: the congestion controller of all subflows, those to come among them. Windows
-    /// and thresholds stay what they are.
-    ///
-    /// # Errors
-    ///
-    /// [`SocketError::BadHandle`] when there is no such connection.
-    pub fn set_congestion(
-        &mut self,
-        now: Instant,
-        connection: ConnectionId,
-        kind: ControllerKind,
-    ) -> Result<(), SocketError> {
-        if let Some(slot) = self.live_mut(connection) {
-            slot.options.congestion = Some(kind);
-        }
-        self.call(now, connection, |home, context| {
-            home.set_congestion(kind, context);
-        })
-    }
-
-    /// Makes a subflow a backup or a regular one, and tells the peer by MP_PRIO. False when the
-    /// connection has no such subflow.
-    ///
-    /// # Errors
-    ///
-    /// [`SocketError::BadHandle`] when there is no such connection.
-    pub fn set_backup(
-        &mut self,
-        now: Instant,
-        connection: ConnectionId,
-        subflow: SubflowHandle,
-        backup: bool,
-    ) -> Result<bool, SocketError> {
-        self.call(now, connection, |home, context| {
-            home.set_backup(subflow, backup, context)
-        })
     }
 
     /// Throws away what arrived for an application that reads no more.

@@ -26,6 +26,10 @@ impl Tokens {
         self.map.get(&token).copied()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
     /// Names a connection; false when the token is taken.
     pub(super) fn insert(&mut self, token: Token, connection: ConnectionKey) -> bool {
         if self.map.contains_key(&token) {

@@ -238,10 +238,10 @@ impl Stack {
         let Some(slot) = self.subflows.get_mut(key) else {
             return Turn::Idle;
         };
-        let home = self
-            .connections
-            .get(slot.connection)
-            .map(|slot| &slot.connection);
+        let owner = self.connections.get(slot.connection);
+        let home = owner.map(|owner| &owner.connection);
+        let hop_limit = owner.and_then(|owner| owner.options.hop_limit);
+        let traffic_class = owner.map_or(0, |owner| owner.options.traffic_class);
         let published = home.map_or(&self.orphaned, Connection::published);
         let envelope = Envelope {
             source_mac: target.source_mac,
@@ -251,7 +251,8 @@ impl Stack {
             },
             source: slot.flow.local.ip(),
             destination: slot.flow.remote.ip(),
-            hop_limit: self.config.hop_limit,
+            hop_limit: hop_limit.unwrap_or(self.config.hop_limit),
+            dscp: traffic_class >> 2,
             ecn: Ecn::NotCapable,
             flow_label: slot.flow_label,
         };

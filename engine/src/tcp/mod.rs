@@ -17,6 +17,7 @@
 //! | `receive`, `acknowledge`, `icmp` | what comes in |
 //! | `send`, `emit` | what goes out |
 //! | `timers` | what time does |
+//! | `info` | what it tells of itself |
 //! | [`time_wait`] | what is left at the end |
 
 mod acknowledge;
@@ -27,6 +28,7 @@ mod delivered;
 mod ecn;
 mod emit;
 mod icmp;
+mod info;
 mod keepalive;
 mod path_mtu;
 mod progress;
@@ -48,6 +50,7 @@ mod timestamp;
 mod window;
 
 pub use config::{Keepalive, Negotiated, TcbConfig};
+pub use info::{CongestionState, TcpInfo};
 pub use progress::Progress;
 pub use segment::{Advanced, Content, Emission, InOrder, Payload, Plan, PlanKind, Received};
 pub use state::{End, State};

@@ -1,7 +1,9 @@
 //! What a connection is told at its creation.
 
 use crate::congestion::ControllerKind;
+use crate::mptcp::path_manager::{MAX_SUBFLOWS, PathManagement};
 use crate::mptcp::scheduler::Scheduler;
+use crate::socket::Profile;
 use crate::time::Duration;
 
 /// Which side opened the connection.
@@ -36,6 +38,14 @@ pub struct ConnectionConfig {
     /// Congestion controller of the subflows; [`ControllerKind::is_coupled`] tells
     /// whether they look at each other.
     pub congestion: ControllerKind,
+    /// What the connection is to be good at. The scheduler is `scheduler` all the same.
+    pub profile: Profile,
+    /// Which endpoints it makes use of.
+    pub path_management: PathManagement,
+    /// Subflows at a time, beside the limits of the host; at least one.
+    pub max_subflows: u8,
+    /// The loss of the first subflow ends the connection.
+    pub fate_sharing: bool,
     /// How the application's abort is told to the peer.
     pub fastclose: FastcloseForm,
     /// How long a connection without subflows waits for a join (break before make).
@@ -64,6 +74,10 @@ impl Default for ConnectionConfig {
             receive_buffer: 4 << 20,
             scheduler: Scheduler::default(),
             congestion: ControllerKind::Cubic,
+            profile: Profile::default(),
+            path_management: PathManagement::default(),
+            max_subflows: MAX_SUBFLOWS as u8,
+            fate_sharing: false,
             fastclose: FastcloseForm::default(),
             break_before_make: Duration::from_secs(60),
             close_timeout: Duration::from_secs(60),

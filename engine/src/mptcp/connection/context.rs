@@ -33,10 +33,13 @@ pub struct SubflowPath {
 /// A subflow that the path manager wants opened.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct OpenSubflow {
-    /// Which attempt this is; goes back in `subflow_opened` or `subflow_not_opened`.
-    pub attempt: u32,
+    /// Which attempt of the path manager this is, `None` for one of the application; goes back in
+    /// `subflow_opened` or `subflow_not_opened`.
+    pub attempt: Option<u32>,
     /// Local address, or `None` for the one that the route to `remote` selects.
     pub local: Option<IpAddr>,
+    /// Local port; zero for an ephemeral one.
+    pub local_port: u16,
     /// Where to.
     pub remote: SocketAddr,
     /// Identifier of the local address, for MP_JOIN.
@@ -80,7 +83,7 @@ pub enum ConnectionEvent {
         /// Why.
         end: SubflowEnd,
         /// Its last state.
-        info: SubflowInfo,
+        info: Box<SubflowInfo>,
     },
     /// The connection is regular TCP from here on.
     FellBack(FallbackReason),

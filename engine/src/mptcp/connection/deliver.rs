@@ -109,6 +109,7 @@ impl Connection {
         }
         let length = bytes.len() as u64;
         cx.pool.put(frame);
+        self.receive.last_received = Some(cx.now);
         let moved = self.published.data_ack != self.receive.data_ack();
         if moved && self.config.distant_subflows && matches!(self.mode, Mode::Multipath { .. }) {
             cx.out.send(from, ToSubflow::DataAckMoved);
@@ -183,6 +184,7 @@ impl Connection {
     }
 
     fn after_acknowledgment(&mut self, cx: &mut Context<'_>) {
+        self.send.last_acknowledged = Some(cx.now);
         self.extend_close_deadline(cx.now);
         self.release_acknowledged(cx);
     }
@@ -194,6 +196,7 @@ impl Connection {
             return;
         };
         let advanced = progress.acknowledged > view.progress.acknowledged;
+        let retransmissions = view.progress.retransmissions;
         view.progress = progress;
         view.ledger.acknowledge(progress.acknowledged);
         let recovered = view.stalled && (advanced || progress.timeouts == 0);
@@ -217,6 +220,7 @@ impl Connection {
         if advanced || recovered {
             self.release_acknowledged(cx);
         }
+        self.repeat_losses(from, retransmissions, cx);
         self.recompute_coupling(cx);
     }
 

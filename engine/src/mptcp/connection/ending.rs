@@ -227,7 +227,7 @@ impl Connection {
         let view = self.views.remove(index);
         cx.out.events.push_back(ConnectionEvent::SubflowClosed {
             end,
-            info: view.info(),
+            info: Box::new(view.info()),
         });
         self.path_ended(&view, end, cx.now);
         if self.fastclose.is_some_and(|fastclose| fastclose.on == from) {
@@ -238,6 +238,10 @@ impl Connection {
         }
         self.release_acknowledged(cx);
         self.recompute_coupling(cx);
+        if self.config.fate_sharing && view.id == 0 && is_loss(end) && self.is_multipath() {
+            self.fail_with_fastclose(failure_of(end, ConnectionError::Reset), cx);
+            return;
+        }
         match self.mode {
             Mode::Opening => self.fail(failure_of(end, ConnectionError::Reset), cx),
             Mode::Fallback(_) => self.on_only_subflow_ended(end, cx),
@@ -247,6 +251,19 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Ends the connection for `error` and tells the peer on every subflow that is left.
+    fn fail_with_fastclose(&mut self, error: ConnectionError, cx: &mut Context<'_>) {
+        let mut options = ResetOptions::new();
+        if let Some(peer) = self.peer {
+            cx.counters.fastclose_sent += 1;
+            options.push(MptcpOption::Fastclose {
+                receiver_key: peer.key,
+            });
+        }
+        self.fail(error, cx);
+        self.reset_all(&options, None, cx);
     }
 
     /// The subflow of a connection that is regular TCP is gone, and the connection with it.
@@ -311,6 +328,14 @@ impl Connection {
             cx.out.requests.push_back(Request::Gone);
         }
     }
+}
+
+/// True for an end that neither side wanted.
+const fn is_loss(end: SubflowEnd) -> bool {
+    matches!(
+        end,
+        SubflowEnd::TimedOut | SubflowEnd::Unreachable | SubflowEnd::ResetByPeer { .. }
+    )
 }
 
 /// What the end of the only subflow is to the application.

@@ -39,6 +39,38 @@ pub enum IoError {
     Failed(#[from] ConnectionError),
 }
 
+/// Why a subflow cannot be added, removed or changed as the application asked.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Error)]
+pub enum SubflowError {
+    /// The handshake is not complete, or MPTCP is not confirmed by the peer yet.
+    #[error("the connection is not established with MPTCP yet: try again after its first data")]
+    NotYet,
+    /// The connection is regular TCP.
+    #[error("the connection is regular TCP, which has one path")]
+    NotMultipath,
+    /// The connection is closing or closed.
+    #[error("the connection is closing")]
+    Closing,
+    /// No subflow has that identifier.
+    #[error("no subflow has that identifier")]
+    NoSuchSubflow,
+    /// Nothing would be left to carry the connection.
+    #[error("it is the only subflow that works: add another one first, or close the connection")]
+    LastSubflow,
+    /// There are as many subflows as the limits allow.
+    #[error("there are as many subflows as the limits allow: raise them or remove one")]
+    TooMany,
+    /// The local address is not among those that the connection may use.
+    #[error("the connection may not use that local address")]
+    LocalAddress,
+    /// The peer takes no joins to the address and port of the first subflow (flag C of MP_CAPABLE).
+    #[error("the peer takes no further subflows to that address: use one that it announced")]
+    PeerForbids,
+    /// The addresses make no sense together.
+    #[error("both addresses must be those of single hosts, and of one family")]
+    Addresses,
+}
+
 /// Why an MP_JOIN is refused; each has its MP_TCPRST reason.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Error)]
 pub enum JoinRefusal {

@@ -4,7 +4,7 @@ use super::context::{ConnectionEvent, Context, SubflowHandle, SubflowPath};
 use super::data_space::DataSpace;
 use super::error::JoinRefusal;
 use super::fallback::{Sign, Verdict};
-use super::subflow_view::{Phase, SubflowView};
+use super::subflow_view::{Opener, Phase, SubflowView};
 use super::{CloseEvent, Connection, Mode, Peer, Role};
 use crate::mptcp::crypto::KeyDigest;
 use crate::mptcp::message::{Establishment, ToSubflow};
@@ -37,7 +37,7 @@ impl Connection {
         if self.state.is_finished() || self.fastclose.is_some() {
             return Err(JoinRefusal::Closing);
         }
-        if self.views.len() >= limits.total_subflows() {
+        if !self.has_room_for_one(limits) {
             return Err(JoinRefusal::TooMany);
         }
         Ok(JoinKeys {
@@ -48,18 +48,14 @@ impl Connection {
 
     /// A subflow that a peer joins is in its handshake: call right after `can_accept_join`.
     pub fn join_accepted(&mut self, handle: SubflowHandle, path: SubflowPath) {
-        self.add_view(handle, path, None);
+        let opener = Opener::Peer;
+        self.add_view(handle, path, opener);
     }
 
-    pub(super) fn add_view(
-        &mut self,
-        handle: SubflowHandle,
-        path: SubflowPath,
-        attempt: Option<u32>,
-    ) {
+    pub(super) fn add_view(&mut self, handle: SubflowHandle, path: SubflowPath, opener: Opener) {
         let id = self.next_subflow_id;
         self.next_subflow_id = self.next_subflow_id.wrapping_add(1);
-        self.views.push(SubflowView::new(handle, id, path, attempt));
+        self.views.push(SubflowView::new(handle, id, path, opener));
         self.subflows_max = self.subflows_max.max(self.views.len() as u8);
     }
 
@@ -146,7 +142,7 @@ impl Connection {
         view.phase = Phase::Ready;
         view.remote_backup = backup;
         view.path.remote_address_id = remote_address_id;
-        let attempt = view.attempt;
+        let attempt = view.opener.attempt();
         self.ever_joined = true;
         self.join_due = None;
         cx.counters.joined += 1;

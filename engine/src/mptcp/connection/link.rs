@@ -101,6 +101,17 @@ impl Connection {
         backup: bool,
         cx: &mut Context<'_>,
     ) -> bool {
+        let known = self.change_backup(handle, backup, cx);
+        self.settle(cx);
+        known
+    }
+
+    pub(super) fn change_backup(
+        &mut self,
+        handle: SubflowHandle,
+        backup: bool,
+        cx: &mut Context<'_>,
+    ) -> bool {
         let multipath = matches!(self.mode, Mode::Multipath { .. });
         let Some(view) = self.view_mut(handle) else {
             return false;
@@ -113,7 +124,6 @@ impl Connection {
                 let option = MptcpOption::Priority { backup };
                 cx.out.send(handle, ToSubflow::Signal(option));
             }
-            self.settle(cx);
         }
         true
     }

@@ -19,6 +19,7 @@ mod falling_back;
 mod ledger;
 mod link;
 mod paths;
+mod policy;
 mod receive;
 mod reinject;
 mod schedule;
@@ -31,7 +32,7 @@ pub use config::{ConnectionConfig, FastcloseForm, Role};
 pub use context::{
     ConnectionEvent, Context, OpenSubflow, Outbox, Request, SubflowHandle, SubflowPath,
 };
-pub use error::{ConnectionError, IoError, JoinRefusal};
+pub use error::{ConnectionError, IoError, JoinRefusal, SubflowError};
 pub use establish::JoinKeys;
 pub use fallback::{Sign, Standing, Verdict};
 
@@ -39,6 +40,7 @@ use super::crypto::KeyDigest;
 use super::info::{ConnectionInfo, SubflowInfo};
 use super::message::{FallbackReason, Published, ToHome, ToSubflow};
 use super::path_manager::PathManager;
+use super::scheduler::Scheduler;
 use crate::congestion::Coupling;
 use crate::sequence::DataSequenceNumber;
 use crate::storage::send_buffer::SendBuffer;
@@ -46,9 +48,10 @@ use crate::time::Instant;
 use crate::wire::mptcp_option::{Key, Token};
 use data_space::DataSpace;
 use ending::Fastclose;
+use policy::Policy;
 use receive::ReceiveState;
 use send::SendState;
-use subflow_view::SubflowView;
+use subflow_view::{Opener, SubflowView};
 
 /// How far the connection is multipath.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -103,6 +106,7 @@ pub struct Connection {
     /// More than one subflow was established at some time.
     ever_joined: bool,
     paths: PathManager,
+    policy: Policy,
     /// The limits allow no further subflow for now.
     slots_full: bool,
     /// Without a subflow: a join is awaited until then.
@@ -171,11 +175,12 @@ impl Connection {
             send: SendState::new(config.send_buffer, digest.initial_data_sequence_number),
             receive,
             published,
-            views: vec![SubflowView::new(first, 0, path, None)],
+            views: vec![SubflowView::new(first, 0, path, Opener::First)],
             next_subflow_id: 1,
             subflows_max: 1,
             ever_joined: false,
             paths: PathManager::new(path),
+            policy: Policy::new(config.path_management, config.profile, config.max_subflows),
             slots_full: false,
             join_due: None,
             close_due: None,
@@ -204,6 +209,7 @@ impl Connection {
     /// changed something.
     fn settle(&mut self, cx: &mut Context<'_>) {
         self.push(cx);
+        self.heed_policy(cx);
         self.manage_paths(cx);
         self.finish_if_done(cx);
     }
@@ -306,6 +312,46 @@ impl Connection {
         self.settle(cx);
     }
 
+    /// SO_SNDBUF. What is written stays, however small the buffer becomes.
+    pub fn set_send_buffer(&mut self, bytes: usize, cx: &mut Context<'_>) {
+        self.send.buffer.set_capacity(bytes);
+        if self.send.room_was_made() {
+            cx.out.events.push_back(ConnectionEvent::Writable);
+        }
+        self.settle(cx);
+    }
+
+    /// SO_RCVBUF. The edge that the peer was told stays where it is: a smaller window follows as
+    /// the application reads.
+    pub fn set_receive_buffer(&mut self, bytes: usize, cx: &mut Context<'_>) {
+        self.receive.set_window(bytes);
+        self.after_read(cx);
+        self.settle(cx);
+    }
+
+    /// Bytes that the send buffer holds at most.
+    pub fn send_buffer_size(&self) -> usize {
+        self.send.buffer.capacity()
+    }
+
+    /// Bytes that the peer may send ahead of the reader.
+    pub fn receive_buffer_size(&self) -> usize {
+        usize::try_from(self.receive.window()).unwrap_or(usize::MAX)
+    }
+
+    /// Which subflow carries the next bytes.
+    pub fn scheduler(&self) -> Scheduler {
+        self.config.scheduler
+    }
+
+    /// True while data sequence numbers are in use.
+    pub fn uses_multipath(&self) -> bool {
+        matches!(
+            self.mode,
+            Mode::Multipath { .. } | Mode::AwaitingEcho { .. }
+        )
+    }
+
     /// Sends a setting to every subflow there is; later ones are the stack's to set up.
     pub fn broadcast(&self, message: &ToSubflow, cx: &mut Context<'_>) {
         for view in &self.views {
@@ -362,6 +408,7 @@ impl Connection {
             checksum: self.checksum,
             subflows: self.views.len() as u8,
             subflows_max: self.subflows_max,
+            subflows_total: self.next_subflow_id,
             add_addr_signaled: self.paths.announced(),
             add_addr_accepted: self.paths.accepted(),
             bytes_written,
@@ -371,6 +418,13 @@ impl Connection {
             bytes_reinjected: self.send.bytes_reinjected,
             send_window: self.send.window_edge.saturating_sub(self.send.snd_una),
             receive_window: self.receive.free_window(),
+            write_sequence: self.send.number(bytes_written),
+            unacknowledged_sequence: self.send.number(self.send.snd_una),
+            next_sequence: self.receive.data_ack(),
+            data_timeouts: self.send.data_timeouts,
+            last_data_sent: self.send.last_sent,
+            last_data_received: self.receive.last_received,
+            last_acknowledgment: self.send.last_acknowledged,
         }
     }
 
@@ -406,7 +460,12 @@ impl Connection {
             .filter(|view| view.is_ready())
             .min_by_key(|view| {
                 let round_trip = view.progress.smoothed_rtt.unwrap_or_default();
-                (Some(view.handle) == not, view.rank(), round_trip)
+                (
+                    Some(view.handle) == not,
+                    view.rank(),
+                    !view.preferred,
+                    round_trip,
+                )
             })
             .map(|view| view.handle)
     }

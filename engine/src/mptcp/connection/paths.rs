@@ -2,7 +2,7 @@
 //! (RFC 8684 section 3.4).
 
 use super::context::{ConnectionEvent, Context, OpenSubflow, Request, SubflowHandle, SubflowPath};
-use super::subflow_view::SubflowView;
+use super::subflow_view::{Opener, SubflowView};
 use super::{Connection, Mode, Role};
 use crate::mptcp::crypto::SenderKeys;
 use crate::mptcp::message::{SubflowEnd, ToSubflow};
@@ -17,15 +17,25 @@ const PROBE_TIMEOUTS: u32 = 3;
 
 impl Connection {
     /// A subflow that [`Request::OpenSubflow`] asked for is in its handshake.
-    pub fn subflow_opened(&mut self, attempt: u32, handle: SubflowHandle, path: SubflowPath) {
-        self.paths.opened(attempt);
-        self.add_view(handle, path, Some(attempt));
+    pub fn subflow_opened(
+        &mut self,
+        attempt: Option<u32>,
+        handle: SubflowHandle,
+        path: SubflowPath,
+    ) {
+        if let Some(attempt) = attempt {
+            self.paths.opened(attempt);
+        }
+        let opener = attempt.map_or(Opener::Application, Opener::PathManager);
+        self.add_view(handle, path, opener);
     }
 
-    /// There is no route, port or room for the subflow; it will be asked for again.
-    pub fn subflow_not_opened(&mut self, attempt: u32, now: Instant) {
-        self.paths
-            .not_opened(attempt, now, RetryPolicy::of(&self.config));
+    /// There is no route, port or room for the subflow; that of an attempt will be asked for again.
+    pub fn subflow_not_opened(&mut self, attempt: Option<u32>, now: Instant) {
+        if let Some(attempt) = attempt {
+            self.paths
+                .not_opened(attempt, now, RetryPolicy::of(&self.config));
+        }
     }
 
     /// The identifier of a local address on this connection, for a subflow whose local address
@@ -37,21 +47,28 @@ impl Connection {
     /// Endpoints were added or limits changed: heed them.
     pub fn endpoints_changed(&mut self, cx: &mut Context<'_>) {
         if self.paths.is_active() {
-            self.plan_paths(cx);
+            self.plan_paths(None, cx);
             self.settle(cx);
         }
     }
 
     pub(super) fn start_paths(&mut self, cx: &mut Context<'_>) {
         self.paths.start();
-        self.plan_paths(cx);
+        self.plan_paths(None, cx);
     }
 
-    fn plan_paths(&mut self, cx: &mut Context<'_>) {
-        self.paths.announce(cx.endpoints, cx.now);
+    /// Notes what is to be announced and opened. With `first_is_gone` told, what was given up
+    /// before counts again, and where it is true the path of the first subflow.
+    pub(super) fn plan_paths(&mut self, first_is_gone: Option<bool>, cx: &mut Context<'_>) {
+        let selection = self.policy.selection(cx.endpoints);
+        self.paths.announce(selection, cx.now);
         let to_first =
             self.role == Role::Client && self.peer.is_some_and(|peer| peer.join_to_first_address);
-        if !self.paths.plan(cx.endpoints, to_first, cx.now) {
+        let complete = match first_is_gone {
+            Some(gone) => self.paths.replan(selection, to_first, gone, cx.now),
+            None => self.paths.plan(selection, to_first, cx.now),
+        };
+        if !complete {
             cx.counters.queue_full += 1;
         }
     }
@@ -93,16 +110,13 @@ impl Connection {
         }
     }
 
-    fn has_free_slot(&self, endpoints: &Endpoints) -> bool {
-        self.views.len() + self.paths.requested() < endpoints.limits.total_subflows()
-    }
-
     fn open_due(&mut self, cx: &mut Context<'_>) {
         let Some(peer) = self.peer else {
             return;
         };
         loop {
-            self.slots_full = !self.has_free_slot(cx.endpoints);
+            let room = self.has_room_for_one(&cx.endpoints.limits);
+            self.slots_full = !room || !self.wants_one_more();
             if self.slots_full {
                 break;
             }
@@ -121,12 +135,13 @@ impl Connection {
                 continue;
             }
             cx.out.requests.push_back(Request::OpenSubflow(OpenSubflow {
-                attempt: number,
+                attempt: Some(number),
                 local: attempt.local,
+                local_port: 0,
                 remote: attempt.remote,
                 local_address_id: attempt.local_address_id,
                 remote_address_id: attempt.remote_address_id,
-                backup: attempt.backup,
+                backup: attempt.backup || self.wants_a_backup(),
                 remote_token: peer.token,
                 local_key: self.local_key,
                 remote_key: peer.key,
@@ -147,9 +162,17 @@ impl Connection {
     }
 
     pub(super) fn path_ended(&mut self, view: &SubflowView, end: SubflowEnd, now: Instant) {
-        if self.role == Role::Client || view.attempt.is_some() {
+        let again = match view.opener {
+            Opener::First | Opener::Peer => {
+                self.role == Role::Client && self.policy.management.opens()
+            }
+            Opener::PathManager(_) => true,
+            Opener::Application => false,
+        };
+        if again {
             let policy = RetryPolicy::of(&self.config);
-            self.paths.ended(view.attempt, &view.path, end, now, policy);
+            self.paths
+                .ended(view.opener.attempt(), &view.path, end, now, policy);
         }
     }
 
@@ -197,7 +220,7 @@ impl Connection {
                 address,
             });
             if self.paths.is_active() {
-                self.plan_paths(cx);
+                self.plan_paths(None, cx);
             }
         } else {
             cx.counters.add_addr_dropped += 1;
@@ -239,7 +262,7 @@ impl Connection {
 
 /// True for an address and port that a peer can be reached at. Nothing else is worth a SYN,
 /// whatever the peer announces: not a group, not this host, not "any".
-fn is_usable(address: SocketAddr) -> bool {
+pub(super) fn is_usable(address: SocketAddr) -> bool {
     let is_host = match address.ip() {
         IpAddr::V4(v4) => {
             !(v4.is_unspecified() || v4.is_loopback() || v4.is_multicast() || v4.is_broadcast())

@@ -6,6 +6,7 @@ use crate::mptcp::counters::MptcpCounters;
 use crate::sequence::DataSequenceNumber;
 use crate::storage::assembler::Assembler;
 use crate::storage::receive_buffer::ReceiveBuffer;
+use crate::time::Instant;
 
 /// At most this many runs of bytes wait ahead of order.
 const MAX_RUNS: usize = 1024;
@@ -22,6 +23,8 @@ pub(super) struct ReceiveState {
     space: DataSpace,
     /// Bytes that the peer may send ahead of the reader.
     window: u64,
+    /// The edge does not lie before this, however small the window has become.
+    edge_floor: u64,
     pub(super) buffer: ReceiveBuffer,
     assembler: Assembler,
     /// Offset of the next byte, or of what follows the DATA_FIN.
@@ -30,6 +33,7 @@ pub(super) struct ReceiveState {
     fin: Option<u64>,
     /// The window edge that the peer was last told or is about to be told.
     announced_edge: u64,
+    pub(super) last_received: Option<Instant>,
 }
 
 impl ReceiveState {
@@ -41,12 +45,27 @@ impl ReceiveState {
         Self {
             space,
             window,
+            edge_floor: 0,
             buffer,
             assembler: Assembler::new(MAX_RUNS),
             rcv_nxt: 0,
             fin: None,
             announced_edge,
+            last_received: None,
         }
+    }
+
+    /// Lets the peer send `bytes` ahead of the reader from now on. The edge stays at least where it
+    /// is, and the memory is not given back.
+    pub(super) fn set_window(&mut self, bytes: usize) {
+        self.edge_floor = self.edge();
+        self.buffer.set_capacity(bytes.saturating_mul(2));
+        self.window = (bytes as u64).min(self.buffer.capacity() as u64);
+    }
+
+    /// Bytes that the peer may send ahead of the reader.
+    pub(super) fn window(&self) -> u64 {
+        self.window
     }
 
     /// The peer's key is known, and with it where its stream starts. Only before the first byte.
@@ -73,7 +92,9 @@ impl ReceiveState {
 
     fn edge(&self) -> u64 {
         // The DATA_FIN takes a number and no room; a peer may have sent beyond the window.
-        (self.buffer.start() + self.window).max(self.rcv_nxt)
+        (self.buffer.start() + self.window)
+            .max(self.edge_floor)
+            .max(self.rcv_nxt)
     }
 
     /// Bytes received in order.

@@ -138,6 +138,7 @@ impl Connection {
     /// The data-level timer fired: subflows have delivered what the peer has not acknowledged.
     pub(super) fn on_data_timeout(&mut self, cx: &mut Context<'_>) {
         cx.counters.data_timeouts += 1;
+        self.send.data_timeouts += 1;
         if self.send.only_fin_outstanding() {
             // It takes no byte of a subflow, so a dead path never tells that it lost it: try them all.
             let data_sequence = self.send.send_fin();

@@ -123,6 +123,7 @@ impl Connection {
             self.send.small_end = granted.end;
         }
         self.send.snd_nxt = granted.end;
+        self.send.last_sent = Some(cx.now);
         self.grant(index, granted, cx);
         true
     }
@@ -154,8 +155,11 @@ impl Connection {
                 .filter(|(_, view)| view.is_ready() && admits(view))
         };
         let best: Rank = ready().map(|(_, view)| view.rank()).min()?;
+        let able = |view: &SubflowView| view.rank() == best && grant_length(view, wanted(view)) > 0;
+        // Of those that have room the application's favourites go first.
+        let favoured = ready().any(|(_, view)| view.preferred && able(view));
         let candidates = ready()
-            .filter(|(_, view)| view.rank() == best && grant_length(view, wanted(view)) > 0)
+            .filter(|(_, view)| able(view) && (view.preferred || !favoured))
             .map(|(index, view)| Candidate {
                 index,
                 room: view.room(),

@@ -78,6 +78,9 @@ pub(super) struct SendState {
     /// A write found no room.
     pub(super) writer_waits: bool,
     pub(super) bytes_reinjected: u64,
+    pub(super) data_timeouts: u64,
+    pub(super) last_sent: Option<Instant>,
+    pub(super) last_acknowledged: Option<Instant>,
 }
 
 impl SendState {
@@ -95,6 +98,9 @@ impl SendState {
             small_end: 0,
             writer_waits: false,
             bytes_reinjected: 0,
+            data_timeouts: 0,
+            last_sent: None,
+            last_acknowledged: None,
         }
     }
 
@@ -188,6 +194,11 @@ impl SendState {
     /// Releases what lies before `to`. True when a writer that waited should be told.
     pub(super) fn release(&mut self, to: u64) -> bool {
         self.buffer.release(to.min(self.snd_una));
+        self.room_was_made()
+    }
+
+    /// True when a writer that waited for room should be told that there is enough now.
+    pub(super) fn room_was_made(&mut self) -> bool {
         let told = self.writer_waits && self.buffer.free() >= self.buffer.capacity() / 4;
         self.writer_waits &= !told;
         told

@@ -3,7 +3,7 @@
 use super::context::{SubflowHandle, SubflowPath};
 use super::ledger::Ledger;
 use crate::congestion::PathSample;
-use crate::mptcp::info::SubflowInfo;
+use crate::mptcp::info::{SubflowInfo, SubflowPriority};
 use crate::mptcp::message::Progress;
 use crate::time::Instant;
 
@@ -18,6 +18,29 @@ pub(super) enum Phase {
     Closing,
     /// Told to reset: only its last message is awaited.
     Reset,
+}
+
+/// Who opened a subflow.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Opener {
+    /// It is the first one.
+    First,
+    /// The path manager, by this attempt.
+    PathManager(u32),
+    /// The application asked for it.
+    Application,
+    /// The peer joined.
+    Peer,
+}
+
+impl Opener {
+    /// The attempt of the path manager.
+    pub(super) const fn attempt(self) -> Option<u32> {
+        match self {
+            Self::PathManager(attempt) => Some(attempt),
+            Self::First | Self::Application | Self::Peer => None,
+        }
+    }
 }
 
 /// The order in which subflows are considered: all of one rank before any of the next.
@@ -63,19 +86,21 @@ pub(super) struct SubflowView {
     pub(super) shift: f64,
     /// The peer removed the address: it must answer a probe before then.
     pub(super) answer_due: Option<Instant>,
-    /// The path manager's attempt that opened it.
-    pub(super) attempt: Option<u32>,
+    pub(super) opener: Opener,
+    /// The application ranks it before others.
+    pub(super) preferred: bool,
+    /// It is a backup because the profile wants one.
+    pub(super) standby: bool,
+    /// The connection may not use its local address any more: to be closed once another works.
+    pub(super) retiring: bool,
+    /// Told to close: it must have ended by then.
+    pub(super) close_due: Option<Instant>,
     pub(super) bytes_received: u64,
     pub(super) bytes_reinjected: u64,
 }
 
 impl SubflowView {
-    pub(super) fn new(
-        handle: SubflowHandle,
-        id: u32,
-        path: SubflowPath,
-        attempt: Option<u32>,
-    ) -> Self {
+    pub(super) fn new(handle: SubflowHandle, id: u32, path: SubflowPath, opener: Opener) -> Self {
         Self {
             handle,
             id,
@@ -95,7 +120,11 @@ impl SubflowView {
             slow_down_allowed: Instant::ZERO,
             shift: 0.0,
             answer_due: None,
-            attempt,
+            opener,
+            preferred: false,
+            standby: false,
+            retiring: false,
+            close_due: None,
             bytes_received: 0,
             bytes_reinjected: 0,
         }
@@ -170,12 +199,25 @@ impl SubflowView {
         }
     }
 
+    /// What this side makes of it.
+    pub(super) fn priority(&self) -> SubflowPriority {
+        match (self.path.backup, self.preferred) {
+            (true, _) => SubflowPriority::Backup,
+            (false, true) => SubflowPriority::Preferred,
+            (false, false) => SubflowPriority::Normal,
+        }
+    }
+
     pub(super) fn info(&self) -> SubflowInfo {
         SubflowInfo {
             handle: self.handle,
             id: self.id,
             path: self.path,
             established: self.is_open(),
+            initial: self.id == 0,
+            opened_by_peer: self.opener == Opener::Peer,
+            closing: self.retiring || self.phase == Phase::Closing,
+            priority: self.priority(),
             backup: self.is_backup(),
             stale: self.is_stale(),
             bytes_sent: self.granted,
@@ -188,6 +230,7 @@ impl SubflowView {
             congestion_window: self.progress.congestion_window,
             slow_start_threshold: self.progress.slow_start_threshold,
             in_flight: self.progress.in_flight,
+            tcp: None,
         }
     }
 }

@@ -15,6 +15,7 @@ impl Connection {
             _ => None,
         };
         let answers = self.views.iter().filter_map(|view| view.answer_due).min();
+        let closings = self.views.iter().filter_map(|view| view.close_due).min();
         [
             self.send.timer.map(|timer| timer.due),
             self.fastclose.map(|fastclose| fastclose.due),
@@ -22,6 +23,7 @@ impl Connection {
             self.close_due,
             echo,
             answers,
+            closings,
             self.path_timeout(),
         ]
         .into_iter()
@@ -54,6 +56,7 @@ impl Connection {
             self.on_echo_timeout(cx);
         }
         self.reset_silent(cx);
+        self.reset_lingering(cx);
     }
 
     fn on_send_timer(&mut self, wait: Wait, cx: &mut Context<'_>) {

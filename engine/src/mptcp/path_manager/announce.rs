@@ -91,6 +91,21 @@ impl Announcements {
         (entry.sent > 0).then_some(entry.announcement.id)
     }
 
+    /// Forgets the addresses that are not `kept`; the identifiers of those that were announced, as
+    /// far as one REMOVE_ADDR names them.
+    pub(super) fn withdraw(&mut self, kept: impl Fn(IpAddr) -> bool) -> ArrayVec<u8, 16> {
+        let mut withdrawn = ArrayVec::new();
+        self.entries.retain(|entry| {
+            let keep = kept(entry.announcement.address);
+            if !keep && entry.sent > 0 {
+                // A host announces no more than that to one peer in any sound configuration.
+                let _ = withdrawn.try_push(entry.announcement.id);
+            }
+            keep
+        });
+        withdrawn
+    }
+
     pub(super) fn clear(&mut self) {
         for entry in &mut self.entries {
             entry.due = None;

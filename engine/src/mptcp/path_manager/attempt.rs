@@ -76,6 +76,8 @@ enum Phase {
     Running,
     /// Not tried again, unless its address goes and returns.
     GivenUp,
+    /// The application removed its subflow: not tried again.
+    Barred,
 }
 
 #[derive(Copy, Clone, Debug)]
@@ -157,6 +159,9 @@ impl Attempts {
         let Some(entry) = self.by_number(number) else {
             return;
         };
+        if entry.phase == Phase::Barred {
+            return;
+        }
         entry.refusals = match outcome {
             Outcome::NoAnswer => 0,
             Outcome::Refused => entry.refusals + 1,
@@ -202,6 +207,48 @@ impl Attempts {
     pub(super) fn forget_remote(&mut self, id: u8) {
         self.entries
             .retain(|entry| entry.attempt.remote_address_id != id);
+    }
+
+    /// Forgets every path but those that have a subflow or are barred.
+    pub(super) fn keep_running(&mut self) {
+        self.entries.retain(|entry| {
+            matches!(
+                entry.phase,
+                Phase::Requested | Phase::Running | Phase::Barred
+            )
+        });
+    }
+
+    /// The path is not wanted any more: that of the attempt `number`, or the one between these
+    /// addresses.
+    pub(super) fn bar(&mut self, number: Option<u32>, local: IpAddr, remote: SocketAddr) {
+        let known = self.entries.iter_mut().find(|entry| {
+            Some(entry.number) == number
+                || entry.attempt.local == Some(local) && entry.attempt.remote == remote
+        });
+        if let Some(entry) = known {
+            entry.phase = Phase::Barred;
+        } else if self.entries.len() < MAX_ATTEMPTS {
+            self.entries.push(Entry {
+                number: self.next_number,
+                attempt: Attempt {
+                    local: Some(local),
+                    local_address_id: 0,
+                    remote,
+                    remote_address_id: 0,
+                    backup: false,
+                },
+                phase: Phase::Barred,
+                failures: 0,
+                refusals: 0,
+            });
+            self.next_number = self.next_number.wrapping_add(1);
+        }
+    }
+
+    /// What was barred may be wanted again.
+    pub(super) fn lift_bars(&mut self) {
+        self.entries.retain(|entry| entry.phase != Phase::Barred);
     }
 
     pub(super) fn clear(&mut self) {

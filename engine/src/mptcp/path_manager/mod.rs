@@ -5,9 +5,14 @@ mod announce;
 mod attempt;
 mod endpoint;
 mod limits;
+mod local_addresses;
+mod management;
+mod selection;
 
 pub use endpoint::{Endpoint, EndpointError, EndpointFlags, Endpoints, MAX_ENDPOINTS};
 pub use limits::{Limits, MAX_SUBFLOWS};
+pub use local_addresses::LocalAddresses;
+pub use management::PathManagement;
 
 use super::connection::{ConnectionConfig, SubflowPath};
 use super::message::SubflowEnd;
@@ -18,12 +23,17 @@ use arrayvec::ArrayVec;
 pub(crate) use attempt::{Attempt, RetryPolicy};
 use attempt::{Attempts, Outcome};
 use core::net::{IpAddr, SocketAddr};
+pub(crate) use selection::Selection;
+use selection::Source;
 
 /// At most this many addresses of one peer are remembered.
 const MAX_REMOTE_ADDRESSES: usize = 32;
 
 /// At most this many local addresses that are no endpoints get an identifier.
 const MAX_IMPLICIT: usize = 8;
+
+/// Every endpoint, every address that the application named, and that of the first subflow.
+const MAX_SOURCES: usize = 2 * MAX_ENDPOINTS + 1;
 
 /// An address that the peer announced and that is used.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -104,9 +114,9 @@ impl PathManager {
         u8::MAX - index as u8
     }
 
-    /// Queues what of the host's endpoints is to be announced and was not.
-    pub(crate) fn announce(&mut self, endpoints: &Endpoints, now: Instant) {
-        for endpoint in endpoints.with(EndpointFlags::SIGNAL) {
+    /// Queues what of the connection's endpoints is to be announced and was not.
+    pub(crate) fn announce(&mut self, selection: Selection<'_>, now: Instant) {
+        for endpoint in selection.announced() {
             let is_first = endpoint.address == self.first.local.ip()
                 && endpoint
                     .port
@@ -115,6 +125,12 @@ impl PathManager {
                 self.announcements.add(endpoint, now);
             }
         }
+    }
+
+    /// Takes back what was announced and is no longer among the connection's addresses: the
+    /// identifiers that the peer is to forget.
+    pub(crate) fn withdraw(&mut self, local: &LocalAddresses) -> ArrayVec<u8, 16> {
+        self.announcements.withdraw(|address| local.allow(address))
     }
 
     /// The next announcement that is due; it counts as sent.
@@ -160,54 +176,143 @@ impl PathManager {
         self.remote.len() < before
     }
 
-    /// Notes every subflow that the endpoints ask for.
-    pub(crate) fn plan(&mut self, endpoints: &Endpoints, to_first: bool, now: Instant) -> bool {
-        let mut complete = true;
-        let own = |endpoint: &Endpoint| Attempt {
-            local: Some(endpoint.address),
-            local_address_id: endpoint.id,
-            remote: self.first.remote,
-            remote_address_id: 0,
-            backup: endpoint.flags.contains(EndpointFlags::BACKUP),
-        };
-        let first_local = self.first.local.ip();
-        for endpoint in endpoints.with(EndpointFlags::SUBFLOW) {
-            if to_first && !self.first_removed && endpoint.address != first_local {
-                complete &= self.attempts.add(own(endpoint), now);
-            }
+    /// Notes every subflow that the connection's endpoints ask for. False when they are too many.
+    pub(crate) fn plan(&mut self, selection: Selection<'_>, to_first: bool, now: Instant) -> bool {
+        if !selection.management.opens() {
+            return true;
         }
-        for remote in &self.remote {
-            let same_family =
-                |endpoint: &&Endpoint| endpoint.address.is_ipv4() == remote.address.is_ipv4();
-            let mut meshed = endpoints
-                .with(EndpointFlags::FULLMESH)
-                .filter(same_family)
-                .peekable();
-            if meshed.peek().is_none() {
-                let any = Attempt {
-                    local: None,
-                    local_address_id: 0,
-                    remote: remote.address,
-                    remote_address_id: remote.id,
-                    backup: false,
-                };
-                complete &= self.attempts.add(any, now);
-            }
-            for endpoint in meshed {
-                let attempt = Attempt {
-                    remote: remote.address,
-                    remote_address_id: remote.id,
-                    local_address_id: if endpoint.address == first_local {
-                        0
-                    } else {
-                        endpoint.id
-                    },
-                    ..own(endpoint)
-                };
+        let sources = self.sources(selection);
+        let first_local = self.first.local.ip();
+        let mut complete = true;
+        for source in &sources {
+            if to_first && !self.first_removed && source.address != first_local {
+                let attempt = from(source, self.first.remote, 0);
                 complete &= self.attempts.add(attempt, now);
             }
         }
+        for index in 0..self.remote.len() {
+            let Some(&RemoteAddress { id, address }) = self.remote.get(index) else {
+                break;
+            };
+            let same_family = |source: &&Source| source.address.is_ipv4() == address.is_ipv4();
+            let mut meshed = sources
+                .iter()
+                .filter(|source| source.meshed)
+                .filter(same_family)
+                .peekable();
+            if meshed.peek().is_none() {
+                let chosen = selection
+                    .local
+                    .as_slice()
+                    .iter()
+                    .find(|own| own.is_ipv4() == address.is_ipv4());
+                let local_address_id = chosen
+                    .map(|own| self.local_address_id(selection.endpoints, *own))
+                    .unwrap_or_default();
+                let attempt = Attempt {
+                    local: chosen.copied(),
+                    local_address_id,
+                    remote: address,
+                    remote_address_id: id,
+                    backup: false,
+                };
+                // Where the connection may not use any address of the family, nothing can be done.
+                if chosen.is_some() || selection.local.as_slice().is_empty() {
+                    complete &= self.attempts.add(attempt, now);
+                }
+            }
+            for source in meshed {
+                complete &= self.attempts.add(from(source, address, id), now);
+            }
+        }
         complete
+    }
+
+    /// Plans anew after the application changed what it wants: what was given up before may be
+    /// wanted now. With `first_is_gone` the path of the first subflow is wanted too.
+    pub(crate) fn replan(
+        &mut self,
+        selection: Selection<'_>,
+        to_first: bool,
+        first_is_gone: bool,
+        now: Instant,
+    ) -> bool {
+        self.attempts.keep_running();
+        let first = self.first.local.ip();
+        let again = first_is_gone && to_first && !self.first_removed;
+        let mut complete = true;
+        if again && selection.management.opens() && selection.local.allow(first) {
+            let attempt = Attempt {
+                local: Some(first),
+                local_address_id: 0,
+                remote: self.first.remote,
+                remote_address_id: 0,
+                backup: false,
+            };
+            complete = self.attempts.add(attempt, now);
+        }
+        complete & self.plan(selection, to_first, now)
+    }
+
+    /// The local addresses that subflows are opened from.
+    fn sources(&mut self, selection: Selection<'_>) -> ArrayVec<Source, MAX_SOURCES> {
+        let first = self.first.local.ip();
+        let mesh = selection.management == PathManagement::Fullmesh;
+        let mut sources = ArrayVec::new();
+        let is_source =
+            |sources: &[Source], address| sources.iter().any(|source| source.address == address);
+        for mut source in selection.sources() {
+            if source.address == first {
+                source.id = 0;
+            }
+            // Never full: there are no more endpoints and named addresses than it has room for.
+            let _ = sources.try_push(source);
+        }
+        for address in selection.named() {
+            let _ = sources.try_push(Source {
+                address,
+                id: self.local_address_id(selection.endpoints, address),
+                backup: false,
+                meshed: mesh,
+            });
+        }
+        if mesh && selection.local.allow(first) && !is_source(&sources, first) {
+            let _ = sources.try_push(Source {
+                address: first,
+                id: 0,
+                backup: false,
+                meshed: true,
+            });
+        }
+        sources
+    }
+
+    /// The application removed the subflow of this path: it is not opened again by itself.
+    pub(crate) fn bar(&mut self, attempt: Option<u32>, path: &SubflowPath) {
+        self.attempts.bar(attempt, path.local.ip(), path.remote);
+    }
+
+    /// Lifts every such bar.
+    pub(crate) fn lift_bars(&mut self) {
+        self.attempts.lift_bars();
+    }
+
+    /// The path of the first subflow.
+    pub(crate) fn first(&self) -> SubflowPath {
+        self.first
+    }
+
+    /// The identifier of an address of the peer, as far as it is known.
+    pub(crate) fn remote_address_id(&self, remote: SocketAddr) -> Option<u8> {
+        let announced = self.remote.iter().find(|known| known.address == remote);
+        announced
+            .map(|known| known.id)
+            .or((remote == self.first.remote).then_some(0))
+    }
+
+    /// No path is wanted any more but those there are.
+    pub(crate) fn want_nothing_new(&mut self) {
+        self.attempts.keep_running();
     }
 
     /// The next attempt that is due; it counts as under way.
@@ -291,6 +396,17 @@ impl PathManager {
     /// When an attempt is due next.
     pub(crate) fn next_attempt_due(&self) -> Option<Instant> {
         self.attempts.next_timeout()
+    }
+}
+
+/// The attempt from a source to an address of the peer.
+fn from(source: &Source, remote: SocketAddr, remote_address_id: u8) -> Attempt {
+    Attempt {
+        local: Some(source.address),
+        local_address_id: source.id,
+        remote,
+        remote_address_id,
+        backup: source.backup,
     }
 }
 

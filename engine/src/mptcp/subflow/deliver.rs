@@ -67,6 +67,7 @@ impl Subflow {
             ToSubflow::SetNoDelay(nodelay) => self.tcp.set_nodelay(nodelay),
             ToSubflow::SetCork(cork) => self.tcp.set_cork(cork),
             ToSubflow::SetKeepalive(keepalive) => self.tcp.set_keepalive(keepalive),
+            ToSubflow::SetUserTimeout(timeout) => self.tcp.set_user_timeout(timeout),
             ToSubflow::Close => {
                 self.closing = true;
                 self.close_in_turn();

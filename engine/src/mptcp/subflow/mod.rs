@@ -38,8 +38,8 @@ use crate::mptcp::message::{
     Establishment, FallbackReason, Progress, Published, ResetOptions, SubflowEnd, ToHome,
 };
 use crate::sequence::{DataSequenceNumber, SequenceNumber};
-use crate::tcp::{End, Negotiated, State, Tcb, TcbConfig};
-use crate::time::{Duration, Instant};
+use crate::tcp::{End, Negotiated, State, Tcb, TcbConfig, TcpInfo};
+use crate::time::Instant;
 use crate::wire::mptcp_option::{DataNumber, Key, MptcpOption, ResetReason, Token};
 use handshake::Handshake;
 use inflow::Inflow;
@@ -247,6 +247,11 @@ impl Subflow {
         progress
     }
 
+    /// The state of TCP in full.
+    pub fn tcp_info(&self) -> TcpInfo {
+        self.tcp.info()
+    }
+
     /// Bytes that [`ToSubflow::Retain`](crate::mptcp::message::ToSubflow::Retain) had copied:
     /// `length` of them from the stream's `offset` on, as [`PayloadSource::Retained`] asks for.
     /// Fewer where fewer are held.
@@ -288,11 +293,6 @@ impl Subflow {
     /// Bytes of the send stream copied for retransmission.
     pub fn retained_length(&self) -> usize {
         self.outflow.retained_length()
-    }
-
-    /// TCP_USER_TIMEOUT.
-    pub fn set_user_timeout(&mut self, user_timeout: Option<Duration>) {
-        self.tcp.set_user_timeout(user_timeout);
     }
 
     /// How TCP ended: once, when CLOSED or TIME-WAIT was reached and nothing is left to send. To be

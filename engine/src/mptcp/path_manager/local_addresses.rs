@@ -1,0 +1,53 @@
+//! The local addresses that a connection may use.
+
+use super::endpoint::MAX_ENDPOINTS;
+use arrayvec::ArrayVec;
+use core::net::IpAddr;
+
+/// The local addresses that a connection may use; none stands for all.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LocalAddresses {
+    list: ArrayVec<IpAddr, MAX_ENDPOINTS>,
+}
+
+impl LocalAddresses {
+    /// These addresses, each counted once; `None` when they are more than [`MAX_ENDPOINTS`].
+    pub fn new(addresses: &[IpAddr]) -> Option<Self> {
+        let mut list = ArrayVec::new();
+        for &address in addresses {
+            if !list.contains(&address) {
+                list.try_push(address).ok()?;
+            }
+        }
+        Some(Self { list })
+    }
+
+    /// True when `address` may be used.
+    pub fn allow(&self, address: IpAddr) -> bool {
+        self.list.is_empty() || self.list.contains(&address)
+    }
+
+    /// The addresses that were named; empty when all may be used.
+    pub fn as_slice(&self) -> &[IpAddr] {
+        &self.list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn none_stands_for_all_and_each_counts_once() {
+        let one = IpAddr::from([10, 0, 0, 1]);
+        let other = IpAddr::from([10, 0, 0, 2]);
+        assert!(LocalAddresses::default().allow(one));
+        let addresses = LocalAddresses::new(&[one, one]).expect("there is room");
+        assert_eq!(addresses.as_slice(), [one]);
+        assert!(addresses.allow(one) && !addresses.allow(other));
+        let many: Vec<IpAddr> = (0..=MAX_ENDPOINTS as u8)
+            .map(|last| [10, 0, 0, last].into())
+            .collect();
+        assert_eq!(LocalAddresses::new(&many), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! Addresses and ports that sockets hold before they listen or connect (RFC 9293 section 3.9.1, as
+//! POSIX `bind` has it).
+
+use super::Stack;
+use super::route::Constraint;
+use crate::socket::SocketError;
+use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
+
+/// The addresses that are held. Bounded, as each belongs to a socket.
+#[derive(Debug)]
+pub(super) struct Bindings {
+    held: BTreeSet<(u16, IpAddr)>,
+    max: usize,
+    /// Where the search for a free port goes on.
+    next: u32,
+}
+
+impl Bindings {
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            held: BTreeSet::new(),
+            max: max.max(1),
+            next: 0,
+        }
+    }
+
+    /// True when the port is held on any address.
+    pub(super) fn uses_port(&self, port: u16) -> bool {
+        self.of_port(port).next().is_some()
+    }
+
+    fn of_port(&self, port: u16) -> impl Iterator<Item = IpAddr> + '_ {
+        // IPv4 addresses come before those of IPv6 in their order.
+        let first = IpAddr::from([0; 4]);
+        let last = IpAddr::from([u8::MAX; 16]);
+        self.held
+            .range((port, first)..=(port, last))
+            .map(|(_, address)| *address)
+    }
+}
+
+/// True when one socket on each address would both be meant by some packet.
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    let covers = |all: IpAddr, some: IpAddr| {
+        // The unspecified address of IPv6 stands for IPv4 too.
+        all.is_unspecified() && (all.is_ipv6() || some.is_ipv4())
+    };
+    one == other || covers(one, other) || covers(other, one)
+}
+
+impl Stack {
+    /// True when the address is one of an interface.
+    pub fn owns(&self, address: IpAddr) -> bool {
+        self.interfaces.owner(address).is_some()
+    }
+
+    /// True when packets to `address` have a way out by an interface whose link is up.
+    pub fn has_route(&self, address: IpAddr) -> bool {
+        self.routes
+            .lookup(&self.interfaces, address, Constraint::default())
+            .is_some()
+    }
+
+    /// Judges whether a socket can be bound there: the address is one of an interface or the
+    /// unspecified one, and no other socket holds the port on it or listens there. Returns the
+    /// address with the port; for port zero a free one.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::AddressNotAvailable`] for an address of no interface, or when no ephemeral
+    /// port is free; [`SocketError::AddressInUse`].
+    pub fn bind_check(&self, address: SocketAddr) -> Result<SocketAddr, SocketError> {
+        let ip = address.ip();
+        if !ip.is_unspecified() && !self.owns(ip) {
+            return Err(SocketError::AddressNotAvailable);
+        }
+        let port = match address.port() {
+            0 => self.free_port().ok_or(SocketError::AddressNotAvailable)?,
+            port if self.is_taken(ip, port) => return Err(SocketError::AddressInUse),
+            port => port,
+        };
+        Ok(SocketAddr::new(ip, port))
+    }
+
+    /// Binds: as [`Self::bind_check`], and the address is held until [`Self::release`]. The holder
+    /// itself may listen there and connect from there.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::bind_check`], and [`SocketError::NoBuffers`] when as many are held as may be.
+    pub fn reserve(&mut self, address: SocketAddr) -> Result<SocketAddr, SocketError> {
+        let bound = self.bind_check(address)?;
+        if self.bindings.held.len() >= self.bindings.max {
+            return Err(SocketError::NoBuffers);
+        }
+        if address.port() == 0 {
+            self.bindings.next = u32::from(bound.port()) + 1;
+        }
+        self.bindings.held.insert((bound.port(), bound.ip()));
+        Ok(bound)
+    }
+
+    /// Gives back an address that [`Self::reserve`] returned. One that is not held is ignored.
+    pub fn release(&mut self, bound: SocketAddr) {
+        self.bindings.held.remove(&(bound.port(), bound.ip()));
+    }
+
+    fn is_taken(&self, ip: IpAddr, port: u16) -> bool {
+        self.bindings.of_port(port).any(|held| overlap(held, ip))
+            || self
+                .listeners
+                .of_port(port)
+                .any(|listens| overlap(listens.ip(), ip))
+    }
+
+    /// A port that nobody holds and nobody listens on, on any address.
+    fn free_port(&self) -> Option<u16> {
+        let (first, last) = (
+            *self.config.ephemeral_ports.start(),
+            *self.config.ephemeral_ports.end(),
+        );
+        let count = u32::from(last.saturating_sub(first)) + 1;
+        let start = self.bindings.next.saturating_sub(first.into()) % count;
+        (0..count)
+            .map(|step| first.wrapping_add(((start + step) % count) as u16))
+            .find(|port| !self.bindings.uses_port(*port) && !self.listeners.uses_port(*port))
+    }
+}
