@@ -21,8 +21,10 @@ use braid_engine::storage::frame::FramePool;
 
 use super::virtio::{self, VIRTIO_HEADER};
 use super::{Burst, LARGEST_FRAME, Port, PortCounters, PortError, Received};
+use crate::sys::epoll::RoomEvents;
 use crate::sys::interface::{self, Interface};
 use crate::sys::packet::PacketSocket;
+use crate::sys::poll;
 use crate::sys::ring::{BLOCK, Packet, Rings, SLOTS_PER_BLOCK, TRANSMIT_ROOM};
 
 const _: () = assert!(VIRTIO_HEADER + LARGEST_FRAME <= TRANSMIT_ROOM);
@@ -64,8 +66,11 @@ pub struct AfPacketPort {
     name: String,
     index: libc::c_int,
     offload: bool,
+    room_events: RoomEvents,
     /// Frames were committed since the kernel last took any.
     unsent: bool,
+    /// The last frame was refused because the ring was full.
+    full: bool,
     gone: bool,
     counters: PortCounters,
     /// Losses that the kernel has told so far; asking it starts again from zero.
@@ -105,13 +110,16 @@ impl AfPacketPort {
         }
         socket.ask_send_buffer(i32::try_from(transmit_blocks * BLOCK).unwrap_or(i32::MAX));
         socket.bind(index).map_err(refused)?;
+        let room_events = RoomEvents::of(socket.as_fd()).map_err(refused)?;
         Ok(Self {
             rings,
             socket,
             name: name.into(),
             index,
             offload: options.offload,
+            room_events,
             unsent: false,
+            full: false,
             gone: false,
             counters: PortCounters::default(),
             ring_full: Cell::new(0),
@@ -128,6 +136,20 @@ impl AfPacketPort {
         PortError::Gone {
             name: self.name.clone(),
         }
+    }
+
+    /// Whether what was held up can go on. When not, room is announced from now on.
+    ///
+    /// The socket polls as writable while its send buffer has room, which says nothing of the ring.
+    /// But each frame that leaves the ring is announced, once it has left.
+    fn has_found_room(&mut self) -> bool {
+        if !self.full && !self.unsent {
+            return false;
+        }
+        self.room_events.clear();
+        let slot = self.full && self.rings.transmit_room().is_some();
+        self.full &= !slot;
+        slot || (self.unsent && poll::is_writable(self.socket.as_fd()))
     }
 
     /// Gives up what was committed and not taken, as a link that is down does.
@@ -186,6 +208,7 @@ impl Port for AfPacketPort {
             .then(|| self.rings.transmit_room())
             .flatten()
             .and_then(|room| room.get_mut(VIRTIO_HEADER..VIRTIO_HEADER + length));
+        self.full = room.is_none() && length <= LARGEST_FRAME;
         if room.is_none() {
             self.counters.transmit_full += 1;
         }
@@ -216,7 +239,7 @@ impl Port for AfPacketPort {
             Ok(()) => self.unsent = self.rings.transmit_pending(),
             Err(error) => match error.raw_os_error() {
                 Some(libc::ENXIO) if !interface::exists(self.index) => return Err(self.gone()),
-                // No room now: the frames stay offered and are taken with the next flush.
+                // No room now: the frames stay offered and are taken with a later flush.
                 Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR) => {
                     self.unsent = self.rings.transmit_pending();
                 }
@@ -231,6 +254,10 @@ impl Port for AfPacketPort {
         self.socket.as_fd()
     }
 
+    fn room_fd(&self) -> Option<BorrowedFd<'_>> {
+        (self.full || self.unsent).then(|| self.room_events.as_fd())
+    }
+
     fn transmit_pending(&self) -> bool {
         self.unsent
     }
@@ -242,7 +269,7 @@ impl Port for AfPacketPort {
             .take_error()
             .is_some_and(|error| error.raw_os_error() == Some(libc::ENETDOWN));
         self.gone |= down && !interface::exists(self.index);
-        !self.gone && !self.rings.has_received()
+        !self.gone && !self.rings.has_received() && !self.has_found_room()
     }
 
     fn counters(&self) -> PortCounters {

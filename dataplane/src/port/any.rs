@@ -4,6 +4,7 @@ use std::os::fd::BorrowedFd;
 
 use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
+use braid_engine::time::Instant;
 
 use super::af_packet::AfPacketPort;
 use super::impaired::ImpairedPort;
@@ -67,6 +68,14 @@ impl Port for AnyPort {
 
     fn poll_fd(&self) -> BorrowedFd<'_> {
         dispatch!(self, port => port.poll_fd())
+    }
+
+    fn room_fd(&self) -> Option<BorrowedFd<'_>> {
+        dispatch!(self, port => port.room_fd())
+    }
+
+    fn flush_due(&self) -> Option<Instant> {
+        dispatch!(self, port => port.flush_due())
     }
 
     fn transmit_pending(&self) -> bool {

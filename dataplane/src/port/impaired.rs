@@ -162,12 +162,21 @@ impl<P: Port> Port for ImpairedPort<P> {
         self.port.poll_fd()
     }
 
-    /// Frames on the link want to be flushed when they arrive.
+    fn room_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.port.room_fd()
+    }
+
+    /// When a frame reaches the far end of the link, or a middlebox lets one go.
+    fn flush_due(&self) -> Option<Instant> {
+        let releases = self.middleboxes.iter().map(Middlebox::next_release);
+        releases
+            .chain([self.link.next_arrival(), self.port.flush_due()])
+            .flatten()
+            .min()
+    }
+
     fn transmit_pending(&self) -> bool {
-        let held = |middlebox: &Middlebox| middlebox.next_release().is_some();
-        self.link.next_arrival().is_some()
-            || self.middleboxes.iter().any(held)
-            || self.port.transmit_pending()
+        self.flush_due().is_some() || self.port.transmit_pending()
     }
 
     fn prepare_to_sleep(&mut self) -> bool {

@@ -74,6 +74,8 @@ struct Direction {
     /// neither end allocates.
     spare: ArrayQueue<Frame>,
     receiver_sleeps: AtomicBool,
+    /// The sender found it full, and sleeps on the bell of the other direction.
+    sender_waits: AtomicBool,
     bell: EventFd,
 }
 
@@ -88,6 +90,7 @@ impl Direction {
             under_way: ArrayQueue::new(queue),
             spare: ArrayQueue::new(queue),
             receiver_sleeps: AtomicBool::new(false),
+            sender_waits: AtomicBool::new(false),
             bell,
         }))
     }
@@ -102,6 +105,8 @@ pub struct MemoryPort {
     reserved: Option<Frame>,
     unannounced: bool,
     sleeping: bool,
+    /// The last frame was refused because the link was full.
+    full: bool,
     counters: PortCounters,
 }
 
@@ -122,6 +127,7 @@ impl MemoryPort {
             reserved: None,
             unannounced: false,
             sleeping: false,
+            full: false,
             counters: PortCounters::default(),
         };
         Ok((end(&forth, &back), end(&back, &forth)))
@@ -155,6 +161,7 @@ impl Port for MemoryPort {
             self.incoming
                 .receiver_sleeps
                 .store(false, Ordering::Relaxed);
+            self.outgoing.sender_waits.store(false, Ordering::Relaxed);
             self.incoming.bell.silence();
         }
         let before = burst.len();
@@ -178,12 +185,21 @@ impl Port for MemoryPort {
             };
             burst.push(Received { frame, meta });
         }
-        Ok(burst.len() - before)
+        let received = burst.len() - before;
+        if received > 0 {
+            // Pairs with the fence of `prepare_to_sleep`, as the one of `flush` does.
+            fence(Ordering::SeqCst);
+            if self.incoming.sender_waits.swap(false, Ordering::Relaxed) {
+                self.outgoing.bell.ring();
+            }
+        }
+        Ok(received)
     }
 
     fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
         // Only this end puts frames there, so what is free now is still free at the commit.
-        if length > self.capabilities.max_frame || self.outgoing.under_way.is_full() {
+        self.full = self.outgoing.under_way.is_full();
+        if length > self.capabilities.max_frame || self.full {
             self.counters.transmit_full += 1;
             return None;
         }
@@ -228,8 +244,13 @@ impl Port for MemoryPort {
     fn prepare_to_sleep(&mut self) -> bool {
         self.sleeping = true;
         self.incoming.receiver_sleeps.store(true, Ordering::Relaxed);
+        self.outgoing
+            .sender_waits
+            .store(self.full, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        self.incoming.under_way.is_empty()
+        let room = self.full && !self.outgoing.under_way.is_full();
+        self.full &= !room;
+        self.incoming.under_way.is_empty() && !room
     }
 
     fn counters(&self) -> PortCounters {

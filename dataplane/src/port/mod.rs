@@ -27,6 +27,7 @@ use std::os::fd::BorrowedFd;
 use arrayvec::ArrayVec;
 use braid_engine::stack::{Capabilities, PortId, ReceiveMeta, TransmitMeta};
 use braid_engine::storage::frame::{Frame, FramePool};
+use braid_engine::time::Instant;
 
 pub use any::AnyPort;
 pub use error::PortError;
@@ -127,14 +128,26 @@ pub trait Port {
     /// Becomes readable when frames wait, once [`Port::prepare_to_sleep`] has said yes.
     fn poll_fd(&self) -> BorrowedFd<'_>;
 
-    /// Whether frames that were flushed still wait for the system to take them, so that the
-    /// worker has to call [`Port::flush`] again without being asked to by the engine.
+    /// Becomes readable when the port can go on sending, once [`Port::prepare_to_sleep`] has said
+    /// yes; `None` while nothing holds it up, or where [`Port::poll_fd`] tells of this too.
+    fn room_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// When [`Port::flush`] has more to do, without anything being committed; `None` when time
+    /// alone makes no difference.
+    fn flush_due(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Whether frames that were flushed have yet to leave the port: the system has not taken
+    /// them, or they are on an impaired link. Further calls of [`Port::flush`] move them on.
     fn transmit_pending(&self) -> bool {
         false
     }
 
-    /// Called before waiting on [`Port::poll_fd`]: `false` when a frame is there already, so
-    /// that there is nothing to wait for.
+    /// Called before waiting on [`Port::poll_fd`] and [`Port::room_fd`]: `false` when a frame is
+    /// there already, or room for one that was refused, so that there is nothing to wait for.
     fn prepare_to_sleep(&mut self) -> bool {
         true
     }

@@ -14,7 +14,7 @@ mod stack;
 use std::collections::VecDeque;
 
 use braid_engine::stack::PortId;
-use braid_engine::time::{Duration, Instant};
+use braid_engine::time::Instant;
 
 pub use clock::Clock;
 pub use engine::Engine;
@@ -25,12 +25,8 @@ pub use ports::{Ports, TRANSMIT_BUDGET};
 use crate::port::{AnyPort, Burst, POOL_FRAME_CAPACITY, Port, PortError};
 use crate::sys::poll;
 
-/// How long a worker sleeps at most while a port is full: no port announces that it has room
-/// again.
-const FULL_PORT_NAP: Duration = Duration::from_millis(1);
-
 /// How many ports a worker drives at most.
-pub const MAX_PORTS: usize = poll::MAX_DESCRIPTORS - 2;
+pub const MAX_PORTS: usize = (poll::MAX_DESCRIPTORS - 2) / 2;
 
 /// What one step did.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
@@ -191,9 +187,10 @@ impl<E: Engine> Worker<E> {
         }
     }
 
-    /// Sleeps, if it is time to after a step that did `work`, until a frame comes, a timer is
-    /// due, the waker rings or `deadline` is reached. Work that the caller did for the engine's
-    /// sockets counts as work too: it should step again rather than rest.
+    /// Sleeps, if it is time to after a step that did `work`, until a frame comes, a port that
+    /// was full has room, a timer is due, the waker rings or `deadline` is reached. Work that the
+    /// caller did for the engine's sockets counts as work too: it should step again rather than
+    /// rest.
     pub fn rest(&mut self, work: Work, deadline: Option<Instant>) {
         self.rest_beside(work, deadline, &mut Nothing);
     }
@@ -201,7 +198,7 @@ impl<E: Engine> Worker<E> {
     /// As [`Self::rest`], and wakes for what happens at `beside` too.
     pub fn rest_beside(&mut self, work: Work, deadline: Option<Instant>, beside: &mut impl Beside) {
         let now = self.now();
-        if !work.is_none() || self.ports.refusals().budget_spent {
+        if !work.is_none() || self.ports.budget_spent() {
             self.idle_since = None;
             return;
         }
@@ -215,7 +212,7 @@ impl<E: Engine> Worker<E> {
         let until = [
             self.engine.poll_timeout(),
             deadline,
-            self.full_port_deadline(now),
+            self.ports.working().filter_map(Port::flush_due).min(),
         ]
         .into_iter()
         .flatten()
@@ -227,17 +224,13 @@ impl<E: Engine> Worker<E> {
             let descriptors = [self.waker.as_fd()]
                 .into_iter()
                 .chain(beside.poll_fd())
-                .chain(self.ports.working().map(Port::poll_fd));
+                .chain(self.ports.working().map(Port::poll_fd))
+                .chain(self.ports.working().filter_map(Port::room_fd));
             // A wait that fails is one that ends at once.
             let _ = poll::readable(descriptors, until.map(|until| until.saturating_since(now)));
             self.waker.silence();
         }
         beside.awake();
-    }
-
-    fn full_port_deadline(&self, now: Instant) -> Option<Instant> {
-        let full = self.ports.refusals().port_full || self.ports.transmit_pending();
-        full.then(|| now + FULL_PORT_NAP)
     }
 }
 

@@ -8,15 +8,6 @@ use crate::port::{AnyPort, Burst, LARGEST_FRAME, Port, PortCounters, PortError};
 /// How many frames a worker sends in one step at most.
 pub const TRANSMIT_BUDGET: usize = 64;
 
-/// What came of the last batch.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Refusals {
-    /// The batch was as long as it may be: there may be more to send.
-    pub(super) budget_spent: bool,
-    /// A port was full: what there is to send has to wait for it.
-    pub(super) port_full: bool,
-}
-
 #[derive(Debug)]
 enum Slot {
     Working(AnyPort),
@@ -32,7 +23,7 @@ enum Slot {
 pub struct Ports {
     slots: Vec<Slot>,
     budget: usize,
-    refusals: Refusals,
+    budget_spent: bool,
 }
 
 impl Ports {
@@ -41,7 +32,7 @@ impl Ports {
         Self {
             slots,
             budget: 0,
-            refusals: Refusals::default(),
+            budget_spent: false,
         }
     }
 
@@ -76,11 +67,12 @@ impl Ports {
     /// Begins a batch of [`TRANSMIT_BUDGET`] frames.
     pub(super) fn begin(&mut self) {
         self.budget = TRANSMIT_BUDGET;
-        self.refusals = Refusals::default();
+        self.budget_spent = false;
     }
 
-    pub(super) fn refusals(&self) -> Refusals {
-        self.refusals
+    /// Whether the last batch was as long as it may be: there may be more to send.
+    pub(super) fn budget_spent(&self) -> bool {
+        self.budget_spent
     }
 
     pub(super) fn receive(
@@ -136,15 +128,13 @@ impl Ports {
 impl TransmitBatch for Ports {
     fn reserve(&mut self, port: PortId, length: usize) -> Option<&mut [u8]> {
         if self.budget == 0 {
-            self.refusals.budget_spent = true;
+            self.budget_spent = true;
             return None;
         }
-        let room = match self.slots.get_mut(usize::from(port.0))? {
+        match self.slots.get_mut(usize::from(port.0))? {
             Slot::Working(port) => port.reserve(length),
             Slot::Failed { scratch, .. } => scratch.get_mut(..length),
-        };
-        self.refusals.port_full |= room.is_none();
-        room
+        }
     }
 
     fn commit(&mut self, port: PortId, length: usize, meta: TransmitMeta) {

@@ -4,6 +4,7 @@ use std::time::Duration as StdDuration;
 
 use braid_engine::stack::{ReceiveMeta, TransmitBatch, TransmitMeta};
 use braid_engine::storage::frame::{Frame, FramePool};
+use braid_engine::time::Duration;
 
 use super::*;
 use crate::port::memory::{MemoryOptions, MemoryPort};
@@ -227,6 +228,33 @@ fn a_full_port_delays_and_does_not_stop_what_is_to_be_sent() {
     rest_until_woken(&mut worker);
     assert_eq!(worker.step(worker.now()).transmitted, 2);
     assert_eq!(receive(&mut far[0]), [2, 3]);
+}
+
+#[test]
+fn room_at_a_full_port_ends_a_sleep() {
+    let (mut worker, mut far) = worker(1, 2);
+    let mut port = far.remove(0);
+    for i in 0..2 {
+        send(&mut port, i);
+    }
+    let _ = worker.step(worker.now());
+    for i in 2..4 {
+        send(&mut port, i);
+    }
+    assert_eq!(worker.step(worker.now()).transmitted, 0);
+    // The frames that came meanwhile are taken: nothing but room can end the sleep.
+    let start = worker.now();
+    let receiver = std::thread::spawn(move || {
+        std::thread::sleep(StdDuration::from_millis(20));
+        let received = receive(&mut port);
+        (port, received)
+    });
+    rest_until_woken(&mut worker);
+    assert!(worker.now() >= start + Duration::from_millis(20));
+    let (mut port, received) = receiver.join().unwrap();
+    assert_eq!(received, [0, 1]);
+    assert_eq!(worker.step(worker.now()).transmitted, 2);
+    assert_eq!(receive(&mut port), [2, 3]);
 }
 
 /// A worker is built in one thread and run in another.

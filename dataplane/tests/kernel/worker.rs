@@ -57,14 +57,17 @@ impl Engine for Probe {
     }
 }
 
-fn try_worker(ports: Vec<AnyPort>) -> Result<Worker<Probe>, PortError> {
-    let probe = Probe {
+fn probe() -> Probe {
+    Probe {
         pool: FramePool::new(POOL_FRAME_CAPACITY, 64),
         received: [0; 2],
         outgoing: VecDeque::new(),
         down: Vec::new(),
-    };
-    Worker::new(probe, ports, Clock::start(), IdlePolicy::default())
+    }
+}
+
+fn try_worker(ports: Vec<AnyPort>) -> Result<Worker<Probe>, PortError> {
+    Worker::new(probe(), ports, Clock::start(), IdlePolicy::default())
 }
 
 fn worker(ports: Vec<AnyPort>) -> Worker<Probe> {
@@ -183,6 +186,40 @@ fn a_link_that_is_down_does_not_keep_the_worker_awake() {
             }
             assert!(rests < 5, "{rests} rests in 100 ms");
             assert!(worker.engine().down.is_empty() && worker.take_failure().is_none());
+        },
+    );
+}
+
+#[test]
+fn a_ring_whose_slots_are_all_under_way_lets_the_worker_sleep() {
+    namespace::run(
+        "worker::a_ring_whose_slots_are_all_under_way_lets_the_worker_sleep",
+        || {
+            const FRAMES: usize = 30;
+            veth("one");
+            if !namespace::shape("one", "600kbit") {
+                return;
+            }
+            let options = AfPacketOptions {
+                transmit_frames: 15,
+                ..AfPacketOptions::default()
+            };
+            let port = AfPacketPort::open("one", options).unwrap().into();
+            let idle = IdlePolicy::Sleep {
+                after: Duration::ZERO,
+            };
+            let mut worker = Worker::new(probe(), vec![port], Clock::start(), idle).unwrap();
+            let mut far = self::worker(vec![open("onep")]);
+            worker.engine_mut().outgoing = vec![(PortId(0), vec![0xff; 1_500]); FRAMES].into();
+            let start = worker.now();
+            let steps = step_until(&mut worker, |worker| {
+                worker.engine().outgoing.is_empty() && !worker.ports().transmit_pending()
+            });
+            // Fifteen frames have to wait for a slot, 20 ms each.
+            let elapsed = worker.now().saturating_since(start);
+            assert!(elapsed >= Duration::from_millis(200), "{elapsed:?}");
+            assert!(steps <= 2 * FRAMES, "{steps} steps in {elapsed:?}");
+            step_until(&mut far, |far| far.engine().received[0] == FRAMES);
         },
     );
 }

@@ -15,6 +15,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use braid_engine::stack::{Capabilities, ChecksumOffload, PortId, ReceivedChecksum, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
+use braid_engine::time::Instant;
 use braid_engine::wire::IpPacket;
 use braid_engine::wire::ethernet::EthernetHeader;
 use braid_engine::wire::ip::Protocol;
@@ -210,6 +211,14 @@ impl<P: Port> Port for CapturedPort<P> {
 
     fn poll_fd(&self) -> BorrowedFd<'_> {
         self.port.poll_fd()
+    }
+
+    fn room_fd(&self) -> Option<BorrowedFd<'_>> {
+        self.port.room_fd()
+    }
+
+    fn flush_due(&self) -> Option<Instant> {
+        self.port.flush_due()
     }
 
     fn transmit_pending(&self) -> bool {

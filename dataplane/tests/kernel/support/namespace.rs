@@ -66,6 +66,24 @@ fn possible() -> Result<(), String> {
     Ok(())
 }
 
+/// Shapes what leaves by an interface to `rate`, as tc(8) writes it. Says whether the kernel can;
+/// with `CI=true` it has to.
+pub(crate) fn shape(interface: &str, rate: &str) -> bool {
+    let arguments = format!("qdisc add dev {interface} root tbf rate {rate} burst 2000 limit 4mb");
+    let why = match Command::new("tc").args(arguments.split(' ')).output() {
+        Ok(output) if output.status.success() => return true,
+        Ok(output) => show(&output),
+        Err(error) => error.to_string(),
+    };
+    assert_ne!(
+        std::env::var("CI").as_deref(),
+        Ok("true"),
+        "tc {arguments}: {why}"
+    );
+    eprintln!("skipped: tc {arguments}: {why}");
+    false
+}
+
 /// Runs ip(8) with these words as arguments.
 pub(crate) fn ip(arguments: &str) {
     let output = Command::new("ip")
