@@ -27,10 +27,34 @@ impl Drop for Scratch {
     }
 }
 
-fn demo(program: &Path, arguments: &[&str]) -> Command {
+fn command(program: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(["demo", "--bytes", "32MiB"]).args(arguments);
     command
+}
+
+fn demo(arguments: &[&str]) -> Output {
+    command(env!("CARGO_BIN_EXE_braid").as_ref(), arguments)
+        .output()
+        .unwrap()
+}
+
+/// The report of a demonstration that every machine can make.
+#[track_caller]
+fn report_of_success(output: &Output) -> Value {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{:?}: {errors}", output.status);
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Says that a test is skipped for want of what it needs, which CI=true demands.
+#[track_caller]
+fn skip(test: &str, why: impl std::fmt::Display) {
+    assert!(
+        std::env::var("CI").as_deref() != Ok("true"),
+        "{test} is required: {why}"
+    );
+    eprintln!("test {test} ... skipped: {why}");
 }
 
 /// The report of a demonstration, or none where the machine cannot make it: then the test is
@@ -38,15 +62,10 @@ fn demo(program: &Path, arguments: &[&str]) -> Command {
 fn report(test: &str, output: &Output) -> Option<Value> {
     let errors = String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(2) && errors.contains("--peer engine") {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "{test} is required: {errors}"
-        );
-        eprintln!("test {test} ... skipped: {errors}");
+        skip(test, errors);
         return None;
     }
-    assert!(output.status.success(), "{:?}: {errors}", output.status);
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    Some(report_of_success(output))
 }
 
 /// Asserts what every demonstration that went well says.
@@ -96,12 +115,7 @@ fn assert_well(report: &Value, peer: &str) {
 
 #[test]
 fn linux_over_tap_devices() {
-    let output = demo(
-        env!("CARGO_BIN_EXE_braid").as_ref(),
-        &["--json", "--peer", "linux"],
-    )
-    .output()
-    .unwrap();
+    let output = demo(&["--json", "--peer", "linux"]);
     let Some(report) = report("linux_over_tap_devices", &output) else {
         return;
     };
@@ -113,12 +127,7 @@ fn linux_over_tap_devices() {
 fn linux_over_packet_sockets_and_captured() {
     let scratch = Scratch::new("captures");
     let directory = scratch.0.to_str().unwrap();
-    let output = demo(
-        env!("CARGO_BIN_EXE_braid").as_ref(),
-        &["--json", "--port", "af_packet", "--pcap", directory],
-    )
-    .output()
-    .unwrap();
+    let output = demo(&["--json", "--port", "af_packet", "--pcap", directory]);
     let Some(report) = report("linux_over_packet_sockets_and_captured", &output) else {
         return;
     };
@@ -138,27 +147,19 @@ fn linux_over_packet_sockets_and_captured() {
 #[test]
 fn captures_that_tshark_reads_without_an_error() {
     let name = "captures_that_tshark_reads_without_an_error";
-    let required = std::env::var("CI").as_deref() == Ok("true");
     if Command::new("tshark").arg("--version").output().is_err() {
-        assert!(!required, "{name} is required: install tshark");
-        eprintln!("test {name} ... skipped: tshark is not installed");
-        return;
+        return skip(name, "tshark is not installed");
     }
     let scratch = Scratch::new("expert");
     let directory = scratch.0.to_str().unwrap();
-    let output = demo(
-        env!("CARGO_BIN_EXE_braid").as_ref(),
-        &[
-            "--json",
-            "--no-baseline",
-            "--peer",
-            "linux",
-            "--pcap",
-            directory,
-        ],
-    )
-    .output()
-    .unwrap();
+    let output = demo(&[
+        "--json",
+        "--no-baseline",
+        "--peer",
+        "linux",
+        "--pcap",
+        directory,
+    ]);
     let Some(report) = report(name, &output) else {
         return;
     };
@@ -195,18 +196,8 @@ fn tshark(file: &Path, filter: &str) -> String {
 
 #[test]
 fn another_engine_over_memory() {
-    let output = demo(
-        env!("CARGO_BIN_EXE_braid").as_ref(),
-        &["--json", "--peer", "engine"],
-    )
-    .output()
-    .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let output = demo(&["--json", "--peer", "engine"]);
+    let report = report_of_success(&output);
     assert_well(&report, "engine");
     assert_eq!(report["baseline_bps"], Value::Null);
 }
@@ -219,12 +210,7 @@ fn another_engine_over_links_that_delay_and_lose() {
         .args(["--rate", "40M"])
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = report_of_success(&output);
     let (mut retransmits, mut longest_round_trip) = (0, 0);
     for run in report["runs"].as_array().unwrap() {
         assert_eq!(run["sha256_match"], true, "{run:#}");
@@ -254,14 +240,7 @@ fn a_machine_that_forbids_namespaces() {
     };
     let output = match forbidden(&[]) {
         Ok(output) if !String::from_utf8_lossy(&output.stderr).contains("unshare: ") => output,
-        other => {
-            assert!(
-                std::env::var("CI").as_deref() != Ok("true"),
-                "{name} is required: {other:?}"
-            );
-            eprintln!("test {name} ... skipped: {other:?}");
-            return;
-        }
+        other => return skip(name, format_args!("{other:?}")),
     };
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
@@ -295,12 +274,8 @@ fn linux_that_cannot_be_measured_against_itself() {
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     if output.status.code() != Some(1) || errors.contains("unshare: ") {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true") && !output.status.success(),
-            "{name} is required: {output:?}"
-        );
-        eprintln!("test {name} ... skipped: {errors}");
-        return;
+        assert!(!output.status.success(), "{output:?}");
+        return skip(name, errors);
     }
     assert!(errors.contains("Linux to Linux: "), "{errors}");
     assert!(errors.contains("--no-baseline"), "{errors}");
@@ -326,7 +301,7 @@ fn a_user_without_privileges() {
     for path in [&scratch.0, &program] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    let output = demo(&program, &["--json", "--peer", "linux"])
+    let output = command(&program, &["--json", "--peer", "linux"])
         .current_dir("/")
         .uid(65_534)
         .gid(65_534)
@@ -340,9 +315,7 @@ fn a_user_without_privileges() {
 
 #[test]
 fn the_last_line_tells_the_goodput() {
-    let output = demo(env!("CARGO_BIN_EXE_braid").as_ref(), &["--role", "server"])
-        .output()
-        .unwrap();
+    let output = demo(&["--role", "server"]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(
         output.status.success(),

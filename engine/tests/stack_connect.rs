@@ -25,27 +25,14 @@ fn echo_and_close(mut network: Network, remote: SocketAddr, fallback: bool) {
     network.transfer((Side::Server, server), client, &bytes);
     let info = network.client.stack.connection_info(client).unwrap();
     assert_eq!(info.fallback.is_some(), fallback, "{info:?}");
-    let now = network.now;
-    network
-        .client
-        .stack
-        .shutdown(now, client, Shutdown::Write)
-        .unwrap();
+    network.shutdown(Side::Client, client, Shutdown::Write);
     network.run_until(Duration::from_secs(5), |network| {
         network.server.saw(&Event::PeerFinished(server))
     });
     let now = network.now;
     assert_eq!(network.server.stack.recv(now, server, &mut [0; 9]), Ok(0));
-    network
-        .server
-        .stack
-        .shutdown(now, server, Shutdown::Write)
-        .unwrap();
-    network.run_until(Duration::from_secs(5), |network| {
-        network.client.closed(client).is_some() && network.server.closed(server).is_some()
-    });
-    assert_eq!(network.client.closed(client), Some(Ok(())));
-    assert_eq!(network.server.closed(server), Some(Ok(())));
+    network.shutdown(Side::Server, server, Shutdown::Write);
+    network.run_until_closed(client, server);
     let now = network.now;
     assert_eq!(network.client.stack.recv(now, client, &mut [0; 9]), Ok(0));
     assert_eq!(
@@ -165,9 +152,7 @@ fn a_port_nobody_listens_on_refuses() {
     let mut network = Network::new(1);
     for address in [v4, v6] {
         let remote = SocketAddr::new(address(Side::Server, 0), 81);
-        let now = network.now;
-        let options = ConnectOptions::to(remote);
-        let client = network.client.stack.connect(now, options).unwrap();
+        let client = network.connect(remote);
         network.run_until(Duration::from_secs(3), |network| {
             network.client.closed(client).is_some()
         });
@@ -209,12 +194,7 @@ fn a_reader_that_shut_down_does_not_hold_up_the_writer() {
     let mut network = Network::new(1);
     network.listen();
     let (client, server) = network.establish(SocketAddr::new(v4(Side::Server, 0), 80));
-    let now = network.now;
-    network
-        .server
-        .stack
-        .shutdown(now, server, Shutdown::Read)
-        .unwrap();
+    network.shutdown(Side::Server, server, Shutdown::Read);
     let bytes = pattern(9_000_000, 2);
     let mut written = 0;
     network.run_until(Duration::from_secs(30), |network| {
@@ -236,22 +216,9 @@ fn both_sides_may_close_at_once() {
         network.listen();
         let (client, server) = network.establish(SocketAddr::new(v6(Side::Server, 0), 80));
         network.transfer((Side::Client, client), server, b"hello");
-        let now = network.now;
-        network
-            .client
-            .stack
-            .shutdown(now, client, Shutdown::Write)
-            .unwrap();
-        network
-            .server
-            .stack
-            .shutdown(now, server, Shutdown::Write)
-            .unwrap();
-        network.run_until(Duration::from_secs(10), |network| {
-            network.client.closed(client).is_some() && network.server.closed(server).is_some()
-        });
-        assert_eq!(network.client.closed(client), Some(Ok(())));
-        assert_eq!(network.server.closed(server), Some(Ok(())));
+        network.shutdown(Side::Client, client, Shutdown::Write);
+        network.shutdown(Side::Server, server, Shutdown::Write);
+        network.run_until_closed(client, server);
     }
 }
 

@@ -199,10 +199,7 @@ fn both_families_are_resolved_before_the_first_segment() {
 fn a_neighbour_that_does_not_answer_is_no_route_to_host() {
     let mut network = Network::new(1);
     network.filter = Box::new(|side, _| side == Side::Client);
-    let options =
-        braid_engine::socket::ConnectOptions::to(SocketAddr::new(v4(Side::Server, 0), 80));
-    let now = network.now;
-    let client = network.client.stack.connect(now, options).unwrap();
+    let client = network.connect(SocketAddr::new(v4(Side::Server, 0), 80));
     network.run_until(Duration::from_secs(10), |network| {
         network.client.closed(client).is_some()
     });
@@ -215,10 +212,7 @@ fn a_connect_outlasts_a_neighbour_that_comes_up_late() {
     let mut network = Network::new(1);
     network.listen();
     network.filter = Box::new(|side, _| side == Side::Client);
-    let options =
-        braid_engine::socket::ConnectOptions::to(SocketAddr::new(v4(Side::Server, 0), 80));
-    let now = network.now;
-    let client = network.client.stack.connect(now, options).unwrap();
+    let client = network.connect(SocketAddr::new(v4(Side::Server, 0), 80));
     network.run_for(Duration::from_secs(5));
     network.filter = Box::new(|_, _| true);
     network.run_until(Duration::from_secs(40), |network| {
@@ -232,10 +226,7 @@ fn a_connect_goes_on_when_its_link_comes_back() {
         let mut network = Network::new(1);
         network.listen();
         network.filter = Box::new(|side, _| side == Side::Client);
-        let options =
-            braid_engine::socket::ConnectOptions::to(SocketAddr::new(v4(Side::Server, 0), 80));
-        let now = network.now;
-        let client = network.client.stack.connect(now, options).unwrap();
+        let client = network.connect(SocketAddr::new(v4(Side::Server, 0), 80));
         // The question to the neighbour is under way when the link goes.
         network.run_for(before);
         network.set_link(0, false);

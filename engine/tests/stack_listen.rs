@@ -208,13 +208,11 @@ fn cookies_survive_a_lost_third_ack() {
         acks += usize::from(is_third);
         !is_third || acks > 1
     });
-    let now = network.now;
-    let options = ConnectOptions::to(SocketAddr::new(v4(Side::Server, 0), 80));
-    let client = network.client.stack.connect(now, options).unwrap();
+    let client = network.connect(SocketAddr::new(v4(Side::Server, 0), 80));
     network
         .client
         .stack
-        .send(now, client, b"first data")
+        .send(network.now, client, b"first data")
         .unwrap();
     let listener = network.server.listener.unwrap();
     let mut accepted = None;

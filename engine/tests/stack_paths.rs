@@ -215,9 +215,7 @@ fn a_port_unreachable_during_the_handshake_ends_it() {
         }
         !is_segment
     });
-    let now = network.now;
-    let options = ConnectOptions::to(server_on_link_0());
-    let client = network.client.stack.connect(now, options).unwrap();
+    let client = network.connect(server_on_link_0());
     network.run_until(Duration::from_secs(3), |network| {
         for sent in reports.try_iter() {
             let kind = IcmpErrorKind::Unreachable(UnreachableReason::Port);
@@ -349,9 +347,7 @@ fn the_same_calls_have_the_same_trace() {
 fn a_link_that_goes_down_while_its_neighbour_is_asked_for_is_used_on_its_return() {
     let mut network = Network::new(1);
     network.listen();
-    let now = network.now;
-    let options = ConnectOptions::to(server_on_link_0());
-    let client = network.client.stack.connect(now, options).unwrap();
+    let client = network.connect(server_on_link_0());
     network.run_for(Duration::from_millis(3));
     let now = network.now;
     network.client.stack.set_link(now, PortId(0), false);

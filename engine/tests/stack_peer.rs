@@ -28,6 +28,16 @@ fn plain_syn() -> TcpHeader {
     syn(5_000, 100)
 }
 
+/// The peer's timestamps are at 1,000.
+fn connected_with_timestamps() -> Peer {
+    let mut header = plain_syn();
+    header.options.timestamps = Some(Timestamps {
+        value: 1_000,
+        echo: 0,
+    });
+    connected_with(SocketOptions::default(), &header)
+}
+
 fn closed(peer: &mut Peer) -> Option<Result<(), SocketError>> {
     let mut found = None;
     while let Some(event) = peer.bench.stack.poll_event() {
@@ -80,11 +90,7 @@ fn the_user_timeout_ends_what_stays_unacknowledged() {
         ..SocketOptions::default()
     };
     let mut peer = connected_with(socket, &plain_syn());
-    let now = peer.bench.now;
-    peer.bench
-        .stack
-        .send(now, peer.connection, b"hello")
-        .unwrap();
+    peer.application_sends(b"hello");
     watch(&mut peer, 4, Duration::from_secs(1));
     assert_eq!(closed(&mut peer), None);
     watch(&mut peer, 3, Duration::from_secs(1));
@@ -96,11 +102,7 @@ fn a_closed_window_is_probed_and_opens_again() {
     let mut peer = Peer::connected(StackConfig::default());
     peer.window = 0;
     peer.give(TcpFlags::ACK, b"");
-    let now = peer.bench.now;
-    peer.bench
-        .stack
-        .send(now, peer.connection, b"hello")
-        .unwrap();
+    peer.application_sends(b"hello");
     let probes = watch(&mut peer, 70, Duration::from_millis(100));
     assert!((3..=8).contains(&probes.len()), "{} probes", probes.len());
     assert!(
@@ -117,16 +119,16 @@ fn a_closed_window_is_probed_and_opens_again() {
 fn nagle_and_cork_hold_small_segments_as_long_as_they_are_set() {
     let mut peer = Peer::connected(StackConfig::default());
     let (now, connection) = (peer.bench.now, peer.connection);
-    peer.bench.stack.send(now, connection, b"a").unwrap();
+    peer.application_sends(b"a");
     assert_eq!(peer.sent().len(), 1);
-    peer.bench.stack.send(now, connection, b"b").unwrap();
+    peer.application_sends(b"b");
     assert!(peer.sent().is_empty(), "Nagle");
     peer.bench.stack.set_nodelay(now, connection, true).unwrap();
     assert_eq!(peer.sent().len(), 1, "TCP_NODELAY");
     peer.next_expected += 2;
     peer.give(TcpFlags::ACK, b"");
     peer.bench.stack.set_cork(now, connection, true).unwrap();
-    peer.bench.stack.send(now, connection, b"c").unwrap();
+    peer.application_sends(b"c");
     assert!(peer.sent().is_empty(), "TCP_CORK");
     peer.bench.stack.set_cork(now, connection, false).unwrap();
     assert_eq!(peer.sent().len(), 1);
@@ -153,12 +155,7 @@ fn a_lone_segment_is_acknowledged_late_and_two_at_once() {
 
 #[test]
 fn old_timestamps_and_missing_ones_carry_no_data() {
-    let mut header = plain_syn();
-    header.options.timestamps = Some(Timestamps {
-        value: 1_000,
-        echo: 0,
-    });
-    let mut peer = connected_with(SocketOptions::default(), &header);
+    let mut peer = connected_with_timestamps();
     let stamped = |peer: &mut Peer, value, data: &[u8]| {
         let mut header = peer.header(TcpFlags::ACK);
         header.options.timestamps = Some(Timestamps { value, echo: 0 });
@@ -176,12 +173,7 @@ fn old_timestamps_and_missing_ones_carry_no_data() {
 
 #[test]
 fn a_segment_that_acknowledges_the_impossible_sets_no_timestamp() {
-    let mut header = plain_syn();
-    header.options.timestamps = Some(Timestamps {
-        value: 1_000,
-        echo: 0,
-    });
-    let mut peer = connected_with(SocketOptions::default(), &header);
+    let mut peer = connected_with_timestamps();
     let mut forged = peer.header(TcpFlags::ACK);
     forged.acknowledgment += 1_000_000;
     forged.options.timestamps = Some(Timestamps {
@@ -253,11 +245,7 @@ fn what_the_syn_offers_is_taken_up() {
     let block = answer[0].options.sack[0];
     assert_eq!((block.start, block.end), (base + 100, base + 150));
     // A field of 1,000 is a window of 8,000 bytes.
-    let now = peer.bench.now;
-    peer.bench
-        .stack
-        .send(now, peer.connection, &[2; 20_000])
-        .unwrap();
+    peer.application_sends(&[2; 20_000]);
     let sent = peer.sent();
     let farthest = sent
         .iter()
@@ -271,11 +259,7 @@ fn a_tiny_mss_does_not_make_segments_tiny() {
     let mut header = plain_syn();
     header.options.maximum_segment_size = Some(1);
     let mut peer = connected_with(SocketOptions::default(), &header);
-    let now = peer.bench.now;
-    peer.bench
-        .stack
-        .send(now, peer.connection, &[2; 5_000])
-        .unwrap();
+    peer.application_sends(&[2; 5_000]);
     let sent = peer.sent();
     assert!(!sent.is_empty());
     for pair in sent.windows(2) {
@@ -349,7 +333,7 @@ fn half_a_connection_goes_on_after_the_other_half_has_ended() {
     for _ in 0..2 {
         assert_eq!(peer.bench.stack.recv(now, connection, &mut buffer), Ok(0));
     }
-    peer.bench.stack.send(now, connection, b"more").unwrap();
+    peer.application_sends(b"more");
     let sent = peer.sent();
     assert!(sent.iter().any(|seen| seen.sequence == peer.next_expected));
     peer.bench

@@ -33,13 +33,7 @@ fn infinite_mappings(segments: &[Segment]) -> usize {
 fn first_data_without_a_mapping_is_taken_as_regular_tcp() {
     let mut pair = opened();
     pair.client.grant(pair.now, b"stripped");
-    pair.run_edited(|from_client, segment| {
-        Some(if from_client {
-            segment.strip()
-        } else {
-            segment
-        })
-    });
+    pair.run_stripping_client();
     assert!(
         pair.server
             .has_told(&Told::FellBack(FallbackReason::NoMapping))
@@ -61,13 +55,7 @@ fn first_data_without_a_mapping_is_taken_as_regular_tcp() {
 fn data_acknowledged_without_a_data_ack_ends_with_an_infinite_mapping() {
     let mut pair = opened();
     pair.client.grant(pair.now, b"first");
-    pair.run_edited(|from_client, segment| {
-        Some(if from_client {
-            segment
-        } else {
-            segment.strip()
-        })
-    });
+    pair.run_stripping_server();
     assert!(
         pair.client
             .has_told(&Told::FellBack(FallbackReason::NoDataAck))
@@ -104,13 +92,7 @@ fn data_acknowledged_without_a_data_ack_ends_with_an_infinite_mapping() {
 fn an_infinite_mapping_goes_again_until_it_is_acknowledged() {
     let mut pair = opened();
     pair.client.grant(pair.now, b"first");
-    pair.run_edited(|from_client, segment| {
-        Some(if from_client {
-            segment
-        } else {
-            segment.strip()
-        })
-    });
+    pair.run_stripping_server();
     pair.client.grant(pair.now, b"second");
     assert_eq!(infinite_mappings(&pair.client.transmit_all(pair.now)), 1);
     pair.pass(Duration::from_secs(5));
@@ -144,13 +126,7 @@ fn an_acknowledgment_with_any_option_is_no_sign_of_a_stripping_path() {
 fn after_confirmation_bare_acknowledgments_do_not_end_multipath() {
     let mut pair = Pair::confirmed(CapableConfig::default());
     pair.client.grant(pair.now, b"data");
-    pair.run_edited(|from_client, segment| {
-        Some(if from_client {
-            segment
-        } else {
-            segment.strip()
-        })
-    });
+    pair.run_stripping_server();
     assert_eq!(pair.client.subflow.phase(), Phase::Confirmed(Origin::First));
 }
 

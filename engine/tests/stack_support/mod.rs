@@ -9,7 +9,7 @@ pub mod raw;
 pub mod raw_peer;
 
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
-use braid_engine::socket::SocketError;
+use braid_engine::socket::{ConnectOptions, ListenOptions, Shutdown, SocketError};
 use braid_engine::stack::{
     Capabilities, ChecksumOffload, ConnectionId, Event, InterfaceConfig, ListenerId, PortId,
     ReceiveMeta, ReceivedChecksum, Stack, StackConfig, TransmitBatch, TransmitMeta,
@@ -337,18 +337,43 @@ impl Network {
         self.collect();
     }
 
+    /// Has the client begin a connection to `remote`.
+    #[track_caller]
+    pub fn connect(&mut self, remote: SocketAddr) -> ConnectionId {
+        let options = ConnectOptions::to(remote);
+        let connection = self.client.stack.connect(self.now, options);
+        connection.expect("there is a route")
+    }
+
+    /// Has one side shut its connection down.
+    #[track_caller]
+    pub fn shutdown(&mut self, side: Side, connection: ConnectionId, how: Shutdown) {
+        let now = self.now;
+        let stack = &mut self.host(side).stack;
+        stack
+            .shutdown(now, connection, how)
+            .expect("the handle is good");
+    }
+
+    /// Runs until the connection is closed on both sides, and asserts that it ended in order.
+    #[track_caller]
+    pub fn run_until_closed(&mut self, client: ConnectionId, server: ConnectionId) {
+        self.run_until(Duration::from_secs(10), |network| {
+            network.client.closed(client).is_some() && network.server.closed(server).is_some()
+        });
+        assert_eq!(self.client.closed(client), Some(Ok(())));
+        assert_eq!(self.server.closed(server), Some(Ok(())));
+    }
+
     /// Connects to port 80 of the server, which has to listen, and accepts.
     #[track_caller]
     pub fn establish(&mut self, remote: SocketAddr) -> (ConnectionId, ConnectionId) {
-        let options = braid_engine::socket::ConnectOptions::to(remote);
+        let options = ConnectOptions::to(remote);
         self.establish_with(options)
     }
 
     #[track_caller]
-    pub fn establish_with(
-        &mut self,
-        options: braid_engine::socket::ConnectOptions,
-    ) -> (ConnectionId, ConnectionId) {
+    pub fn establish_with(&mut self, options: ConnectOptions) -> (ConnectionId, ConnectionId) {
         let now = self.now;
         let client = self
             .client
@@ -373,10 +398,10 @@ impl Network {
 
     /// Makes the server listen on port 80 of all addresses.
     pub fn listen(&mut self) {
-        self.listen_with(braid_engine::socket::ListenOptions::default());
+        self.listen_with(ListenOptions::default());
     }
 
-    pub fn listen_with(&mut self, options: braid_engine::socket::ListenOptions) {
+    pub fn listen_with(&mut self, options: ListenOptions) {
         let address = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 80);
         let listener = self.server.stack.listen(address, options);
         self.server.listener = Some(listener.expect("the port is free"));

@@ -77,6 +77,13 @@ impl Peer {
         self.connection = accepted.expect("the handshake is complete");
     }
 
+    /// Has the stack's application send `data`.
+    #[track_caller]
+    pub fn application_sends(&mut self, data: &[u8]) {
+        let sent = self.bench.stack.send(self.bench.now, self.connection, data);
+        assert_eq!(sent, Ok(data.len()));
+    }
+
     /// The header of the peer's next segment.
     pub fn header(&self, flags: TcpFlags) -> TcpHeader {
         TcpHeader {

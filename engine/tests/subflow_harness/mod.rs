@@ -492,6 +492,29 @@ impl Pair {
         self.run_edited(|_, segment| Some(segment));
     }
 
+    /// As [`Self::run`], over a path that strips the options of Multipath TCP from all that the
+    /// client sends.
+    pub fn run_stripping_client(&mut self) {
+        self.run_edited(|from_client, segment| {
+            Some(if from_client {
+                segment.strip()
+            } else {
+                segment
+            })
+        });
+    }
+
+    /// The same, from all that the server sends.
+    pub fn run_stripping_server(&mut self) {
+        self.run_edited(|from_client, segment| {
+            Some(if from_client {
+                segment
+            } else {
+                segment.strip()
+            })
+        });
+    }
+
     /// As [`Self::run`], with a middlebox: `edit` gets whether the client sent the segment.
     pub fn run_edited(&mut self, mut edit: impl FnMut(bool, Segment) -> Option<Segment>) {
         for _ in 0..200 {
