@@ -19,8 +19,9 @@ use std::os::fd::{AsFd, BorrowedFd};
 use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
 
+use super::attachment::Attachment;
 use super::virtio::{self, VIRTIO_HEADER};
-use super::{Burst, LARGEST_FRAME, Port, PortCounters, PortError, Received};
+use super::{Burst, LARGEST_FRAME, LeftOut, Port, PortCounters, PortError, Received, fill};
 use crate::sys::epoll::RoomEvents;
 use crate::sys::interface::{self, Interface};
 use crate::sys::packet::PacketSocket;
@@ -63,7 +64,7 @@ pub struct AfPacketPort {
     // Dropped before the socket whose memory they are.
     rings: Rings,
     socket: PacketSocket,
-    name: String,
+    interface: Attachment,
     index: libc::c_int,
     offload: bool,
     room_events: RoomEvents,
@@ -71,7 +72,6 @@ pub struct AfPacketPort {
     unsent: bool,
     /// The last frame was refused because the ring was full.
     full: bool,
-    gone: bool,
     counters: PortCounters,
     /// Losses that the kernel has told so far; asking it starts again from zero.
     ring_full: Cell<u64>,
@@ -114,13 +114,12 @@ impl AfPacketPort {
         Ok(Self {
             rings,
             socket,
-            name: name.into(),
+            interface: Attachment::to(name),
             index,
             offload: options.offload,
             room_events,
             unsent: false,
             full: false,
-            gone: false,
             counters: PortCounters::default(),
             ring_full: Cell::new(0),
         })
@@ -128,14 +127,7 @@ impl AfPacketPort {
 
     /// The interface's name.
     pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    fn gone(&mut self) -> PortError {
-        self.gone = true;
-        PortError::Gone {
-            name: self.name.clone(),
-        }
+        self.interface.name()
     }
 
     /// Whether what was held up can go on. When not, room is announced from now on.
@@ -170,37 +162,11 @@ impl Port for AfPacketPort {
         pool: &mut FramePool,
         burst: &mut Burst,
     ) -> Result<usize, PortError> {
-        if self.gone {
-            return Err(self.gone());
-        }
-        let before = burst.len();
-        // A burst bounds the frames looked at too, so that those left out cannot hold the worker.
-        for _ in before..burst.capacity() {
-            let copied = self.rings.receive::<VIRTIO_HEADER, _>(|packet| {
-                let Packet::Whole(bytes) = packet else {
-                    return None;
-                };
-                let (header, bytes) = bytes.split_first_chunk()?;
-                let meta = virtio::parse(*header, bytes.len(), port).ok()?;
-                let mut frame = pool.take();
-                let Some(room) = frame.buffer_mut().get_mut(..bytes.len()) else {
-                    pool.put(frame);
-                    return None;
-                };
-                room.copy_from_slice(bytes);
-                frame.set_filled(0..bytes.len());
-                Some(Received { frame, meta })
-            });
-            match copied {
-                Some(Some(received)) => {
-                    self.counters.count_received(received.frame.bytes().len());
-                    burst.push(received);
-                }
-                Some(None) => self.counters.receive_dropped += 1,
-                None => break,
-            }
-        }
-        Ok(burst.len() - before)
+        self.interface.check()?;
+        Ok(fill(burst, &mut self.counters, || {
+            self.rings
+                .receive::<VIRTIO_HEADER, _>(|packet| copy(packet, port, pool))
+        }))
     }
 
     fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
@@ -229,16 +195,17 @@ impl Port for AfPacketPort {
     }
 
     fn flush(&mut self) -> Result<(), PortError> {
-        if self.gone {
-            return Err(self.gone());
-        }
+        self.interface.check()?;
         if !self.unsent {
             return Ok(());
         }
         match self.socket.kick() {
             Ok(()) => self.unsent = self.rings.transmit_pending(),
             Err(error) => match error.raw_os_error() {
-                Some(libc::ENXIO) if !interface::exists(self.index) => return Err(self.gone()),
+                Some(libc::ENXIO) if !interface::exists(self.index) => {
+                    self.interface.lose();
+                    return self.interface.check();
+                }
                 // No room now: the frames stay offered and are taken with a later flush.
                 Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR) => {
                     self.unsent = self.rings.transmit_pending();
@@ -268,8 +235,10 @@ impl Port for AfPacketPort {
             .socket
             .take_error()
             .is_some_and(|error| error.raw_os_error() == Some(libc::ENETDOWN));
-        self.gone |= down && !interface::exists(self.index);
-        !self.gone && !self.rings.has_received() && !self.has_found_room()
+        if down && !interface::exists(self.index) {
+            self.interface.lose();
+        }
+        !self.interface.is_lost() && !self.rings.has_received() && !self.has_found_room()
     }
 
     fn counters(&self) -> PortCounters {
@@ -282,9 +251,62 @@ impl Port for AfPacketPort {
     }
 }
 
+/// Copies a frame out of the ring.
+fn copy(packet: Packet<'_>, port: PortId, pool: &mut FramePool) -> Result<Received, LeftOut> {
+    let bytes = match packet {
+        Packet::Whole(bytes) => bytes,
+        Packet::Unfit => return Err(LeftOut::Unfit),
+        Packet::Malformed => return Err(LeftOut::Malformed),
+    };
+    let (header, bytes) = bytes.split_first_chunk().ok_or(LeftOut::Malformed)?;
+    let meta = virtio::parse(*header, bytes.len(), port)?;
+    let mut frame = pool.take();
+    let Some(room) = frame.buffer_mut().get_mut(..bytes.len()) else {
+        pool.put(frame);
+        return Err(LeftOut::Unfit);
+    };
+    room.copy_from_slice(bytes);
+    frame.set_filled(0..bytes.len());
+    Ok(Received { frame, meta })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn frames_that_are_left_out_are_counted_by_their_reason() {
+        let frame = [0; VIRTIO_HEADER + 60];
+        // TCP segments without a size.
+        let mut sizeless = frame;
+        sizeless[1] = 1;
+        let long = [0; VIRTIO_HEADER + 101];
+        let mut packets = [
+            Packet::Whole(&frame),
+            Packet::Whole(&sizeless),
+            Packet::Whole(&frame[..VIRTIO_HEADER - 1]),
+            Packet::Malformed,
+            Packet::Whole(&long),
+            Packet::Unfit,
+        ]
+        .into_iter();
+        let mut pool = FramePool::new(100, 4);
+        let (mut burst, mut counters) = (Burst::new(), PortCounters::default());
+        let received = fill(&mut burst, &mut counters, || {
+            packets
+                .next()
+                .map(|packet| copy(packet, PortId(0), &mut pool))
+        });
+        assert_eq!((received, burst.len()), (1, 1));
+        let named: Vec<_> = counters.iter().filter(|(_, count)| *count > 0).collect();
+        let expected = [
+            ("PortInFrames", 1),
+            ("PortInBytes", 60),
+            ("PortInDropped", 2),
+            ("PortInMalformed", 3),
+        ];
+        assert_eq!(named, expected);
+    }
 
     #[test]
     fn an_interface_that_does_not_exist_is_reported_before_anything_is_opened() {

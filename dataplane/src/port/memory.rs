@@ -15,7 +15,9 @@ use braid_engine::stack::{
 use braid_engine::storage::frame::{Frame, FramePool};
 use crossbeam_queue::ArrayQueue;
 
-use super::{Burst, LARGEST_FRAME, POOL_FRAME_CAPACITY, Port, PortCounters, PortError, Received};
+use super::{
+    Burst, LARGEST_FRAME, POOL_FRAME_CAPACITY, Port, PortCounters, PortError, Received, fill,
+};
 use crate::sys::eventfd::EventFd;
 
 /// Capacity of the frames of a link that carries no large segments.
@@ -164,15 +166,11 @@ impl Port for MemoryPort {
             self.outgoing.sender_waits.store(false, Ordering::Relaxed);
             self.incoming.bell.silence();
         }
-        let before = burst.len();
-        while !burst.is_full() {
-            let Some(Sent { frame, meta }) = self.incoming.under_way.pop() else {
-                break;
-            };
+        let received = fill(burst, &mut self.counters, || {
+            let Sent { frame, meta } = self.incoming.under_way.pop()?;
             if let Err(unwanted) = self.incoming.spare.push(pool.take()) {
                 pool.put(unwanted);
             }
-            self.counters.count_received(frame.bytes().len());
             let meta = ReceiveMeta {
                 port,
                 checksum: match meta.checksum {
@@ -183,9 +181,8 @@ impl Port for MemoryPort {
                     .segmentation
                     .map(|segmentation| segmentation.segment_size),
             };
-            burst.push(Received { frame, meta });
-        }
-        let received = burst.len() - before;
+            Some(Ok(Received { frame, meta }))
+        });
         if received > 0 {
             // Pairs with the fence of `prepare_to_sleep`, as the one of `flush` does.
             fence(Ordering::SeqCst);

@@ -14,6 +14,7 @@
 
 pub mod af_packet;
 mod any;
+mod attachment;
 mod error;
 pub mod impaired;
 pub mod interface;
@@ -57,24 +58,75 @@ pub struct Received {
 /// The frames of one burst.
 pub type Burst = ArrayVec<Received, BURST>;
 
-/// What a port has done so far.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
-pub struct PortCounters {
+/// Why a frame that came in is not handed to the engine.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum LeftOut {
+    /// The engine has no use for it: it is longer than a pool frame, or tagged for a VLAN.
+    Unfit,
+    /// What the kernel says of it contradicts itself or the frame.
+    Malformed,
+}
+
+/// Appends to `burst` what `next` brings, until it brings nothing or the burst is full, and says
+/// how many frames that is.
+///
+/// A burst bounds the frames looked at too, so that those left out cannot hold the worker.
+fn fill(
+    burst: &mut Burst,
+    counters: &mut PortCounters,
+    mut next: impl FnMut() -> Option<Result<Received, LeftOut>>,
+) -> usize {
+    let before = burst.len();
+    for _ in before..burst.capacity() {
+        match next() {
+            Some(Ok(received)) => {
+                counters.count_received(received.frame.bytes().len());
+                burst.push(received);
+            }
+            Some(Err(LeftOut::Unfit)) => counters.receive_dropped += 1,
+            Some(Err(LeftOut::Malformed)) => counters.receive_malformed += 1,
+            None => break,
+        }
+    }
+    burst.len() - before
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $field:ident => $name:literal,)*) => {
+        /// What a port has done so far.
+        #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+        pub struct PortCounters {
+            $($(#[$doc])* pub $field: u64,)*
+        }
+
+        impl PortCounters {
+            /// Every counter with its name, in the manner of the engine's own.
+            pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+                [$(($name, self.$field),)*].into_iter()
+            }
+        }
+    };
+}
+
+counters! {
     /// Frames handed to the engine.
-    pub received_frames: u64,
+    received_frames => "PortInFrames",
     /// Their bytes.
-    pub received_bytes: u64,
-    /// Frames the port lost or left out on receive: its queue was full, the frame was longer than
-    /// a pool frame, malformed, or tagged for a VLAN.
-    pub receive_dropped: u64,
+    received_bytes => "PortInBytes",
+    /// Frames the port lost or left out on receive: its queue was full, or the frame was longer
+    /// than a pool frame or tagged for a VLAN.
+    receive_dropped => "PortInDropped",
+    /// Frames left out because what the kernel said of them contradicted itself or the frame: the
+    /// `virtio_net_hdr`, or the fields of a slot of a ring.
+    receive_malformed => "PortInMalformed",
     /// Frames taken from the engine.
-    pub transmitted_frames: u64,
+    transmitted_frames => "PortOutFrames",
     /// Their bytes.
-    pub transmitted_bytes: u64,
+    transmitted_bytes => "PortOutBytes",
     /// Frames taken from the engine and then refused by what is behind the port.
-    pub transmit_dropped: u64,
+    transmit_dropped => "PortOutDropped",
     /// Calls of [`Port::reserve`] answered with `None`.
-    pub transmit_full: u64,
+    transmit_full => "PortOutFull",
 }
 
 impl PortCounters {

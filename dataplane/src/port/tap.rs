@@ -11,12 +11,13 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
+use braid_engine::stack::{Capabilities, PortId, ReceiveMeta, TransmitMeta};
 use braid_engine::storage::frame::{Frame, FramePool};
 use braid_engine::wire::ethernet::MacAddress;
 
+use super::attachment::Attachment;
 use super::virtio::{self, VIRTIO_HEADER};
-use super::{Burst, LARGEST_FRAME, Port, PortCounters, PortError, Received};
+use super::{Burst, LARGEST_FRAME, LeftOut, Port, PortCounters, PortError, Received, fill};
 use crate::sys::interface::InterfaceName;
 use crate::sys::tun;
 
@@ -24,13 +25,12 @@ use crate::sys::tun;
 #[derive(Debug)]
 pub struct TapPort {
     device: File,
-    name: InterfaceName,
+    interface: Attachment,
     offload: bool,
     /// The header, and after it the frame being built.
     outgoing: Box<[u8]>,
     /// Taken for a read that found nothing.
     spare: Option<Frame>,
-    gone: bool,
     counters: PortCounters,
 }
 
@@ -83,18 +83,17 @@ impl TapPort {
         })?;
         Ok(Self {
             device,
-            name,
+            interface: Attachment::to(name.as_str()),
             offload,
             outgoing: vec![0; VIRTIO_HEADER + LARGEST_FRAME].into_boxed_slice(),
             spare: None,
-            gone: false,
             counters: PortCounters::default(),
         })
     }
 
     /// The device's name.
     pub fn name(&self) -> &str {
-        self.name.as_str()
+        self.interface.name()
     }
 
     /// The Ethernet address of the kernel's end, whichever namespace that is in.
@@ -103,43 +102,33 @@ impl TapPort {
     ///
     /// When the device is gone.
     pub fn kernel_ethernet_address(&self) -> Result<MacAddress, PortError> {
-        tun::ethernet_address(&self.device).map_err(|_| self.gone())
+        tun::ethernet_address(&self.device).map_err(|_| self.interface.gone())
     }
 
     /// The device, to be handed to another process.
     pub fn into_fd(self) -> OwnedFd {
         self.device.into()
     }
-
-    fn gone(&self) -> PortError {
-        PortError::Gone {
-            name: self.name.as_str().into(),
-        }
-    }
-
-    /// Reads one frame; an error when none is there.
-    fn read_into(&mut self, frame: &mut Frame) -> io::Result<Reading> {
-        let length = self.device.read(frame.buffer_mut())?;
-        // The driver cuts a frame that is too long without saying so.
-        if length <= VIRTIO_HEADER || length == frame.capacity() {
-            return Ok(Reading::LeftOut);
-        }
-        let mut header = [0; VIRTIO_HEADER];
-        header.copy_from_slice(&frame.buffer_mut()[..VIRTIO_HEADER]);
-        frame.set_filled(VIRTIO_HEADER..length);
-        Ok(Reading::Frame {
-            header,
-            length: length - VIRTIO_HEADER,
-        })
-    }
 }
 
-enum Reading {
-    Frame {
-        header: [u8; VIRTIO_HEADER],
-        length: usize,
-    },
-    LeftOut,
+/// Reads one frame into `frame`; an error when none is there.
+fn read(
+    device: &mut impl Read,
+    frame: &mut Frame,
+    port: PortId,
+) -> io::Result<Result<ReceiveMeta, LeftOut>> {
+    let length = device.read(frame.buffer_mut())?;
+    // The driver cuts a frame that is too long without saying so.
+    if length == frame.capacity() {
+        return Ok(Err(LeftOut::Unfit));
+    }
+    let bytes = frame.buffer_mut().get(..length).unwrap_or_default();
+    let Some((header, bytes)) = bytes.split_first_chunk().filter(|(_, b)| !b.is_empty()) else {
+        return Ok(Err(LeftOut::Malformed));
+    };
+    let meta = virtio::parse(*header, bytes.len(), port);
+    frame.set_filled(VIRTIO_HEADER..length);
+    Ok(meta.map_err(LeftOut::from))
 }
 
 impl Port for TapPort {
@@ -153,39 +142,27 @@ impl Port for TapPort {
         pool: &mut FramePool,
         burst: &mut Burst,
     ) -> Result<usize, PortError> {
-        if self.gone {
-            return Err(self.gone());
-        }
-        let before = burst.len();
-        // A burst bounds the reads too, so that frames left out cannot hold the worker.
-        for _ in before..burst.capacity() {
+        self.interface.check()?;
+        let received = fill(burst, &mut self.counters, || {
             let mut frame = self.spare.take().unwrap_or_else(|| pool.take());
-            match self.read_into(&mut frame) {
-                Ok(Reading::Frame { header, length }) => {
-                    if let Ok(meta) = virtio::parse(header, length, port) {
-                        self.counters.count_received(length);
-                        burst.push(Received { frame, meta });
-                    } else {
-                        self.counters.receive_dropped += 1;
-                        self.spare = Some(frame);
-                    }
-                }
-                Ok(Reading::LeftOut) => {
-                    self.counters.receive_dropped += 1;
+            match read(&mut self.device, &mut frame, port) {
+                Ok(Ok(meta)) => Some(Ok(Received { frame, meta })),
+                Ok(Err(left_out)) => {
                     self.spare = Some(frame);
+                    Some(Err(left_out))
                 }
+                // Nothing there, or the interface is down or deleted.
                 Err(error) => {
                     self.spare = Some(frame);
                     if error.raw_os_error() == Some(libc::EBADFD) {
-                        self.gone = true;
-                        return Err(self.gone());
+                        self.interface.lose();
                     }
-                    // Nothing there, or the interface is down.
-                    break;
+                    None
                 }
             }
-        }
-        Ok(burst.len() - before)
+        });
+        self.interface.check()?;
+        Ok(received)
     }
 
     fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
@@ -206,13 +183,15 @@ impl Port for TapPort {
             }
             Err(error) => {
                 self.counters.transmit_dropped += 1;
-                self.gone |= error.raw_os_error() == Some(libc::EBADFD);
+                if error.raw_os_error() == Some(libc::EBADFD) {
+                    self.interface.lose();
+                }
             }
         }
     }
 
     fn flush(&mut self) -> Result<(), PortError> {
-        if self.gone { Err(self.gone()) } else { Ok(()) }
+        self.interface.check()
     }
 
     fn poll_fd(&self) -> BorrowedFd<'_> {
@@ -221,5 +200,26 @@ impl Port for TapPort {
 
     fn counters(&self) -> PortCounters {
         self.counters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_frame_is_told_apart_from_one_that_is_too_long() {
+        let mut frame = Frame::with_capacity(100);
+        let mut read = |bytes: &[u8]| read(&mut &*bytes, &mut frame, PortId(3)).unwrap();
+        let whole = read(&[0; VIRTIO_HEADER + 60]);
+        assert_eq!(whole.map(|meta| meta.port), Ok(PortId(3)));
+        assert_eq!(read(&[0; 100]), Err(LeftOut::Unfit));
+        for malformed in [0, VIRTIO_HEADER - 1, VIRTIO_HEADER] {
+            assert_eq!(read(&[0; 100][..malformed]), Err(LeftOut::Malformed));
+        }
+        // TCP segments without a size.
+        let mut sizeless = [0; VIRTIO_HEADER + 60];
+        sizeless[1] = 1;
+        assert_eq!(read(&sizeless), Err(LeftOut::Malformed));
     }
 }

@@ -10,7 +10,7 @@ use braid_engine::stack::{
 };
 use braid_engine::wire::checksum::Sum;
 
-use super::LARGEST_FRAME;
+use super::{LARGEST_FRAME, LeftOut};
 
 /// Bytes of the header.
 pub(crate) const VIRTIO_HEADER: usize = 10;
@@ -36,6 +36,12 @@ pub(crate) const fn capabilities(offload: bool) -> Capabilities {
 /// A header that contradicts itself or its frame.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Malformed;
+
+impl From<Malformed> for LeftOut {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
 
 /// Reads the header of a frame of `frame_length` bytes that came in by `port`.
 ///

@@ -135,9 +135,10 @@ impl Slot<'_> {
 pub(crate) enum Packet<'a> {
     /// The header of `HEADER` bytes that precedes the frame, and the frame.
     Whole(&'a [u8]),
-    /// A frame that is longer than a slot, or that came with a VLAN tag, or a slot whose fields
-    /// contradict each other.
-    Unusable,
+    /// A frame that is longer than a slot, or that came with a VLAN tag.
+    Unfit,
+    /// A slot whose fields contradict each other.
+    Malformed,
 }
 
 /// Both rings of a packet socket.
@@ -200,9 +201,11 @@ impl Rings {
             return None;
         }
         let header = slot.header();
-        let packet = Self::frame_range::<HEADER>(&header)
-            .filter(|_| status & libc::TP_STATUS_VLAN_VALID == 0)
-            .map_or(Packet::Unusable, |range| {
+        let packet = match Self::frame_range::<HEADER>(&header) {
+            None => Packet::Malformed,
+            Some(_) if status & libc::TP_STATUS_VLAN_VALID != 0 => Packet::Unfit,
+            Some(_) if header.tp_snaplen < header.tp_len => Packet::Unfit,
+            Some(range) => {
                 // SAFETY: the range lies inside the slot and past its header (`frame_range`, from
                 // a copy of the header). The slot is ours until it is given away below, after
                 // the last use of the slice.
@@ -211,14 +214,16 @@ impl Rings {
                     std::slice::from_raw_parts(start, range.len())
                 };
                 Packet::Whole(bytes)
-            });
+            }
+        };
         let result = take(packet);
         slot.give_away(libc::TP_STATUS_KERNEL);
         self.receive.step();
         Some(result)
     }
 
-    /// Where in the slot the frame lies with the `HEADER` bytes before it, if it is whole.
+    /// Where in the slot the frame lies with the `HEADER` bytes before it, as far as it was put
+    /// there. A frame that is longer than that states a greater length than was captured.
     fn frame_range<const HEADER: usize>(header: &tpacket2_hdr) -> Option<core::ops::Range<usize>> {
         let frame = usize::from(header.tp_mac);
         let length = usize::try_from(header.tp_snaplen).ok()?;
@@ -226,7 +231,7 @@ impl Rings {
             .checked_sub(HEADER)
             .filter(|&s| s >= size_of::<tpacket2_hdr>())?;
         let end = frame.checked_add(length).filter(|&end| end <= SLOT)?;
-        (header.tp_snaplen == header.tp_len && length > 0).then_some(start..end)
+        (header.tp_snaplen <= header.tp_len && length > 0).then_some(start..end)
     }
 
     /// Room for the next frame to be sent; `None` when the kernel has not sent the one that was
@@ -322,7 +327,7 @@ mod tests {
         assert!(rings.has_received());
         let length = rings.receive::<HEADER, _>(|packet| match packet {
             Packet::Whole(bytes) => bytes.len(),
-            Packet::Unusable => 0,
+            Packet::Unfit | Packet::Malformed => 0,
         });
         assert_eq!(length, Some(70));
         assert_eq!(rings.receive::<HEADER, _>(|_| ()), None);
@@ -335,7 +340,7 @@ mod tests {
             (0, 60, 60),
             (9, 60, 60),
             (41, 60, 60),
-            (100, 60, 59),
+            (100, 59, 60),
             (100, 0, 0),
             (100, whole, whole),
             (100, whole - 99, whole - 99),
@@ -344,8 +349,8 @@ mod tests {
         ] {
             let mut rings = rings();
             fill(&mut rings, 0, libc::TP_STATUS_USER, mac, length, captured);
-            let unusable = rings.receive::<HEADER, _>(|packet| packet == Packet::Unusable);
-            assert_eq!(unusable, Some(true), "{mac} {length} {captured}");
+            let malformed = rings.receive::<HEADER, _>(|packet| packet == Packet::Malformed);
+            assert_eq!(malformed, Some(true), "{mac} {length} {captured}");
         }
         let mut rings = rings();
         fill(
@@ -358,20 +363,20 @@ mod tests {
         );
         let length = rings.receive::<HEADER, _>(|packet| match packet {
             Packet::Whole(bytes) => bytes.len(),
-            Packet::Unusable => 0,
+            Packet::Unfit | Packet::Malformed => 0,
         });
         assert_eq!(length, Some(SLOT - 90), "the longest frame that fits");
     }
 
     #[test]
-    fn a_frame_with_a_vlan_tag_is_left_out() {
-        let mut rings = rings();
-        let status = libc::TP_STATUS_USER | libc::TP_STATUS_VLAN_VALID;
-        fill(&mut rings, 0, status, 100, 60, 60);
-        assert_eq!(
-            rings.receive::<HEADER, _>(|p| p == Packet::Unusable),
-            Some(true)
-        );
+    fn a_frame_that_was_cut_or_has_a_vlan_tag_is_left_out() {
+        let tagged = libc::TP_STATUS_USER | libc::TP_STATUS_VLAN_VALID;
+        for (status, length) in [(tagged, 60), (libc::TP_STATUS_USER, 61)] {
+            let mut rings = rings();
+            fill(&mut rings, 0, status, 100, length, 60);
+            let unfit = rings.receive::<HEADER, _>(|packet| packet == Packet::Unfit);
+            assert_eq!(unfit, Some(true), "{status:#x} {length}");
+        }
     }
 
     #[test]
@@ -433,7 +438,7 @@ mod tests {
             let slot = rings.mapping.start.as_ptr() as usize;
             let whole = rings.receive::<HEADER, _>(|packet| match packet {
                 Packet::Whole(bytes) => Some(bytes.as_ptr_range()),
-                Packet::Unusable => None,
+                Packet::Unfit | Packet::Malformed => None,
             });
             proptest::prop_assert_eq!(whole.is_some(), status & libc::TP_STATUS_USER != 0);
             if let Some(Some(range)) = whole {
