@@ -33,6 +33,11 @@ pub enum PortError {
         "/dev/net/tun is missing: load the driver with `modprobe tun`, or pass the device into the container"
     )]
     TunMissing,
+    /// The device node of the TUN/TAP driver is kept from this user, whatever its capabilities.
+    #[error(
+        "/dev/net/tun may not be opened by this user: run as root, allow it to read and write the device, or use packet sockets"
+    )]
+    TunForbidden,
     /// A TAP device of this name is held open by someone else, or is not a TAP device.
     #[error(
         "TAP device \"{name}\" is in use or not a single-queue TAP device: close what holds it, or choose another name"

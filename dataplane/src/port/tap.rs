@@ -42,12 +42,14 @@ impl TapPort {
     ///
     /// # Errors
     ///
-    /// When the name is invalid or in use, the driver is missing, or `CAP_NET_ADMIN` is.
+    /// When the name is invalid or in use, the driver is missing or kept from this user, or
+    /// `CAP_NET_ADMIN` is missing.
     pub fn open(name: &str, offload: bool) -> Result<Self, PortError> {
         let interface = InterfaceName::parse(name)?;
         let action = "opening a TAP device";
         let device = tun::open().map_err(|source| match source.raw_os_error() {
             Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => PortError::TunMissing,
+            Some(libc::EACCES) => PortError::TunForbidden,
             _ => PortError::refused(action, "CAP_NET_ADMIN", source),
         })?;
         tun::attach(&device, &interface).map_err(|source| match source.raw_os_error() {

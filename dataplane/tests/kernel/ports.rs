@@ -88,7 +88,7 @@ fn exchange_large_segments(port: impl Port) {
 
 #[test]
 fn tap_answers_arp_and_echo() {
-    namespace::run("ports::tap_answers_arp_and_echo", || {
+    namespace::run_with_tap("ports::tap_answers_arp_and_echo", || {
         let mut peer = Peer::new(tap());
         let address = peer.port.kernel_ethernet_address().unwrap();
         assert_eq!(address, interface::ethernet_address("tap0").unwrap());
@@ -100,14 +100,14 @@ fn tap_answers_arp_and_echo() {
 
 #[test]
 fn tap_carries_large_segments_both_ways() {
-    namespace::run("ports::tap_carries_large_segments_both_ways", || {
+    namespace::run_with_tap("ports::tap_carries_large_segments_both_ways", || {
         exchange_large_segments(tap());
     });
 }
 
 #[test]
 fn tap_without_offload_gets_finished_frames() {
-    namespace::run("ports::tap_without_offload_gets_finished_frames", || {
+    namespace::run_with_tap("ports::tap_without_offload_gets_finished_frames", || {
         let port = TapPort::open("tap0", false).unwrap();
         ip("addr add 10.9.0.1/24 dev tap0");
         ip("link set tap0 up");
@@ -128,7 +128,7 @@ fn tap_without_offload_gets_finished_frames() {
 
 #[test]
 fn tap_that_is_down_loses_frames_and_works_again_when_up() {
-    namespace::run(
+    namespace::run_with_tap(
         "ports::tap_that_is_down_loses_frames_and_works_again_when_up",
         || {
             let mut peer = Peer::new(tap());
@@ -147,7 +147,7 @@ fn tap_that_is_down_loses_frames_and_works_again_when_up() {
 
 #[test]
 fn tap_that_is_deleted_says_so() {
-    namespace::run("ports::tap_that_is_deleted_says_so", || {
+    namespace::run_with_tap("ports::tap_that_is_deleted_says_so", || {
         let mut port = tap();
         ip("link delete tap0");
         let error = receive_until_error(&mut port);
@@ -160,7 +160,7 @@ fn tap_that_is_deleted_says_so() {
 
 #[test]
 fn tap_passes_from_hand_to_hand_as_a_descriptor() {
-    namespace::run(
+    namespace::run_with_tap(
         "ports::tap_passes_from_hand_to_hand_as_a_descriptor",
         || {
             let port = TapPort::from_fd(tap().into_fd(), true).unwrap();
@@ -177,7 +177,7 @@ fn tap_passes_from_hand_to_hand_as_a_descriptor() {
 
 #[test]
 fn tap_in_use_is_told_apart() {
-    namespace::run("ports::tap_in_use_is_told_apart", || {
+    namespace::run_with_tap("ports::tap_in_use_is_told_apart", || {
         let _port = tap();
         let error = TapPort::open("tap0", true).unwrap_err();
         assert!(
@@ -193,11 +193,17 @@ fn ports_without_permission_name_the_capability() {
         &["-U"],
         "ports::ports_without_permission_name_the_capability",
         || {
-            let error = TapPort::open("braid-tap9", true).unwrap_err().to_string();
-            assert!(
-                error.contains("CAP_NET_ADMIN") && error.contains("unshare -Urn"),
-                "{error}"
-            );
+            match TapPort::open("braid-tap9", true).unwrap_err() {
+                // The driver's node is closed to whoever runs the test, or missing.
+                PortError::TunForbidden | PortError::TunMissing => {}
+                error => {
+                    let text = error.to_string();
+                    assert!(
+                        text.contains("CAP_NET_ADMIN") && text.contains("unshare -Urn"),
+                        "{text}"
+                    );
+                }
+            }
             let links = std::fs::read_dir("/sys/class/net").unwrap();
             for link in links.flatten() {
                 let name = link.file_name().into_string().unwrap();

@@ -112,7 +112,7 @@ fn transfer(port: AnyPort, remote: SocketAddr) {
 
 #[test]
 fn a_stream_goes_to_the_kernel_and_back_over_tap() {
-    namespace::run(
+    namespace::run_with_tap(
         "stack::a_stream_goes_to_the_kernel_and_back_over_tap",
         || {
             let port = TapPort::open("tap0", true).unwrap();

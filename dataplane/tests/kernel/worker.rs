@@ -144,7 +144,7 @@ fn an_interface_that_is_deleted_takes_no_other_with_it() {
 
 #[test]
 fn a_link_that_is_down_does_not_keep_the_worker_awake() {
-    namespace::run(
+    namespace::run_with_tap(
         "worker::a_link_that_is_down_does_not_keep_the_worker_awake",
         || {
             veth("one");
