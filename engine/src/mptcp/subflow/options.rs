@@ -224,6 +224,7 @@ impl Subflow {
                     ..
                 }) if mapping.length > 0 => {
                     widen(mapping.subflow_offset, self.tcp.received_offset())
+                        .filter(|offset| *offset > self.inflow.offset())
                         .is_some_and(|offset| !self.inflow.mappings.knows(offset))
                 }
                 _ => false,

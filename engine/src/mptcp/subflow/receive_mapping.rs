@@ -5,7 +5,9 @@ use crate::sequence::DataSequenceNumber;
 use core::ops::Range;
 use std::collections::VecDeque;
 
-/// At most this many mappings are held; a segment that would need one more is treated as lost.
+/// With this many mappings held, a segment ahead of order that brings one more is treated as lost. The
+/// mapping of the next byte is always taken, and each is taken whole, though others cut it to parts:
+/// no more than twice as many are ever held.
 pub(super) const LIMIT: usize = 4096;
 
 /// A mapping as the peer declared it.
@@ -108,9 +110,6 @@ impl ReceiveMappings {
                 }
                 next => {
                     let until = next.map_or(end, |held| held.offset.min(end));
-                    if self.is_full() {
-                        return Declared::Held;
-                    }
                     self.mappings.insert(index, mapping.part(start, until));
                     start = until;
                     index += 1;
@@ -121,7 +120,6 @@ impl ReceiveMappings {
     }
 
     fn declare_whole(&mut self, mapping: ReceiveMapping, at: usize, passed_on: u64) -> Declared {
-        let full = self.is_full();
         match self.mappings.get_mut(at) {
             Some(held) if held.offset < mapping.end() => {
                 let same = held.offset == mapping.offset
@@ -138,7 +136,6 @@ impl ReceiveMappings {
                 Declared::Held
             }
             _ if mapping.offset < passed_on => Declared::Contradiction,
-            _ if full => Declared::Held,
             _ => {
                 self.mappings.insert(at, mapping);
                 Declared::Held
@@ -186,7 +183,7 @@ impl ReceiveMappings {
         }
     }
 
-    /// No further mapping can be held.
+    /// No further mapping ahead of order is to be taken.
     pub(super) fn is_full(&self) -> bool {
         self.mappings.len() >= LIMIT
     }
@@ -300,11 +297,15 @@ mod tests {
     #[test]
     fn what_is_held_is_bounded() {
         let mut mappings = ReceiveMappings::default();
-        for index in 0..2 * LIMIT as u64 {
-            mappings.declare(mapping(2 * index, 4 * index, 1), 0);
+        let limit = LIMIT as u64;
+        for index in 0..limit {
+            assert!(!mappings.is_full());
+            mappings.declare(mapping(2 * index + 1, 2 * index + 1, 1), 0);
         }
         assert!(mappings.is_full());
-        assert!(mappings.knows(2 * (LIMIT as u64 - 1)));
-        assert!(!mappings.knows(2 * LIMIT as u64));
+        // That of the next byte is taken, with all its parts between the others.
+        mappings.declare(mapping(0, 0, 2 * LIMIT as u32), 0);
+        assert!((0..2 * limit).all(|offset| mappings.knows(offset)));
+        assert_eq!(mappings.mappings.len(), 2 * LIMIT);
     }
 }
