@@ -27,6 +27,9 @@ pub struct Published {
     pub multipath: bool,
     /// The congestion coupling of the subflows.
     pub coupling: Coupling,
+    /// Bytes of memory that each subflow may hold of received data that waits on it. More is to be
+    /// asked for by [`ToHome::Allowance`].
+    pub share: u64,
 }
 
 /// How the handshake of a subflow ended.
@@ -139,6 +142,13 @@ pub enum ToHome {
     },
     /// The shape has changed: acknowledgments, room, losses.
     Progress(Progress),
+    /// Received data waits on the subflow: it would hold so many bytes of memory beside its share.
+    /// Answered by [`ToSubflow::Allowance`], and not sent again before that. Less than was allowed
+    /// gives the rest back, which the subflow uses no more.
+    Allowance {
+        /// How many.
+        wanted: u64,
+    },
     /// An MPTCP option that concerns the connection: ADD_ADDR, REMOVE_ADDR, MP_PRIO, MP_FAIL, MP_FASTCLOSE.
     Option(MptcpOption),
     /// Data of this mapping failed its checksum and was not passed on. The subflow keeps it until
@@ -180,6 +190,12 @@ pub enum ToSubflow {
     DataFin {
         /// Its data sequence number.
         data_sequence: DataSequenceNumber,
+    },
+    /// Received data that waits may take so many bytes of memory beside the share of each subflow
+    /// (answers [`ToHome::Allowance`]).
+    Allowance {
+        /// How many.
+        granted: u64,
     },
     /// Send an acknowledgment now: the window has opened, or a DATA_FIN wants its answer.
     Acknowledge,

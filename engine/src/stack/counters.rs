@@ -74,6 +74,8 @@ counters! {
     segment_errors => "TcpInErrs",
     /// Segments whose checksum was wrong.
     checksum_errors => "TcpInCsumErrors",
+    /// Segments dropped unacknowledged because their connection holds too much out of order.
+    out_of_order_dropped => "TcpExtTCPOFODrop",
     /// Frames with segments sent, those to be split counted once.
     segments_sent => "TcpOutSegs",
     /// Segments not sent because their payload was gone or did not fit: an error of this engine.

@@ -125,7 +125,7 @@ impl<C, S: Copy + Ord> Mailbox<C, S> {
         });
     }
 
-    /// Messages under way, and the bytes of the frames they carry.
+    /// Messages under way, and the bytes of memory of the frames they carry.
     pub(super) fn usage(&self) -> (usize, usize) {
         let delayed = self.delayed.iter().map(|delayed| &delayed.letter);
         let frames = self
@@ -136,7 +136,7 @@ impl<C, S: Copy + Ord> Mailbox<C, S> {
                 Letter::Up {
                     message: ToHome::Data { frame, .. },
                     ..
-                } => frame.bytes().len(),
+                } => frame.memory(),
                 _ => 0,
             });
         let letters = self.immediate.len() + self.delayed.len();

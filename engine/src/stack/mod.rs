@@ -204,6 +204,7 @@ impl Stack {
                 long_data_ack: false,
                 multipath: false,
                 coupling: Coupling::default(),
+                share: 0,
             },
             counters: StackCounters::default(),
             mptcp_counters: MptcpCounters::default(),
@@ -421,9 +422,10 @@ impl Stack {
     /// What is held at present beside the buffers of connections, which have their size from birth.
     pub fn usage(&self) -> Usage {
         let subflows = || self.subflows.iter().map(|(_, slot)| &slot.subflow);
-        let (messages, in_messages) = self.mailbox.usage();
+        let (messages, carried) = self.mailbox.usage();
         Usage {
-            received: subflows().map(Subflow::held_bytes).sum::<usize>() + in_messages,
+            received: subflows().map(Subflow::held_bytes).sum(),
+            carried,
             retained: subflows().map(Subflow::retained_length).sum(),
             messages,
             control_packets: self.control.packets(),

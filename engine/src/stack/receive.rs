@@ -266,6 +266,7 @@ impl Stack {
         } else {
             Some(payload)
         };
+        let dropped = slot.subflow.dropped_out_of_order();
         slot.subflow.receive(
             now,
             &header,
@@ -275,6 +276,7 @@ impl Stack {
             &mut self.pool,
             &mut self.from_subflow,
         );
+        self.counters.out_of_order_dropped += slot.subflow.dropped_out_of_order() - dropped;
         self.after_subflow(now, key);
     }
 }

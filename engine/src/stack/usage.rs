@@ -3,9 +3,11 @@
 /// What a stack holds beside the buffers of its connections.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Usage {
-    /// Bytes of received frames that are not in a receive buffer yet: out of order on their
-    /// subflow, without the whole of their mapping, or in a message to home.
+    /// Bytes of memory of received data that waits on subflows: out of order, or without the whole
+    /// of its mapping.
     pub received: usize,
+    /// Bytes of memory of received data in messages to home.
+    pub carried: usize,
     /// Bytes of send streams that subflows copied so that the send buffer could let them go.
     pub retained: usize,
     /// Messages between subflows and homes.

@@ -2,6 +2,9 @@
 
 use core::ops::Range;
 
+/// What a frame that waits takes beside its buffer: its entry in a queue, and the allocator's own.
+const ENTRY: usize = 128;
+
 /// One frame: a buffer of fixed size and the part of it that is filled.
 ///
 /// Whoever holds the frame owns its bytes, so a payload moves from a port to the reassembly of a
@@ -31,6 +34,16 @@ impl Frame {
         self.buffer.len()
     }
 
+    /// Bytes of memory that the frame takes while it waits in a queue, however few of them are in use.
+    pub fn memory(&self) -> usize {
+        Self::memory_for(self.capacity())
+    }
+
+    /// Bytes of memory that a frame of `capacity` bytes takes while it waits in a queue.
+    pub const fn memory_for(capacity: usize) -> usize {
+        capacity.saturating_add(ENTRY)
+    }
+
     /// States which part of the buffer holds the frame; what lies outside the buffer is cut off.
     pub fn set_filled(&mut self, filled: Range<usize>) {
         let end = filled.end.min(self.buffer.len());
@@ -40,6 +53,19 @@ impl Frame {
     /// The bytes of the frame.
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[self.filled.clone()]
+    }
+
+    /// Writes `bytes` after the first `length` bytes of the frame, in place of what follows there.
+    /// False, and nothing written, when the buffer has no room.
+    pub fn append_after(&mut self, length: usize, bytes: &[u8]) -> bool {
+        let start = self.filled.start + length.min(self.filled.len());
+        let end = start + bytes.len();
+        let Some(room) = self.buffer.get_mut(start..end) else {
+            return false;
+        };
+        room.copy_from_slice(bytes);
+        self.filled.end = end;
+        true
     }
 
     /// The bytes of the frame, to be changed in place.

@@ -41,10 +41,16 @@ impl Held {
 
     /// Copies a payload out of a frame that is much larger, so that small segments
     /// cannot make the queue hold much memory.
-    fn right_sized(mut self, pool: &mut FramePool) -> Self {
-        if self.range.len() >= self.frame.capacity() / 4 {
-            return self;
+    fn right_sized(self, pool: &mut FramePool) -> Self {
+        if self.range.len() >= self.frame.capacity() / 2 {
+            self
+        } else {
+            self.copied(pool)
         }
+    }
+
+    /// Copies a payload into a frame of its size.
+    fn copied(mut self, pool: &mut FramePool) -> Self {
         let bytes = self.frame.bytes().get(self.range.clone());
         let copy = Frame::from(bytes.unwrap_or_default());
         pool.put(core::mem::replace(&mut self.frame, copy));
@@ -67,7 +73,7 @@ pub(super) enum Placed {
 }
 
 /// The payloads between the peer and whoever reads the stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ReceiveQueue {
     ready: VecDeque<InOrder>,
     /// Ordered, without overlaps, all past the next position.
@@ -76,11 +82,45 @@ pub(super) struct ReceiveQueue {
     blocks: ArrayVec<Run, 4>,
     duplicate: Option<Run>,
     dropped: u64,
+    /// Memory of the payloads in `ready` and `held`.
+    memory: usize,
+    /// Memory that payloads may take while they wait.
+    allowance: usize,
+    /// Memory of the last payload that the allowance had no room for, until one finds room.
+    refused: usize,
+}
+
+impl Default for ReceiveQueue {
+    fn default() -> Self {
+        Self {
+            ready: VecDeque::new(),
+            held: VecDeque::new(),
+            blocks: ArrayVec::new(),
+            duplicate: None,
+            dropped: 0,
+            memory: 0,
+            allowance: usize::MAX,
+            refused: 0,
+        }
+    }
 }
 
 impl ReceiveQueue {
     pub(super) fn pop(&mut self) -> Option<InOrder> {
-        self.ready.pop_front()
+        let piece = self.ready.pop_front()?;
+        self.memory -= piece.frame.memory();
+        Some(piece)
+    }
+
+    /// Bounds the memory of payloads that wait. What waits already stays.
+    pub(super) const fn set_allowance(&mut self, bytes: usize) {
+        self.allowance = bytes;
+    }
+
+    /// Memory that the last payload would have taken which the allowance had no room for; zero
+    /// once one found room.
+    pub(super) const fn refused(&self) -> usize {
+        self.refused
     }
 
     /// End of the last payload held out of order.
@@ -88,14 +128,12 @@ impl ReceiveQueue {
         self.held.back().map(Held::end)
     }
 
-    /// Bytes of the frames held, in order or not.
-    pub(super) fn frame_bytes(&self) -> usize {
-        let ready = self.ready.iter().map(|piece| piece.frame.bytes().len());
-        let held = self.held.iter().map(|held| held.frame.bytes().len());
-        ready.chain(held).sum()
+    /// Memory of the payloads held, in order or not.
+    pub(super) const fn memory(&self) -> usize {
+        self.memory
     }
 
-    /// Payloads dropped because too many were held.
+    /// Payloads dropped because too many were held, or too much.
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped
     }
@@ -109,6 +147,9 @@ impl ReceiveQueue {
 
     /// Takes a payload that starts at `start`. `next` is the position expected next and moves
     /// past what is then in order; `limit` bounds the payloads held.
+    ///
+    /// What can be passed on at once is taken in any case, and so is the first payload behind a
+    /// hole. Everything else has to fit the allowance.
     pub(super) fn insert(
         &mut self,
         next: &mut u64,
@@ -130,22 +171,22 @@ impl ReceiveQueue {
             pool.put(piece.frame);
             return Placed::Duplicate;
         }
+        if piece.start > *next || !self.ready.is_empty() {
+            match self.admit(piece, limit, pool) {
+                Some(admitted) => piece = admitted,
+                None => return Placed::Dropped,
+            }
+        }
         if self.held.is_empty() && piece.start == *next {
+            self.memory += piece.frame.memory();
             self.deliver(next, piece);
             return Placed::InOrder { filled: false };
-        }
-        if piece.start > *next {
-            if self.held.len() >= limit {
-                self.dropped += 1;
-                pool.put(piece.frame);
-                return Placed::Dropped;
-            }
-            piece = piece.right_sized(pool);
         }
         let Some((index, piece)) = self.fit(piece, pool) else {
             return Placed::Duplicate;
         };
         let run = (piece.start, piece.end());
+        self.memory += piece.frame.memory();
         self.held.insert(index, piece);
         if run.0 > *next {
             self.update_blocks(run);
@@ -158,6 +199,29 @@ impl ReceiveQueue {
         }
         self.blocks.retain(|block| block.1 > *next);
         Placed::InOrder { filled: true }
+    }
+
+    /// Makes a piece that has to wait as small as it must be; `None` when there is no room for it.
+    fn admit(&mut self, piece: Held, limit: usize, pool: &mut FramePool) -> Option<Held> {
+        if self.held.len() >= limit {
+            self.dropped += 1;
+            pool.put(piece.frame);
+            return None;
+        }
+        let piece = piece.right_sized(pool);
+        let room = self.allowance.saturating_sub(self.memory);
+        let memory = piece.frame.memory();
+        if self.memory == 0 || memory <= room {
+            self.refused = 0;
+            return Some(piece);
+        }
+        if Frame::memory_for(piece.range.len()) <= room {
+            return Some(piece.copied(pool));
+        }
+        self.refused = memory;
+        self.dropped += 1;
+        pool.put(piece.frame);
+        None
     }
 
     /// Trims a piece to what is not yet held and finds its place; `None` when nothing is new.
@@ -175,6 +239,7 @@ impl ReceiveQueue {
         {
             self.duplicate = Some((held.start, held.end()));
             if let Some(held) = self.held.remove(index) {
+                self.memory -= held.frame.memory();
                 pool.put(held.frame);
             }
         }
@@ -252,9 +317,19 @@ impl ReceiveQueue {
         self.duplicate = None;
     }
 
+    /// Drops all there is: nobody will read the stream.
+    pub(super) fn clear(&mut self) {
+        self.clear_held();
+        self.ready.clear();
+        self.memory = 0;
+    }
+
     /// Drops what is held out of order.
     pub(super) fn clear_held(&mut self) {
-        self.held.clear();
+        for held in self.held.drain(..) {
+            self.memory -= held.frame.memory();
+        }
+        self.refused = 0;
         self.blocks.clear();
         self.duplicate = None;
     }

@@ -252,9 +252,10 @@ impl Tcb {
     }
 
     /// Ends the connection at once (RFC 9293 section 3.10.5): one RST where the state calls for
-    /// it, then CLOSED.
+    /// it, then CLOSED. What was received and not taken is dropped.
     pub fn abort(&mut self) {
         self.reset_with(End::Aborted);
+        self.queue.clear();
     }
 
     /// Goes to CLOSED with a RST to the peer, if it may still think the connection open.
@@ -295,9 +296,24 @@ impl Tcb {
         }
     }
 
-    /// Bytes of the received frames that are held: out of order, or not yet taken.
+    /// Bounds the memory of received payloads that wait, in bytes: those out of order, and those in
+    /// order behind others that nobody has taken. Without it only the window bounds them.
+    ///
+    /// What is past it is dropped before it is acknowledged. Payloads that can be taken at once
+    /// always pass, so the stream goes on however small the allowance.
+    pub fn set_allowance(&mut self, bytes: usize) {
+        self.queue.set_allowance(bytes);
+    }
+
+    /// Bytes of memory of received payloads that are held: out of order, or not yet taken.
     pub fn held_bytes(&self) -> usize {
-        self.queue.frame_bytes()
+        self.queue.memory()
+    }
+
+    /// Bytes of memory that the payload dropped last would have taken, if it was for want of
+    /// allowance and none has found room since; otherwise zero.
+    pub fn refused_bytes(&self) -> usize {
+        self.queue.refused()
     }
 
     /// Asks for an acknowledgment to be sent at once.
@@ -421,7 +437,7 @@ impl Tcb {
         self.path_mtu.segment().into()
     }
 
-    /// Payloads that were dropped because too many were held out of order.
+    /// Payloads that were dropped because too many were held out of order, or too much memory.
     pub fn dropped_out_of_order(&self) -> u64 {
         self.queue.dropped()
     }

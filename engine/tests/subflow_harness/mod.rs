@@ -109,6 +109,7 @@ impl Side {
                 long_data_ack: false,
                 multipath: false,
                 coupling: Default::default(),
+                share: WINDOW,
             },
             told: Vec::new(),
             source: Bytes {
@@ -290,6 +291,8 @@ impl Side {
                 }
                 ToHome::BadMapping => self.told.push(Told::BadMapping),
                 ToHome::Finished => self.told.push(Told::Finished),
+                // The share is the window: there is no need of more.
+                ToHome::Allowance { .. } => {}
                 ToHome::Stalled => self.told.push(Told::Stalled),
                 ToHome::Retained => self.told.push(Told::Retained),
                 ToHome::Ended(end) => self.told.push(Told::Ended(end)),

@@ -15,7 +15,7 @@ use core::ops::Range;
 fn is_heard_from_peer(message: &ToHome, before: &Progress) -> bool {
     match message {
         ToHome::Progress(progress) => progress.acknowledged > before.acknowledged,
-        ToHome::Stalled | ToHome::Retained | ToHome::BadMapping => false,
+        ToHome::Stalled | ToHome::Retained | ToHome::BadMapping | ToHome::Allowance { .. } => false,
         _ => true,
     }
 }
@@ -51,6 +51,7 @@ impl Connection {
             ToHome::DataFin { data_sequence } => self.on_data_fin(from, data_sequence, cx),
             ToHome::DataAck { data_ack, window } => self.on_data_ack(data_ack, window, cx),
             ToHome::Progress(progress) => self.on_progress(from, progress, cx),
+            ToHome::Allowance { wanted } => self.on_allowance(from, wanted, cx),
             ToHome::Option(option) => self.on_option(from, &option, cx),
             ToHome::ChecksumFailed { data_sequence } => {
                 self.on_checksum_failed(from, data_sequence, cx);

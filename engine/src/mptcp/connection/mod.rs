@@ -5,6 +5,7 @@
 //! ([`ToHome`]) and it tells them what to do ([`ToSubflow`]); the stack carries the messages, and
 //! an application's calls, and the time.
 
+mod allowance;
 mod close;
 mod config;
 mod context;
@@ -157,6 +158,7 @@ impl Connection {
             long_data_ack: false,
             multipath: false,
             coupling: Coupling::default(),
+            share: allowance::share(receive.largest_window()),
         };
         Self {
             config,
@@ -277,6 +279,7 @@ impl Connection {
     fn publish(&mut self) {
         self.published.data_ack = self.receive.data_ack();
         self.published.window_edge = self.receive.window_edge();
+        self.published.share = allowance::share(self.receive.largest_window());
         self.published.multipath = match self.mode {
             Mode::Multipath { .. } | Mode::AwaitingEcho { .. } => true,
             Mode::Opening | Mode::Fallback(_) => false,

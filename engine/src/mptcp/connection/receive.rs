@@ -85,6 +85,11 @@ impl ReceiveState {
         self.space.number(self.edge())
     }
 
+    /// The largest window there was: what is under way may date from its time.
+    pub(super) const fn largest_window(&self) -> u64 {
+        self.buffer.capacity() as u64 / 2
+    }
+
     /// Bytes that the peer may send beyond what is in order.
     pub(super) fn free_window(&self) -> u64 {
         self.edge().saturating_sub(self.rcv_nxt)

@@ -78,6 +78,8 @@ pub(super) struct SubflowView {
     pub(super) retained_until: u64,
     /// How much it holds a copy of at most.
     pub(super) retained_bytes: u64,
+    /// Bytes of memory that received data may take on it, beside the share that each subflow has.
+    pub(super) allowance: u64,
     /// When the head of the window may be repeated on it again.
     pub(super) repeat_allowed: Instant,
     /// When it may be slowed again for the sake of a faster path.
@@ -116,6 +118,7 @@ impl SubflowView {
             retain_asked: None,
             retained_until: 0,
             retained_bytes: 0,
+            allowance: 0,
             repeat_allowed: Instant::ZERO,
             slow_down_allowed: Instant::ZERO,
             shift: 0.0,

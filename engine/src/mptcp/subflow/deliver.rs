@@ -43,6 +43,7 @@ impl Subflow {
                     self.tcp.request_ack();
                 }
             }
+            ToSubflow::Allowance { granted } => self.take_allowance(granted),
             ToSubflow::Acknowledge => self.tcp.request_ack(),
             ToSubflow::Signal(option) => {
                 if self.phase.is_multipath() {
@@ -100,6 +101,7 @@ impl Subflow {
         }
         self.pass_data(now, pool, out);
         self.finish(out);
+        self.review_allowance(out);
     }
 
     fn retain(

@@ -58,10 +58,10 @@ pub(super) struct Inflow {
 }
 
 impl Inflow {
-    /// Bytes of the frames held.
-    pub(super) fn frame_bytes(&self) -> usize {
-        let held = self.held.iter().map(|piece| piece.frame.bytes().len());
-        held.sum()
+    /// Bytes of memory of the data held.
+    pub(super) fn memory(&self) -> usize {
+        let held = self.held.iter();
+        held.map(|piece| piece.frame.memory()).sum()
     }
 
     /// Nothing received; the first byte will have `data_sequence`.
@@ -114,10 +114,21 @@ impl Inflow {
         self.held_bytes > 0
     }
 
-    /// Takes in a piece that follows all before.
-    pub(super) fn push(&mut self, piece: InOrder) {
-        self.held_bytes += piece.range.len() as u64;
-        self.held.push_back(piece);
+    /// Takes in a piece that follows all before. A small one joins the frame of the piece before,
+    /// so that what waits takes memory in proportion to its bytes.
+    pub(super) fn push(&mut self, piece: InOrder, pool: &mut FramePool) {
+        let length = piece.range.len();
+        self.held_bytes += length as u64;
+        if length < piece.frame.capacity() / 2
+            && let Some(last) = self.held.back_mut()
+            && let Some(bytes) = piece.frame.bytes().get(piece.range.clone())
+            && last.frame.append_after(last.range.end, bytes)
+        {
+            last.range.end += length;
+            pool.put(piece.frame);
+        } else {
+            self.held.push_back(piece);
+        }
     }
 
     /// The data that waits goes by identity from here on.

@@ -12,6 +12,7 @@
 //! options on it (`draft`). How far the handshake has come, and which fallback is legal from there, is
 //! the table of [`Phase`].
 
+mod allowance;
 mod deliver;
 mod draft;
 mod handshake;
@@ -41,6 +42,7 @@ use crate::sequence::{DataSequenceNumber, SequenceNumber};
 use crate::tcp::{End, Negotiated, State, Tcb, TcbConfig, TcpInfo};
 use crate::time::Instant;
 use crate::wire::mptcp_option::{DataNumber, Key, MptcpOption, ResetReason, Token};
+use allowance::Allowance;
 use handshake::Handshake;
 use inflow::Inflow;
 use outflow::Outflow;
@@ -86,6 +88,8 @@ pub struct Subflow {
     /// Home asked for FIN, which waits for a DATA_FIN that is still to go.
     closing: bool,
     inflow: Inflow,
+    /// What may wait on the way to `inflow`.
+    allowance: Allowance,
     outflow: Outflow,
     signals: Signals,
     join_ack: JoinAckTimer,
@@ -113,6 +117,7 @@ impl Subflow {
             fin: Fin::Awaited,
             closing: false,
             inflow: Inflow::new(PLAIN_INITIAL + 1),
+            allowance: Allowance::default(),
             outflow: Outflow::default(),
             signals: Signals::default(),
             join_ack: JoinAckTimer::default(),
@@ -285,9 +290,14 @@ impl Subflow {
         self.tcp.on_unreachable(hard, quoted);
     }
 
-    /// Bytes of received frames held: by TCP, or until their mapping is complete.
+    /// Bytes of memory of received data held: by TCP, or until its mapping is complete.
     pub fn held_bytes(&self) -> usize {
-        self.tcp.held_bytes() + self.inflow.frame_bytes()
+        self.tcp.held_bytes() + self.inflow.memory()
+    }
+
+    /// Payloads dropped before they were acknowledged because too much was held out of order.
+    pub fn dropped_out_of_order(&self) -> u64 {
+        self.tcp.dropped_out_of_order()
     }
 
     /// Bytes of the send stream copied for retransmission.
@@ -417,12 +427,13 @@ impl Subflow {
         self.tell_end(SubflowEnd::ResetHere(self.reset_reason()), out);
     }
 
-    /// Tells TCP which window to advertise.
+    /// Tells TCP which window to advertise and how much it may hold.
     ///
     /// With DATA_ACKs the window counts from the DATA_ACK beside it. Without, it counts from the next
     /// byte of the subflow, which may be ahead of what home has taken in.
     fn adopt_window(&mut self, home: &Published) {
         self.home_ready |= home.multipath;
+        self.adopt_share(home.share);
         let window = match self.phase {
             Phase::Plain(_) if !home.multipath => {
                 let next = self.inflow.data_sequence_at(self.tcp.received_offset());

@@ -57,6 +57,7 @@ impl Subflow {
         if self.signals.next().is_some() {
             self.tcp.request_ack();
         }
+        self.review_allowance(out);
     }
 
     /// True for a segment with a DSS that came before the one with the peer's key. Taken as lost it
@@ -156,7 +157,7 @@ impl Subflow {
             };
             let last = piece.is_none();
             if let Some(piece) = piece {
-                self.inflow.push(piece);
+                self.inflow.push(piece, pool);
             }
             if self.inflow.is_blocked() {
                 return;

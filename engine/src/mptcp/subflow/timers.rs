@@ -79,5 +79,6 @@ impl Subflow {
             }
         }
         self.report_progress(out);
+        self.review_allowance(out);
     }
 }

@@ -1,15 +1,26 @@
 //! How much memory a host may hold: windows and queues bound everything.
 
 use super::{Scenario, Side};
+use crate::mptcp::path_manager::MAX_SUBFLOWS;
 use crate::stack::{Stack, StackConfig, Usage};
+use crate::storage::frame::Frame;
 
-/// A held frame is at most so many times its payload: what is smaller is copied to its size.
+/// Receive buffers that the subflows of a connection may hold together, beside their shares.
+const POOL: usize = 4;
+
+/// Bytes that a mapping may span, all of which wait for the last, in frames half empty at worst.
+const MAPPING: usize = 2 * (u16::MAX as usize);
+
+/// A frame in a message is at most so many times its payload.
 const FRAME_PER_PAYLOAD: usize = 4;
 
 /// A copy is let go when half of it was acknowledged.
 const COPY_PER_BYTE: usize = 2;
 
-/// Bytes that a subflow may hold however small its window.
+/// The least share of a subflow.
+const LEAST_SHARE: usize = 8 * 1024;
+
+/// Bytes that the messages of a subflow may carry however small its window.
 const SLACK: usize = 16 * 1024;
 
 /// Messages that a subflow may have under way beside those that carry data.
@@ -32,8 +43,13 @@ pub(super) fn check_memory(scenario: &Scenario, side: Side, stack: &Stack) -> Re
     // What the last subflow of a connection said may still be under way.
     let holders = subflows + scenario.connections.len();
     let config = StackConfig::default();
+    let frame = Frame::memory_for(config.frame_capacity);
+    // Whatever else waits, there is room for the first piece behind a hole, and for the two at the
+    // ends of what waits for its mapping.
+    let each = (buffer / MAX_SUBFLOWS).max(LEAST_SHARE) + MAPPING + 3 * frame;
     let bound = Usage {
-        received: holders * FRAME_PER_PAYLOAD * (buffer + SLACK),
+        received: scenario.connections.len() * POOL * buffer + subflows * each,
+        carried: holders * FRAME_PER_PAYLOAD * (buffer + SLACK),
         retained: scenario.connections.len() * COPY_PER_BYTE * buffer,
         messages: holders * (MESSAGES + buffer / SMALL_SEGMENT),
         control_packets: config.control_queue + config.neighbor_queue,
@@ -42,6 +58,7 @@ pub(super) fn check_memory(scenario: &Scenario, side: Side, stack: &Stack) -> Re
     };
     let held = stack.usage();
     let fits = held.received <= bound.received
+        && held.carried <= bound.carried
         && held.retained <= bound.retained
         && held.messages <= bound.messages
         && held.control_packets <= bound.control_packets

@@ -361,7 +361,14 @@ impl Run {
             let stack = self.network.host(self.host(side));
             let (connections, subflows) = (stack.connection_count(), stack.subflow_count());
             let usage = stack.usage();
-            if connections + subflows + usage.received + usage.retained + usage.messages > 0 {
+            if connections
+                + subflows
+                + usage.received
+                + usage.carried
+                + usage.retained
+                + usage.messages
+                > 0
+            {
                 let held = format!("{connections} connections, {subflows} subflows, {usage:?}");
                 self.violations.push(Violation::Leak { side, held });
             }
