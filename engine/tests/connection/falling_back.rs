@@ -276,6 +276,32 @@ fn the_peer_s_mp_fail_is_echoed_and_followed_by_an_infinite_mapping() {
 }
 
 #[test]
+fn an_mp_fail_while_bytes_wait_behind_a_hole_is_no_fallback() {
+    let stream = pattern(300);
+    let mut home = Home::established(Role::Server, config(), 2);
+    // The bytes before were on the subflow that died: what the survivor carries is not the stream.
+    home.data(0, 100, &stream[100..200]);
+    home.end(1, SubflowEnd::TimedOut);
+    home.forget();
+    let data_sequence = home.local(0);
+    home.deliver(0, ToHome::Option(MptcpOption::Fail { data_sequence }));
+    assert_eq!(home.connection.info().fallback, None);
+    let sent = home.sent();
+    let reset =
+        |(to, message): &(u64, ToSubflow)| *to == 0 && matches!(message, ToSubflow::Reset { .. });
+    assert!(sent.iter().any(reset), "{sent:?}");
+    // Nothing that the subflow still says is taken for the missing bytes.
+    home.data(0, 200, &stream[200..300]);
+    assert!(home.read_all().is_empty());
+    // Another subflow brings them.
+    home.end(0, SubflowEnd::ResetHere(None));
+    home.join(2);
+    home.data(2, 0, &stream[..100]);
+    home.data(2, 200, &stream[200..]);
+    assert_eq!(home.read_all(), stream);
+}
+
+#[test]
 fn a_data_fin_under_way_becomes_a_fin() {
     let mut home = Home::established(Role::Client, config(), 1);
     home.call(|connection, cx| connection.shutdown_write(cx));

@@ -37,9 +37,9 @@ pub enum Sign {
     /// A DSS checksum failed while data ahead of order was held, or on such data, or while what goes
     /// the other way is not all on this subflow.
     ChecksumFailedWithGaps,
-    /// MP_FAIL came while the subflow's stream and the connection's are the same.
+    /// MP_FAIL came while the subflow's stream and the connection's are the same, both ways.
     Fail,
-    /// MP_FAIL came while the subflow carries data out of order.
+    /// MP_FAIL came while the subflow carries data out of order, or data ahead of order is held.
     FailWithGaps,
     /// Data came without a mapping after MPTCP was confirmed.
     BadMapping,

@@ -69,7 +69,9 @@ impl Connection {
 
     pub(super) fn on_fail(&mut self, from: SubflowHandle, cx: &mut Context<'_>) {
         cx.counters.fail_received += 1;
-        let sign = if self.sends_alone(from) {
+        // What comes after a fallback is placed by order, so none may wait behind a hole.
+        let contiguous = self.sends_alone(from) && self.receive.is_contiguous();
+        let sign = if contiguous {
             Sign::Fail
         } else {
             Sign::FailWithGaps

@@ -112,9 +112,14 @@ impl ReceiveState {
         self.fin.is_some_and(|fin| fin < self.rcv_nxt)
     }
 
+    /// True when nothing waits ahead of order.
+    pub(super) fn is_contiguous(&self) -> bool {
+        self.assembler.is_empty()
+    }
+
     /// True when `data_sequence` is the next byte expected and nothing waits ahead of order.
     pub(super) fn is_contiguous_at(&self, data_sequence: DataSequenceNumber) -> bool {
-        self.assembler.is_empty() && data_sequence == self.data_ack()
+        self.is_contiguous() && data_sequence == self.data_ack()
     }
 
     /// True when some of the `length` bytes that begin at `data_sequence` were never received in
