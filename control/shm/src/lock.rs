@@ -39,7 +39,7 @@ pub struct ThreadId(u32);
 
 impl ThreadId {
     /// The thread with this id (that of gettid(2)).
-    pub fn new(id: u32) -> Self {
+    pub const fn new(id: u32) -> Self {
         Self(id & !WAITED_FOR)
     }
 

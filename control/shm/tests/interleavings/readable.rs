@@ -1,0 +1,167 @@
+//! Tokens: nobody sleeps past bytes, and the descriptor does not stay readable without them.
+
+use crate::models::{READER, SECOND, Socket, explore};
+use crate::slot::engine::EngineSide;
+use loom::thread;
+
+/// What must hold once all threads have ended, with somebody interested all the time.
+fn assert_readable_iff_unread(socket: &Socket, engine: &mut EngineSide) {
+    if socket.application().unread().expect("honest words") > 0 {
+        assert!(
+            socket.descriptor.is_readable(),
+            "bytes, and the descriptor does not say so"
+        );
+    }
+    // Packets that were still on their way are taken by the next call that finds nothing.
+    let (_, kick) = socket.receive(READER, 16);
+    if kick {
+        engine
+            .answer_kick(&socket.slot, &*socket.descriptor)
+            .expect("honest words");
+    }
+    assert_eq!(
+        socket.descriptor.tokens(),
+        0,
+        "no bytes, and the descriptor stays readable"
+    );
+}
+
+#[test]
+fn a_sleeper_is_woken() {
+    explore(4, || {
+        let (socket, mut engine) = Socket::new(4);
+        let sleeper = socket.clone();
+        let application = thread::spawn(move || {
+            sleeper.slot.readiness.watch();
+            let sleeps = sleeper.application().unread().expect("honest words") == 0;
+            if !sleeps {
+                sleeper.receive(READER, 4);
+                sleeper.slot.readiness.unwatch();
+            }
+            sleeps
+        });
+        socket.arrive(&mut engine, &[1]);
+        if application.join().expect("no panic") {
+            assert!(socket.descriptor.is_readable());
+        }
+        assert_readable_iff_unread(&socket, &mut engine);
+    });
+}
+
+#[test]
+fn a_reader_that_empties_the_ring_misses_nothing() {
+    for edge in [false, true] {
+        explore(4, move || {
+            let (socket, mut engine) = Socket::new(4);
+            socket.slot.readiness.watch_for_good(edge);
+            socket.arrive(&mut engine, &[1]);
+            let reader = socket.clone();
+            let application = thread::spawn(move || reader.receive(READER, 1));
+            socket.arrive(&mut engine, &[2]);
+            let (got, _) = application.join().expect("no panic");
+            assert_eq!(got, [1]);
+            assert_readable_iff_unread(&socket, &mut engine);
+        });
+    }
+}
+
+#[test]
+fn a_reader_of_all_there_is_misses_nothing() {
+    explore(3, || {
+        let (socket, mut engine) = Socket::new(4);
+        socket.slot.readiness.watch_for_good(false);
+        let reader = socket.clone();
+        let application = thread::spawn(move || {
+            reader.receive(READER, 4);
+            reader.receive(READER, 4);
+        });
+        socket.arrive(&mut engine, &[1]);
+        socket.arrive(&mut engine, &[2]);
+        application.join().expect("no panic");
+        assert_readable_iff_unread(&socket, &mut engine);
+    });
+}
+
+#[test]
+fn of_two_sleepers_none_is_forgotten() {
+    explore(3, || {
+        let (socket, mut engine) = Socket::new(4);
+        let sleep_or_read = |socket: Socket, thread| {
+            move || {
+                socket.slot.readiness.watch();
+                let sleeps = socket.application().unread().expect("honest words") == 0;
+                if !sleeps {
+                    socket.receive(thread, 1);
+                    socket.slot.readiness.unwatch();
+                }
+                sleeps
+            }
+        };
+        let first = thread::spawn(sleep_or_read(socket.clone(), READER));
+        let second = thread::spawn(sleep_or_read(socket.clone(), SECOND));
+        socket.arrive(&mut engine, &[1]);
+        socket.arrive(&mut engine, &[2]);
+        let asleep = [first, second]
+            .map(|thread| thread.join().expect("no panic"))
+            .contains(&true);
+        let unread = socket.application().unread().expect("honest words");
+        assert!(!asleep || unread == 0 || socket.descriptor.is_readable());
+    });
+}
+
+#[test]
+fn an_epoll_registration_hears_of_what_is_there() {
+    explore(4, || {
+        let (socket, mut engine) = Socket::new(4);
+        let other = socket.clone();
+        let application = thread::spawn(move || other.slot.readiness.watch_for_good(true));
+        socket.arrive(&mut engine, &[1]);
+        application.join().expect("no panic");
+        // The kick that goes with the registration.
+        engine
+            .answer_kick(&socket.slot, &*socket.descriptor)
+            .expect("honest words");
+        assert!(socket.descriptor.is_readable());
+        assert_readable_iff_unread(&socket, &mut engine);
+    });
+}
+
+#[test]
+fn an_arrival_behind_unread_bytes_is_an_edge() {
+    explore(3, || {
+        let (socket, mut engine) = Socket::new(16);
+        socket.slot.readiness.watch_for_good(true);
+        for byte in 0..4 {
+            let before = socket.descriptor.tokens();
+            socket.arrive(&mut engine, &[byte]);
+            assert_eq!(socket.descriptor.tokens(), before + 1);
+        }
+        // As many as are allowed: a partial read makes room for the next edge.
+        for byte in 0..6 {
+            socket.arrive(&mut engine, &[byte]);
+        }
+        let (_, kick) = socket.receive(READER, 1);
+        assert!(kick);
+        assert_eq!(socket.descriptor.tokens(), 0);
+        engine
+            .answer_kick(&socket.slot, &*socket.descriptor)
+            .expect("honest words");
+        assert_eq!(socket.descriptor.tokens(), 1);
+    });
+}
+
+#[test]
+fn a_stalled_engine_is_kicked_when_there_is_room() {
+    explore(4, || {
+        let (socket, mut engine) = Socket::new(2);
+        socket.arrive(&mut engine, &[1, 2]);
+        let reader = socket.clone();
+        let application = thread::spawn(move || reader.receive(READER, 2).1);
+        let stalls = engine.stall(&socket.slot).expect("honest words");
+        let kicked = application.join().expect("no panic");
+        assert!(
+            kicked || !stalls,
+            "the engine waits for a kick that never comes"
+        );
+    });
+}
