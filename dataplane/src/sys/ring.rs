@@ -131,7 +131,7 @@ impl Slot<'_> {
 }
 
 /// What the kernel put into a slot.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Packet<'a> {
     /// The header of `HEADER` bytes that precedes the frame, and the frame.
     Whole(&'a [u8]),
