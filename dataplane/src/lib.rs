@@ -1,5 +1,7 @@
-//! Packets in and out of the machine: ports, and the poll loop that drives an engine.
+//! Packets in and out of the machine: ports, the poll loop that drives an engine, and the bytes
+//! between that engine and the applications' shared memory.
 
+pub mod application;
 pub mod port;
 mod sys;
 pub mod worker;

@@ -1,34 +1,69 @@
 //! The control thread: one loop over everything that can ask something of the engine.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use braid_dataplane::application::Report;
+use braid_engine::congestion::ControllerKind;
+use braid_engine::socket::SocketOptions;
+use braid_engine::stack::ListenerId;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
 use super::ServerError;
+use super::attachment::Attachment;
 use super::host::{Host, WorkerGone};
+use super::lifecycle::Leavings;
 use super::listener::Listener;
+use super::peers::Peer;
 use super::poller::{EventFlags, Poller, Ready};
+use super::socket::Socket;
 use super::start::Started;
+use super::table::{Key, Table};
 use crate::config::Config;
 
 /// How often the last connections are looked at while the engine ends.
 const CLOSING_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Where the tokens of the fixed descriptors begin; smaller ones are for the others.
+/// Reports of the worker that are looked at in one turn.
+const REPORTS: usize = 256;
+
+/// Tokens of the descriptors that there is one of.
 const SIGNALS: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
+const WORKER: u64 = u64::MAX - 2;
+
+/// What a token of the poller names.
+pub(super) struct Kind;
+
+impl Kind {
+    /// A control connection.
+    pub(super) const PEER: u8 = 1;
+    /// The bell of a region.
+    pub(super) const REGION: u8 = 2;
+    /// The engine's end of a socket's descriptor.
+    pub(super) const SOCKET: u8 = 3;
+}
 
 /// The control thread's state.
 pub(super) struct Control {
-    config: Config,
+    pub(super) config: Config,
     path: PathBuf,
-    poller: Poller,
-    listener: Listener,
+    pub(super) poller: Poller,
+    pub(super) listener: Listener,
     signals: SignalFd,
-    host: Host,
+    pub(super) host: Host,
+    pub(super) peers: Table<Peer>,
+    pub(super) attachments: Table<Attachment>,
+    pub(super) sockets: Table<Socket>,
+    pub(super) by_cookie: HashMap<u64, Key>,
+    pub(super) by_listener: HashMap<ListenerId, Key>,
+    /// What sockets that were just forgotten held in the worker.
+    pub(super) leavings: Leavings,
+    /// How many regions there have been.
+    pub(super) serial: u64,
 }
 
 impl From<WorkerGone> for ServerError {
@@ -42,13 +77,25 @@ impl Control {
         let poller = Poller::new()?;
         poller.add(&started.signals, SIGNALS, EventFlags::IN)?;
         poller.add(&started.listener, LISTENER, EventFlags::IN)?;
+        let host = Host::start(started.worker, started.applications, started.reports)?;
+        poller.add(host.reports().bell(), WORKER, EventFlags::IN)?;
+        let applications = config.applications.applications;
         Ok(Self {
-            config,
-            path: path.into(),
             poller,
             listener: started.listener,
             signals: started.signals,
-            host: Host::start(started.worker)?,
+            host,
+            // One for each application, those of programs that took over their sockets, and some
+            // for the command line.
+            peers: Table::new(applications.saturating_mul(2).saturating_add(64)),
+            attachments: Table::new(applications),
+            sockets: Table::new(super::most_sockets(&config)),
+            by_cookie: HashMap::new(),
+            by_listener: HashMap::new(),
+            leavings: Leavings::default(),
+            serial: 0,
+            config,
+            path: path.into(),
         })
     }
 
@@ -57,7 +104,11 @@ impl Control {
         eprintln!("braid: ready at {}", self.listener.path().display());
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            self.poller.wait(None, &mut ready)?;
+            // Whoever has asked before this look is answered, whoever asks later rings.
+            let asked = !self.prepare_to_sleep();
+            let timeout = asked.then_some(Duration::ZERO);
+            self.poller.wait(timeout, &mut ready)?;
+            self.awake();
             for event in &ready {
                 match event.token {
                     SIGNALS => {
@@ -65,10 +116,92 @@ impl Control {
                             return self.close();
                         }
                     }
-                    LISTENER => while self.listener.accept()?.is_some() {},
-                    _ => {}
+                    LISTENER => self.accept_peers()?,
+                    WORKER => {}
+                    token => self.on_ready(token, event.flags)?,
                 }
             }
+            self.take_commands()?;
+            self.take_reports()?;
+        }
+    }
+
+    fn prepare_to_sleep(&self) -> bool {
+        self.attachments
+            .iter()
+            .all(|(_, attachment)| attachment.commands.prepare_sleep())
+    }
+
+    fn awake(&self) {
+        for (_, attachment) in self.attachments.iter() {
+            attachment.commands.awake();
+        }
+    }
+
+    fn on_ready(&mut self, token: u64, flags: EventFlags) -> Result<(), ServerError> {
+        let (kind, key) = Key::of_token(token);
+        match kind {
+            Kind::PEER => self.on_peer(key)?,
+            Kind::SOCKET if flags.intersects(EventFlags::HUP | EventFlags::ERR) => {
+                self.on_hangup(key)?;
+            }
+            Kind::SOCKET => self.accept_connections(key)?,
+            // The commands of every region are looked at after each sleep.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_reports(&mut self) -> Result<(), ServerError> {
+        self.host.reports().bell().clear();
+        for _ in 0..REPORTS {
+            let Some(report) = self.host.reports().take() else {
+                if self.host.is_gone() {
+                    return Err(ServerError::Worker);
+                }
+                return Ok(());
+            };
+            match report {
+                Report::Acceptable(listener) => {
+                    if let Some(&socket) = self.by_listener.get(&listener) {
+                        self.accept_connections(socket)?;
+                    }
+                }
+                Report::Released { region, slot } => {
+                    let socket = self
+                        .attachments
+                        .at(region.0)
+                        .and_then(|(_, attachment)| attachment.socket(slot));
+                    if let Some(socket) = socket {
+                        self.forget_socket(socket);
+                        self.after_sockets()?;
+                    }
+                }
+                Report::Violation { region, violation } => {
+                    if let Some((key, _)) = self.attachments.at(region.0) {
+                        self.cut_off(key, &violation.to_string())?;
+                    }
+                }
+                Report::Watched(event) => self.on_watched(&event),
+            }
+        }
+        // The rest in the next turn.
+        self.host.reports().bell().ring();
+        Ok(())
+    }
+
+    /// What sockets of a region have before anything is set.
+    pub(super) fn default_options(&self, region: Key) -> SocketOptions {
+        let rule = self
+            .attachments
+            .get(region)
+            .and_then(|attachment| attachment.rule.as_ref());
+        let congestion: ControllerKind = rule
+            .and_then(|rule| rule.congestion)
+            .unwrap_or(self.config.defaults.congestion);
+        SocketOptions {
+            congestion: Some(congestion),
+            ..SocketOptions::default()
         }
     }
 
@@ -124,18 +257,25 @@ impl Control {
     }
 
     /// Closes the connections in order, and aborts those that are left when the time is over.
-    fn close(self) -> Result<(), ServerError> {
+    /// Programs see the end of their descriptors when this thread's ends go.
+    fn close(mut self) -> Result<(), ServerError> {
         let deadline = Instant::now() + self.config.shutdown_timeout;
+        self.end_all_sockets()?;
         loop {
             let left = self.host.call(|turn| turn.stack.connection_count())?;
             if left == 0 {
-                return Ok(());
+                break;
             }
             if Instant::now() >= deadline {
                 eprintln!("braid: {left} connections were not closed in time and are aborted");
-                return Ok(());
+                self.host.call(|turn| turn.abort_all())?;
+                break;
             }
             std::thread::sleep(CLOSING_INTERVAL);
         }
+        for (_, attachment) in self.attachments.iter() {
+            attachment.region.retire();
+        }
+        Ok(())
     }
 }

@@ -1,8 +1,10 @@
 //! The worker's thread, and how the control thread has things done in it.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 
+use braid_dataplane::application::{Applications, Reports};
 use braid_dataplane::worker::{Waker, Worker};
 use braid_engine::stack::Stack;
 use braid_engine::time::Instant;
@@ -16,6 +18,18 @@ pub(super) struct Turn<'a> {
     pub(super) now: Instant,
     /// The protocols.
     pub(super) stack: &'a mut Stack,
+    /// The sockets of applications.
+    pub(super) applications: &'a mut Applications,
+}
+
+impl Turn<'_> {
+    /// Ends every connection at once.
+    pub(super) fn abort_all(&mut self) {
+        let connections: Vec<_> = self.stack.connections().collect();
+        for connection in connections {
+            self.stack.abort(self.now, connection);
+        }
+    }
 }
 
 /// Something for the worker to do between two steps.
@@ -31,21 +45,41 @@ pub(super) struct Host {
     /// `None` once the worker is told to end.
     tasks: Option<SyncSender<Task>>,
     waker: Waker,
+    reports: Arc<Reports>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Host {
-    pub(super) fn start(worker: Worker<Stack>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        worker: Worker<Stack>,
+        applications: Applications,
+        reports: Arc<Reports>,
+    ) -> std::io::Result<Self> {
         let (tasks, incoming) = sync_channel(TASKS);
         let waker = worker.waker();
-        let thread = thread::Builder::new()
-            .name("braid-worker".into())
-            .spawn(move || run(worker, &incoming))?;
+        let thread = thread::Builder::new().name("braid-worker".into()).spawn({
+            let reports = Arc::clone(&reports);
+            move || {
+                let _alarm = Alarm(reports);
+                run(worker, applications, &incoming);
+            }
+        })?;
         Ok(Self {
             tasks: Some(tasks),
             waker,
+            reports,
             thread: Some(thread),
         })
+    }
+
+    /// What the worker reports.
+    pub(super) fn reports(&self) -> &Reports {
+        &self.reports
+    }
+
+    /// Whether the worker's thread has ended.
+    pub(super) fn is_gone(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Has `task` done in the worker's thread and waits for its result: at most for one turn of
@@ -77,7 +111,16 @@ impl Drop for Host {
     }
 }
 
-fn run(mut worker: Worker<Stack>, tasks: &Receiver<Task>) {
+/// Rings when the worker's thread ends, by a panic too, so that the control thread looks.
+struct Alarm(Arc<Reports>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        self.0.bell().ring();
+    }
+}
+
+fn run(mut worker: Worker<Stack>, mut applications: Applications, tasks: &Receiver<Task>) {
     loop {
         let now = worker.now();
         let work = worker.step(now);
@@ -95,17 +138,16 @@ fn run(mut worker: Worker<Stack>, tasks: &Receiver<Task>) {
                     task(&mut Turn {
                         now,
                         stack: worker.engine_mut(),
+                        applications: &mut applications,
                     });
                 }
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return,
             }
         }
-        while worker.engine_mut().poll_event().is_some() {
-            busy = true;
-        }
+        busy |= applications.serve(now, worker.engine_mut());
         if !busy {
-            worker.rest(work, None);
+            worker.rest_beside(work, None, &mut applications);
         }
     }
 }

@@ -19,6 +19,7 @@ const BACKLOG: i32 = 1024;
 pub(super) struct Listener {
     socket: OwnedFd,
     path: PathBuf,
+    address: SocketAddrUnix,
     /// The file of the socket, to be told from one that another engine has put in its place.
     file: (u64, u64),
 }
@@ -45,6 +46,7 @@ impl Listener {
         Ok(Self {
             socket,
             path: path.into(),
+            address,
             file,
         })
     }
@@ -52,6 +54,11 @@ impl Listener {
     /// The path that it listens at.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The address of that path.
+    pub(super) fn address(&self) -> &SocketAddrUnix {
+        &self.address
     }
 
     /// The next peer, if one waits.

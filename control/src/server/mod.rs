@@ -1,14 +1,30 @@
 //! The engine as a server: a worker thread that moves packets, and a control thread that answers
 //! applications and the command line.
 //!
-//! `start` opens everything or nothing; `host` is the worker's thread; `control` is the control
-//! thread's loop over one epoll descriptor.
+//! `start` opens everything or nothing; `host` is the worker's thread. The control thread:
+//!
+//! - `control` is its loop over one epoll descriptor (`poller`); `table` keeps what has tokens there;
+//! - `listener`, `peers` and `packets`: control connections; `attachment`: an application's region;
+//! - `pair` and `socket`: sockets; `commands` and `options`: what is asked of them; `accept`: passing
+//!   accepted connections; `lifecycle`: how everything ends;
+//! - `cli`: the command line and its watchers.
 
+mod accept;
+mod attachment;
+mod cli;
+mod commands;
 mod control;
 mod host;
+mod lifecycle;
 mod listener;
+mod options;
+mod packets;
+mod pair;
+mod peers;
 mod poller;
+mod socket;
 mod start;
+mod table;
 
 use std::path::Path;
 
@@ -44,4 +60,15 @@ pub enum ServerError {
 pub fn run(config: Config, path: &Path) -> Result<(), ServerError> {
     let started = start::start(&config)?;
     control::Control::new(config, path, started)?.run()
+}
+
+/// How many sockets there can be: each has a connection, or is one of few that do not.
+fn most_sockets(config: &Config) -> usize {
+    let sockets = config.applications.sockets as usize;
+    let of_applications = config.applications.applications.saturating_mul(sockets);
+    config
+        .stack
+        .max_connections
+        .saturating_mul(2)
+        .min(of_applications)
 }

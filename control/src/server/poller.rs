@@ -21,6 +21,7 @@ pub(super) struct Poller {
 #[derive(Copy, Clone, Debug)]
 pub(super) struct Ready {
     pub(super) token: u64,
+    pub(super) flags: EventFlags,
 }
 
 impl Poller {
@@ -35,6 +36,17 @@ impl Poller {
     pub(super) fn add(&self, fd: impl AsFd, token: u64, flags: EventFlags) -> io::Result<()> {
         epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), flags)?;
         Ok(())
+    }
+
+    /// Waits for other flags of a descriptor that was added.
+    pub(super) fn modify(&self, fd: impl AsFd, token: u64, flags: EventFlags) {
+        // Fails only for a descriptor that is not waited for any more.
+        let _ = epoll::modify(&self.epoll, fd, epoll::EventData::new_u64(token), flags);
+    }
+
+    /// Waits for a descriptor no more. One that was not added is ignored.
+    pub(super) fn remove(&self, fd: impl AsFd) {
+        let _ = epoll::delete(&self.epoll, fd);
     }
 
     /// Waits until something happens, at most for `timeout` in milliseconds, and fills `ready`
@@ -60,6 +72,7 @@ impl Poller {
         }
         ready.extend(self.events.iter().map(|event| Ready {
             token: event.data.u64(),
+            flags: event.flags,
         }));
         Ok(())
     }

@@ -4,7 +4,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use braid_dataplane::application::{Applications, Reports};
 use braid_dataplane::port::af_packet::{AfPacketOptions, AfPacketPort};
 use braid_dataplane::port::tap::TapPort;
 use braid_dataplane::port::{AnyPort, Port, PortError, interface};
@@ -72,11 +74,16 @@ pub enum StartError {
     },
 }
 
+/// Events for watchers that wait for the control thread at most.
+const WATCHED: usize = 4_096;
+
 /// What the control thread takes over.
 pub(super) struct Started {
     pub(super) listener: Listener,
     pub(super) signals: SignalFd,
     pub(super) worker: Worker<Stack>,
+    pub(super) applications: Applications,
+    pub(super) reports: Arc<Reports>,
 }
 
 pub(super) fn start(config: &Config) -> Result<Started, StartError> {
@@ -112,11 +119,23 @@ pub(super) fn start(config: &Config) -> Result<Started, StartError> {
         stack.add_endpoint(clock.now(), endpoint)?;
     }
     let worker = Worker::new(stack, ports, clock, config.idle).map_err(StartError::Worker)?;
+    // One report for each listener, socket and region, and room for watchers.
+    let needed = config
+        .stack
+        .max_listeners
+        .saturating_add(super::most_sockets(config))
+        .saturating_add(config.applications.applications);
+    let reports = Arc::new(Reports::new(needed, WATCHED).map_err(system("cannot make a bell"))?);
+    let applications = Applications::new(super::most_sockets(config), Arc::clone(&reports))
+        .map_err(system("cannot serve applications"))?;
+    raise_open_files();
     let signals = take_signals().map_err(system("cannot take over signals"))?;
     Ok(Started {
         listener,
         signals,
         worker,
+        applications,
+        reports,
     })
 }
 
@@ -157,6 +176,15 @@ fn random_seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut seed)?;
     Ok(seed)
+}
+
+/// Each socket of an application is a descriptor here: as many as this user may have.
+fn raise_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Without it sockets are refused sooner, by name of the limit.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 /// From here on these signals are read from a descriptor, in every thread that is started later.

@@ -1,0 +1,418 @@
+//! Commands of applications: what a thread asks in its ring, and the answer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use braid_dataplane::application::errno;
+use braid_engine::socket::{ConnectOptions, ListenOptions, Shutdown, SocketOptions};
+use braid_shm::abi::{Command, EMULTIPATH, Operation, SocketAddressStorage, sockaddr_multipath};
+use braid_shm::{SlotState, abi::Plain};
+
+use super::accept::in_family;
+use super::attachment::region_id;
+use super::control::Control;
+use super::host::WorkerGone;
+use super::options::Outcome;
+use super::socket::{Domain, Socket, State, Wish};
+use super::table::Key;
+
+/// Commands of one thread that are answered in one turn; its ring holds no more.
+const COMMANDS: usize = 8;
+
+const DONE: Outcome = Ok((0, Vec::new()));
+
+impl Control {
+    /// Answers what the threads of all applications have asked.
+    pub(super) fn take_commands(&mut self) -> Result<(), WorkerGone> {
+        let regions: Vec<Key> = self.attachments.keys().collect();
+        let mut threads = Vec::new();
+        for region in regions {
+            threads.clear();
+            let Some(attachment) = self.attachments.get(region) else {
+                continue;
+            };
+            attachment
+                .commands
+                .take_calls(|thread| threads.push(thread));
+            for &thread in &threads {
+                if let Err(violation) = self.take_commands_of(region, thread)? {
+                    self.cut_off(region, &violation.to_string())?;
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_commands_of(
+        &mut self,
+        region: Key,
+        thread: u32,
+    ) -> Result<Result<(), braid_shm::Violation>, WorkerGone> {
+        for _ in 0..COMMANDS {
+            let Some(attachment) = self.attachments.get_mut(region) else {
+                return Ok(Ok(()));
+            };
+            let command = match attachment.commands.next_command(thread) {
+                Ok(Some(command)) => command,
+                Ok(None) => return Ok(Ok(())),
+                Err(violation) => return Ok(Err(violation)),
+            };
+            let argument = attachment.commands.argument(thread, &command);
+            let (result, data) = match self.execute(region, &command, &argument)? {
+                Ok(answer) => answer,
+                Err(errno) => (-i64::from(errno), Vec::new()),
+            };
+            let Some(attachment) = self.attachments.get_mut(region) else {
+                return Ok(Ok(()));
+            };
+            let told = attachment
+                .commands
+                .complete(thread, command.id, result, &data);
+            if told.is_err() {
+                return Ok(told);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn execute(
+        &mut self,
+        region: Key,
+        command: &Command,
+        argument: &[u8],
+    ) -> Result<Outcome, WorkerGone> {
+        if let Operation::Owns { remote } = command.operation {
+            return self.owns(argument, remote);
+        }
+        let found = self
+            .attachments
+            .get(region)
+            .and_then(|attachment| attachment.socket(command.slot))
+            .filter(|&key| {
+                self.sockets.get(key).is_some_and(|socket| {
+                    socket.handle.generation() == command.generation
+                        && !matches!(socket.state, State::Ending { .. })
+                })
+            });
+        let Some(key) = found else {
+            return Ok(Err(libc::EBADF));
+        };
+        match command.operation {
+            Operation::Bind => self.bind(key, argument),
+            Operation::Listen { backlog } => self.listen(key, backlog),
+            Operation::Connect => self.connect(key, argument),
+            Operation::Shutdown { how } => self.shutdown(key, how),
+            Operation::SetOption { level, name } => self.set_option(key, level, name, argument),
+            Operation::GetOption {
+                level,
+                name,
+                capacity,
+            } => self.get_option(key, level, name, argument, capacity as usize),
+            Operation::LocalAddress => Ok(self.local_address(key)),
+            Operation::PeerAddress => Ok(self.peer_address(key)),
+            Operation::Owns { .. } => Ok(Err(libc::EINVAL)),
+        }
+    }
+
+    /// Whether the engine would take a socket with this address.
+    fn owns(&self, argument: &[u8], remote: bool) -> Result<Outcome, WorkerGone> {
+        let Some(address) =
+            SocketAddressStorage::from_sockaddr(argument).and_then(|storage| storage.address())
+        else {
+            return Ok(Err(libc::EAFNOSUPPORT));
+        };
+        let ip = address.ip().to_canonical();
+        if ip.is_loopback() {
+            return Ok(Ok((0, Vec::new())));
+        }
+        if !remote && ip.is_unspecified() {
+            let take = self.config.policy.take_unspecified;
+            return Ok(Ok((take.into(), Vec::new())));
+        }
+        let takes = self.host.call(move |turn| {
+            if remote {
+                turn.stack.has_route(ip)
+            } else {
+                turn.stack.owns(ip)
+            }
+        })?;
+        Ok(Ok((takes.into(), Vec::new())))
+    }
+
+    fn bind(&mut self, key: Key, argument: &[u8]) -> Result<Outcome, WorkerGone> {
+        let Some(socket) = self.sockets.get_mut(key) else {
+            return Ok(Err(libc::EBADF));
+        };
+        if !matches!(socket.state, State::Open { bound: None }) {
+            return Ok(Err(libc::EINVAL));
+        }
+        let (address, addresses) = match local_addresses(socket.domain, argument) {
+            Ok(parsed) => parsed,
+            Err(errno) => return Ok(Err(errno)),
+        };
+        let bound = match self.host.call(move |turn| turn.stack.reserve(address))? {
+            Ok(bound) => bound,
+            Err(error) => return Ok(Err(errno(error))),
+        };
+        if let Some(socket) = self.sockets.get_mut(key) {
+            if !addresses.is_empty() {
+                socket.options.local_addresses = addresses;
+            }
+            socket.state = State::Open { bound: Some(bound) };
+        }
+        Ok(DONE)
+    }
+
+    /// Whether a connection of the socket is to use Multipath TCP, and with which options.
+    fn policy_for(&self, socket: &Socket, peer: Option<IpAddr>) -> (bool, SocketOptions) {
+        let rule = self
+            .attachments
+            .get(socket.attachment)
+            .and_then(|attachment| attachment.rule.as_ref());
+        let enables = rule.and_then(|rule| rule.enable);
+        socket.apply_policy(&self.config.policy, enables, peer)
+    }
+
+    fn listen(&mut self, key: Key, backlog: i32) -> Result<Outcome, WorkerGone> {
+        let Some(socket) = self.sockets.get(key) else {
+            return Ok(Err(libc::EBADF));
+        };
+        let bound = match socket.state {
+            State::Open { bound } => bound,
+            // The kernel changes the backlog; here it stays.
+            State::Listening { .. } => return Ok(DONE),
+            State::Connected { .. } | State::Ending { .. } => return Ok(Err(libc::EINVAL)),
+        };
+        let anywhere: IpAddr = match socket.domain {
+            Domain::Inet => std::net::Ipv4Addr::UNSPECIFIED.into(),
+            Domain::Inet6 | Domain::Multipath => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let address = bound.unwrap_or(SocketAddr::new(anywhere, 0));
+        let (multipath, options) = self.policy_for(socket, bound.map(|address| address.ip()));
+        let options = ListenOptions {
+            backlog: usize::try_from(backlog).unwrap_or(0).max(1),
+            multipath,
+            socket: options,
+        };
+        let was_bound = bound.is_some();
+        let listening = self.host.call(move |turn| {
+            let address = if was_bound {
+                address
+            } else {
+                turn.stack.reserve(address)?
+            };
+            match turn.stack.listen(address, options) {
+                Ok(listener) => Ok((listener, address)),
+                Err(error) => {
+                    if !was_bound {
+                        turn.stack.release(address);
+                    }
+                    Err(error)
+                }
+            }
+        })?;
+        let (listener, address) = match listening {
+            Ok(listening) => listening,
+            Err(error) => return Ok(Err(errno(error))),
+        };
+        if let Some(socket) = self.sockets.get_mut(key) {
+            socket.state = State::Listening {
+                listener,
+                address,
+                full: false,
+            };
+            socket.handle.set_state(SlotState::Listening);
+        }
+        self.by_listener.insert(listener, key);
+        Ok(DONE)
+    }
+
+    fn connect(&mut self, key: Key, argument: &[u8]) -> Result<Outcome, WorkerGone> {
+        let Some(socket) = self.sockets.get(key) else {
+            return Ok(Err(libc::EBADF));
+        };
+        let bound = match socket.state {
+            State::Open { bound } => bound,
+            State::Listening { .. } | State::Ending { .. } => return Ok(Err(libc::EINVAL)),
+            State::Connected { connection, .. } => return self.connect_again(connection),
+        };
+        let remote = match remote_address(socket.domain, argument) {
+            Ok(remote) => remote,
+            Err(errno) => return Ok(Err(errno)),
+        };
+        let (multipath, options) = self.policy_for(socket, Some(remote.ip()));
+        // A socket bound to every address has its port alone of it.
+        let local = bound.map(|bound| match (bound.ip().is_unspecified(), remote) {
+            (true, SocketAddr::V4(_)) => {
+                SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), bound.port())
+            }
+            (true, SocketAddr::V6(_)) => {
+                SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), bound.port())
+            }
+            (false, _) => bound,
+        });
+        let options = ConnectOptions {
+            local,
+            remote,
+            multipath,
+            socket: options,
+        };
+        let (region, handle) = (region_id(socket.attachment), socket.handle.clone());
+        let end = Arc::clone(&socket.end);
+        handle.set_state(SlotState::Connecting);
+        let begun = self.host.call(move |turn| {
+            let connection = turn.stack.connect(turn.now, options)?;
+            let local = turn.stack.local_address(connection);
+            if !turn.applications.bind(region, &handle, end, connection) {
+                turn.stack.abort(turn.now, connection);
+                return Err(braid_engine::socket::SocketError::NoBuffers);
+            }
+            local
+                .map(|local| (connection, local))
+                .ok_or(braid_engine::socket::SocketError::NoBuffers)
+        })?;
+        let Some(socket) = self.sockets.get_mut(key) else {
+            return Ok(Err(libc::EBADF));
+        };
+        match begun {
+            Ok((connection, local)) => {
+                socket.state = State::Connected {
+                    connection,
+                    local,
+                    remote,
+                    bound,
+                };
+                Ok(DONE)
+            }
+            Err(error) => {
+                socket.handle.set_state(SlotState::Open);
+                Ok(Err(errno(error)))
+            }
+        }
+    }
+
+    fn connect_again(
+        &self,
+        connection: braid_engine::stack::ConnectionId,
+    ) -> Result<Outcome, WorkerGone> {
+        use braid_engine::mptcp::connection::DataState;
+        let state = self.host.call(move |turn| {
+            turn.stack
+                .connection_info(connection)
+                .map(|info| info.state)
+        })?;
+        Ok(Err(match state {
+            Some(DataState::Opening) => libc::EALREADY,
+            _ => libc::EISCONN,
+        }))
+    }
+
+    fn shutdown(&mut self, key: Key, how: i32) -> Result<Outcome, WorkerGone> {
+        let how = match how {
+            libc::SHUT_RD => Shutdown::Read,
+            libc::SHUT_WR => Shutdown::Write,
+            libc::SHUT_RDWR => Shutdown::Both,
+            _ => return Ok(Err(libc::EINVAL)),
+        };
+        let Some(connection) = self.sockets.get(key).and_then(Socket::connection) else {
+            return Ok(Err(libc::ENOTCONN));
+        };
+        self.host.call(move |turn| {
+            turn.applications
+                .shutdown(turn.now, turn.stack, connection, how);
+        })?;
+        Ok(DONE)
+    }
+
+    /// getsockname(): for the connection's life that of the first subflow (the draft's section 4.2).
+    fn local_address(&self, key: Key) -> Outcome {
+        let socket = self.sockets.get(key).ok_or(libc::EBADF)?;
+        if socket.wish == Wish::Aware {
+            return Err(EMULTIPATH);
+        }
+        let unbound: IpAddr = match socket.domain {
+            Domain::Inet => std::net::Ipv4Addr::UNSPECIFIED.into(),
+            Domain::Inet6 | Domain::Multipath => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let address = match socket.state {
+            State::Open { bound } | State::Ending { bound } => {
+                bound.unwrap_or(SocketAddr::new(unbound, 0))
+            }
+            State::Listening { address, .. } => address,
+            State::Connected { local, .. } => local,
+        };
+        Ok((0, sockaddr(socket.domain, address)))
+    }
+
+    /// getpeername(), as [`Self::local_address`].
+    fn peer_address(&self, key: Key) -> Outcome {
+        let socket = self.sockets.get(key).ok_or(libc::EBADF)?;
+        let State::Connected { remote, .. } = socket.state else {
+            return Err(libc::ENOTCONN);
+        };
+        if socket.wish == Wish::Aware {
+            return Err(EMULTIPATH);
+        }
+        Ok((0, sockaddr(socket.domain, remote)))
+    }
+}
+
+/// An address as a `sockaddr` of its exact length.
+fn sockaddr(domain: Domain, address: SocketAddr) -> Vec<u8> {
+    let storage = SocketAddressStorage::new(in_family(domain, address));
+    let mut bytes = vec![0; SocketAddressStorage::BYTES];
+    storage.write(&mut bytes);
+    bytes.truncate(storage.length());
+    bytes
+}
+
+/// The addresses in an argument.
+fn addresses(domain: Domain, argument: &[u8]) -> Result<Vec<SocketAddr>, i32> {
+    if domain == Domain::Multipath
+        && let Some(addresses) = sockaddr_multipath::parse(argument)
+    {
+        return Ok(addresses);
+    }
+    let address = SocketAddressStorage::from_sockaddr(argument)
+        .ok_or(libc::EINVAL)?
+        .address()
+        .ok_or(libc::EAFNOSUPPORT)?;
+    match (domain, address) {
+        (Domain::Inet, SocketAddr::V6(_)) | (Domain::Inet6, SocketAddr::V4(_)) => {
+            Err(libc::EAFNOSUPPORT)
+        }
+        _ => Ok(vec![address]),
+    }
+}
+
+/// Where to bind: an address, and those that the connections may use when there are several.
+fn local_addresses(domain: Domain, argument: &[u8]) -> Result<(SocketAddr, Vec<IpAddr>), i32> {
+    let all: Vec<SocketAddr> = addresses(domain, argument)?
+        .into_iter()
+        .map(canonical)
+        .collect();
+    let first = *all.first().ok_or(libc::EINVAL)?;
+    if all.len() == 1 {
+        return Ok((first, Vec::new()));
+    }
+    if all.iter().any(|address| address.port() != first.port()) {
+        return Err(libc::EINVAL);
+    }
+    let anywhere = SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), first.port());
+    Ok((anywhere, all.into_iter().map(|one| one.ip()).collect()))
+}
+
+/// Where to connect: of several addresses the first; the others are the peer's to announce.
+fn remote_address(domain: Domain, argument: &[u8]) -> Result<SocketAddr, i32> {
+    addresses(domain, argument)?
+        .into_iter()
+        .map(canonical)
+        .next()
+        .ok_or(libc::EINVAL)
+}
+
+/// An IPv4 address that was mapped to IPv6 is one of IPv4.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

@@ -1,0 +1,180 @@
+//! How sockets and regions end: by the last close, by the death of a program, or because one is
+//! cut off.
+
+use braid_dataplane::application::Ending;
+use braid_shm::Linger;
+use std::time::Duration;
+
+use super::attachment::region_id;
+use super::control::Control;
+use super::host::WorkerGone;
+use super::socket::State;
+use super::table::Key;
+
+impl Control {
+    /// No process has the socket any more.
+    pub(super) fn on_hangup(&mut self, key: Key) -> Result<(), WorkerGone> {
+        let Some(socket) = self.sockets.get_mut(key) else {
+            return Ok(());
+        };
+        self.poller.remove(&socket.end);
+        // From here on nobody can adopt it.
+        self.by_cookie.remove(&socket.cookie);
+        let in_order =
+            socket.handle.orderly() && socket.handle.linger() != Linger::For(Duration::ZERO);
+        match socket.state {
+            State::Connected {
+                connection, bound, ..
+            } => {
+                let ending = if in_order {
+                    Ending::InOrder
+                } else {
+                    Ending::Abort
+                };
+                socket.state = State::Ending { bound };
+                self.host.call(move |turn| {
+                    turn.applications
+                        .end(turn.now, turn.stack, connection, ending);
+                })
+            }
+            State::Ending { .. } => Ok(()),
+            State::Open { .. } | State::Listening { .. } => {
+                self.forget_socket(key);
+                self.after_sockets()
+            }
+        }
+    }
+
+    /// Takes a socket out of all tables and gives its slot back. What the stack still holds for it
+    /// is given back by [`Self::after_sockets`].
+    pub(super) fn forget_socket(&mut self, key: Key) {
+        let Some(socket) = self.sockets.remove(key) else {
+            return;
+        };
+        self.poller.remove(&socket.end);
+        self.by_cookie.remove(&socket.cookie);
+        match socket.state {
+            State::Listening {
+                listener, address, ..
+            } => {
+                self.by_listener.remove(&listener);
+                self.leavings.listeners.push(listener);
+                self.leavings.addresses.push(address);
+            }
+            State::Open { bound } | State::Connected { bound, .. } | State::Ending { bound } => {
+                self.leavings.addresses.extend(bound);
+            }
+        }
+        if let Some(attachment) = self.attachments.get_mut(socket.attachment) {
+            attachment.release_slot(&socket.handle);
+            if attachment.is_deserted() {
+                self.leavings.regions.push(socket.attachment);
+            }
+        }
+    }
+
+    /// Gives back to the worker what sockets that were forgotten held.
+    pub(super) fn after_sockets(&mut self) -> Result<(), WorkerGone> {
+        let Leavings {
+            listeners,
+            addresses,
+            regions,
+        } = std::mem::take(&mut self.leavings);
+        if !listeners.is_empty() || !addresses.is_empty() {
+            self.host.call(move |turn| {
+                for listener in listeners {
+                    turn.stack.close_listener(turn.now, listener);
+                }
+                for address in addresses {
+                    turn.stack.release(address);
+                }
+            })?;
+        }
+        for region in regions {
+            self.drop_if_deserted(region)?;
+        }
+        Ok(())
+    }
+
+    /// Ends a region that has neither sockets nor control connections.
+    pub(super) fn drop_if_deserted(&mut self, key: Key) -> Result<(), WorkerGone> {
+        let deserted = self
+            .attachments
+            .get(key)
+            .is_some_and(super::attachment::Attachment::is_deserted);
+        if deserted {
+            self.drop_region(key)?;
+        }
+        Ok(())
+    }
+
+    fn drop_region(&mut self, key: Key) -> Result<(), WorkerGone> {
+        let Some(attachment) = self.attachments.remove(key) else {
+            return Ok(());
+        };
+        self.poller.remove(attachment.region.control_bell());
+        attachment.region.retire();
+        let id = region_id(key);
+        self.host
+            .call(move |turn| turn.applications.remove_region(turn.now, turn.stack, id))
+    }
+
+    /// Ends an application that does not keep to the rules: its connections are aborted, its
+    /// descriptors and its control connections end. Nobody else notices.
+    pub(super) fn cut_off(&mut self, key: Key, reason: &str) -> Result<(), WorkerGone> {
+        let Some(attachment) = self.attachments.get(key) else {
+            return Ok(());
+        };
+        eprintln!(
+            "braid: process {} ({}) was cut off: {reason}",
+            attachment.owner.process, attachment.program
+        );
+        let sockets = attachment.sockets();
+        for member in self.members_of(key) {
+            // The region goes in any case, below.
+            self.drop_peer(member)?;
+        }
+        // The worker lets go first: then nothing is written to slots that are given back.
+        let id = region_id(key);
+        self.host
+            .call(move |turn| turn.applications.remove_region(turn.now, turn.stack, id))?;
+        for socket in sockets {
+            self.forget_socket(socket);
+        }
+        self.after_sockets()?;
+        self.drop_region(key)
+    }
+
+    /// The engine ends: every connection is closed once what its program wrote is on its way.
+    pub(super) fn end_all_sockets(&mut self) -> Result<(), WorkerGone> {
+        let mut connections = Vec::new();
+        let mut listeners = Vec::new();
+        for (_, socket) in self.sockets.iter() {
+            match socket.state {
+                State::Connected { connection, .. } => {
+                    socket.handle.close_write();
+                    connections.push(connection);
+                }
+                State::Listening { listener, .. } => listeners.push(listener),
+                State::Open { .. } | State::Ending { .. } => {}
+            }
+        }
+        self.host.call(move |turn| {
+            for listener in listeners {
+                turn.stack.close_listener(turn.now, listener);
+            }
+            for connection in connections {
+                turn.applications
+                    .end(turn.now, turn.stack, connection, Ending::InOrder);
+            }
+        })
+    }
+}
+
+/// What sockets that were forgotten held in the worker.
+#[derive(Debug, Default)]
+pub(super) struct Leavings {
+    listeners: Vec<braid_engine::stack::ListenerId>,
+    addresses: Vec<std::net::SocketAddr>,
+    regions: Vec<Key>,
+}

@@ -1,0 +1,457 @@
+//! Control connections: attaching, sockets, adoption (unix(7), `braid_shm::abi`).
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use braid_shm::abi::{
+    ABI_VERSION, Adopted, Attach, Attached, IPPROTO_MPTCP, IPPROTO_TCP, MAX_MESSAGE_BYTES,
+    OpenSocket, Opened, Refused, Reply, Request,
+};
+use braid_shm::{SlotFlags, SlotHandle};
+use rustix::net::sockopt;
+
+use super::attachment::{Attachment, region_id};
+use super::control::{Control, Kind};
+use super::host::WorkerGone;
+use super::options::Kept;
+use super::packets::{self, Credentials, Received};
+use super::pair::Pair;
+use super::poller::EventFlags;
+use super::socket::{Domain, Socket, State, Wish};
+use super::table::Key;
+
+/// Packets of one connection that are looked at in one turn.
+const PACKETS: usize = 16;
+
+/// Regions of others that a connection may know by adoption.
+const ADOPTIONS: usize = 64;
+
+/// A control connection.
+#[derive(Debug)]
+pub(super) struct Peer {
+    connection: OwnedFd,
+    credentials: Credentials,
+    /// The region it attached.
+    home: Option<Key>,
+    /// Regions of which it has adopted a socket.
+    adopted: Vec<Key>,
+}
+
+impl Control {
+    /// Takes the connections that wait at the listener.
+    pub(super) fn accept_peers(&mut self) -> io::Result<()> {
+        for _ in 0..PACKETS {
+            let Some(connection) = self.listener.accept()? else {
+                break;
+            };
+            self.add_peer(connection);
+        }
+        Ok(())
+    }
+
+    /// A connection that finds no room, or whose peer is gone already, is closed.
+    pub(super) fn add_peer(&mut self, connection: OwnedFd) {
+        let Ok(credentials) = Credentials::of(&connection) else {
+            return;
+        };
+        let peer = Peer {
+            connection,
+            credentials,
+            home: None,
+            adopted: Vec::new(),
+        };
+        let Ok(key) = self.peers.insert(peer) else {
+            eprintln!(
+                "braid: process {} was turned away: there are as many control connections as \
+                 `applications` allows",
+                credentials.process
+            );
+            return;
+        };
+        let added = self.peers.get(key).is_some_and(|peer| {
+            self.poller
+                .add(&peer.connection, key.token(Kind::PEER), EventFlags::IN)
+                .is_ok()
+        });
+        if !added {
+            self.peers.remove(key);
+        }
+    }
+
+    /// Reads what a connection has to say.
+    pub(super) fn on_peer(&mut self, key: Key) -> Result<(), WorkerGone> {
+        let mut buffer = vec![0; MAX_MESSAGE_BYTES];
+        for _ in 0..PACKETS {
+            let Some(peer) = self.peers.get(key) else {
+                return Ok(());
+            };
+            match packets::receive(&peer.connection, &mut buffer) {
+                Ok(Received::Nothing) => return Ok(()),
+                Ok(Received::Packet(length, descriptors)) => {
+                    let packet = buffer.get(..length).unwrap_or_default();
+                    if !self.on_packet(key, packet, descriptors)? {
+                        return self.drop_peer(key);
+                    }
+                }
+                Ok(Received::End) | Err(_) => return self.drop_peer(key),
+            }
+        }
+        Ok(())
+    }
+
+    /// False when the connection is to be closed.
+    fn on_packet(
+        &mut self,
+        key: Key,
+        packet: &[u8],
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<bool, WorkerGone> {
+        let reply = match Request::parse(packet) {
+            Ok(Request::Attach(attach)) => self.attach(key, &attach)?,
+            Ok(Request::OpenSocket(open)) => self.open_socket(key, open),
+            Ok(Request::Adopt) => self.adopt(key, descriptors),
+            Ok(Request::Detach) => return Ok(false),
+            Ok(Request::Cli(chunk)) => return self.on_cli(key, &chunk),
+            Err(error) => {
+                self.log_peer(key, &error.to_string());
+                return Ok(false);
+            }
+        };
+        Ok(self.answer(key, &reply))
+    }
+
+    fn log_peer(&self, key: Key, reason: &str) {
+        if let Some(peer) = self.peers.get(key) {
+            eprintln!(
+                "braid: process {} was cut off: {reason}",
+                peer.credentials.process
+            );
+        }
+    }
+
+    /// Sends an answer; false when the peer does not take it.
+    fn answer(&self, key: Key, answer: &Answer) -> bool {
+        let Some(peer) = self.peers.get(key) else {
+            return false;
+        };
+        let packet = answer.reply.encode();
+        let of_region = answer.region.and_then(|key| self.attachments.get(key));
+        let mut descriptors = Vec::new();
+        if let Some(attachment) = of_region {
+            let region = &attachment.region;
+            descriptors.extend([
+                region.descriptor(),
+                region.worker_bell().as_fd(),
+                region.control_bell().as_fd(),
+            ]);
+        }
+        descriptors.extend(answer.descriptor.as_ref().map(AsFd::as_fd));
+        matches!(
+            packets::send(&peer.connection, &packet, &descriptors),
+            Ok(true)
+        )
+    }
+
+    /// Root, the engine's own user, and those of the configuration.
+    fn may_attach(&self, user: u32) -> bool {
+        user == 0
+            || user == rustix::process::geteuid().as_raw()
+            || self.config.allow_users.contains(&user)
+    }
+
+    fn attach(&mut self, key: Key, attach: &Attach) -> Result<Answer, WorkerGone> {
+        let Some(peer) = self.peers.get(key) else {
+            return Ok(Answer::refused(libc::EBADF, "no such connection"));
+        };
+        let owner = peer.credentials;
+        if !self.may_attach(owner.user) {
+            eprintln!(
+                "braid: process {} of user {} was refused: `allow_users` does not name that user",
+                owner.process, owner.user
+            );
+            return Ok(Answer::refused(
+                libc::EACCES,
+                "this user may not attach: add it to `allow_users` in the engine's configuration",
+            ));
+        }
+        if attach.version != ABI_VERSION {
+            return Ok(Answer::refused(
+                libc::EPROTONOSUPPORT,
+                "library and engine are of different versions: use those of one build",
+            ));
+        }
+        if peer.home.is_some() {
+            return Ok(Answer::refused(
+                libc::EISCONN,
+                "this connection has a region already: open another one",
+            ));
+        }
+        if self.attachments.is_full() {
+            return Ok(Answer::refused(
+                libc::ENOBUFS,
+                "as many applications are attached as `applications` allows",
+            ));
+        }
+        self.serial += 1;
+        let attachment = match Attachment::create(self.serial, &self.config, owner) {
+            Ok(attachment) => attachment,
+            Err(error) => return Ok(Answer::refused(libc::ENOMEM, &error.to_string())),
+        };
+        let region = attachment.region.clone();
+        let Ok(home) = self.attachments.insert(attachment) else {
+            return Ok(Answer::refused(libc::ENOBUFS, "too many applications"));
+        };
+        let watched = self.poller.add(
+            region.control_bell(),
+            home.token(Kind::REGION),
+            EventFlags::IN | EventFlags::ET,
+        );
+        let served = {
+            let region = region.clone();
+            self.host
+                .call(move |turn| turn.applications.add_region(region_id(home), region))?
+        };
+        if let Err(error) = watched.and(served) {
+            self.attachments.remove(home);
+            return Ok(Answer::refused(libc::ENFILE, &error.to_string()));
+        }
+        self.join(key, home);
+        if let Some(peer) = self.peers.get_mut(key) {
+            peer.home = Some(home);
+        }
+        Ok(Answer {
+            reply: Reply::Attached(Attached::new(
+                self.serial,
+                region.layout(),
+                std::process::id(),
+            )),
+            region: Some(home),
+            descriptor: None,
+        })
+    }
+
+    fn join(&mut self, key: Key, region: Key) -> bool {
+        let (Some(peer), Some(attachment)) =
+            (self.peers.get_mut(key), self.attachments.get_mut(region))
+        else {
+            return false;
+        };
+        if !peer.adopted.contains(&region) {
+            if peer.adopted.len() >= ADOPTIONS {
+                return false;
+            }
+            peer.adopted.push(region);
+            attachment.members += 1;
+        }
+        true
+    }
+
+    fn open_socket(&mut self, key: Key, open: OpenSocket) -> Answer {
+        let Some(home) = self.peers.get(key).and_then(|peer| peer.home) else {
+            return Answer::refused(libc::EINVAL, "attach before opening a socket");
+        };
+        let Some(domain) = Domain::of(open.domain) else {
+            return Answer::refused(libc::EAFNOSUPPORT, "use AF_INET, AF_INET6 or AF_MULTIPATH");
+        };
+        let wish = match (domain, open.protocol) {
+            (Domain::Multipath, 0 | IPPROTO_TCP | IPPROTO_MPTCP) => Wish::Aware,
+            (_, 0 | IPPROTO_TCP) => Wish::None,
+            (_, IPPROTO_MPTCP) => Wish::Enabled,
+            _ => {
+                return Answer::refused(
+                    libc::EPROTONOSUPPORT,
+                    "use protocol 0, IPPROTO_TCP or IPPROTO_MPTCP",
+                );
+            }
+        };
+        let new = NewSocket {
+            domain,
+            protocol: open.protocol,
+            wish,
+            options: self.default_options(home),
+            kept: Kept::default(),
+        };
+        match self.make_socket(home, new) {
+            Ok((socket, descriptor)) => Answer {
+                reply: Reply::Opened(self.opened(socket)),
+                region: None,
+                descriptor: Some(descriptor),
+            },
+            Err(errno) => Answer::refused(
+                errno,
+                "no room for another socket: close one, raise `sockets_per_application` or the \
+                 engine's limit on open files",
+            ),
+        }
+    }
+
+    fn opened(&self, socket: Key) -> Opened {
+        let handle = self.sockets.get(socket).map(|socket| &socket.handle);
+        Opened {
+            slot: handle.map_or(0, SlotHandle::slot),
+            generation: handle.map_or(0, SlotHandle::generation),
+        }
+    }
+
+    /// Makes a socket in a region: slot, descriptor, and an entry here.
+    pub(super) fn make_socket(&mut self, home: Key, new: NewSocket) -> Result<(Key, OwnedFd), i32> {
+        if self.sockets.is_full() {
+            return Err(libc::ENFILE);
+        }
+        let mut strangers = Vec::new();
+        let pair = Pair::make(&self.listener, |stranger| strangers.push(stranger));
+        for stranger in strangers {
+            self.add_peer(stranger);
+        }
+        let pair = pair.map_err(|error| error.raw_os_error().unwrap_or(libc::EAGAIN))?;
+        let attachment = self.attachments.get_mut(home).ok_or(libc::EBADF)?;
+        let handle = attachment
+            .open_slot(SlotFlags::default())
+            .ok_or(libc::EMFILE)?;
+        let slot = handle.slot();
+        let socket = Socket {
+            attachment: home,
+            handle: handle.clone(),
+            end: Arc::new(pair.engine),
+            cookie: pair.cookie,
+            domain: new.domain,
+            protocol: new.protocol,
+            wish: new.wish,
+            options: new.options,
+            kept: new.kept,
+            state: State::Open { bound: None },
+        };
+        handle.set_flags(socket.flags());
+        let end = Arc::clone(&socket.end);
+        let Ok(key) = self.sockets.insert(socket) else {
+            attachment.release_slot(&handle);
+            return Err(libc::ENFILE);
+        };
+        attachment.set_socket(slot, key);
+        self.by_cookie.insert(pair.cookie, key);
+        // Nothing but its end is waited for.
+        if self
+            .poller
+            .add(&end, key.token(Kind::SOCKET), EventFlags::empty())
+            .is_err()
+        {
+            self.forget_socket(key);
+            return Err(libc::ENOSPC);
+        }
+        Ok((key, pair.application))
+    }
+
+    fn adopt(&mut self, key: Key, descriptors: Vec<OwnedFd>) -> Answer {
+        let cookie = descriptors
+            .first()
+            .and_then(|descriptor| sockopt::socket_cookie(descriptor).ok());
+        let found = cookie
+            .and_then(|cookie| self.by_cookie.get(&cookie).copied())
+            .and_then(|socket| Some((socket, self.sockets.get(socket)?.attachment)));
+        // Closed here before the answer: the application has its own copy.
+        drop(descriptors);
+        let Some((socket, region)) = found else {
+            return Answer::refused(
+                libc::ENOTSOCK,
+                "this descriptor is no socket of this engine",
+            );
+        };
+        let (Some(peer), Some(attachment)) = (self.peers.get(key), self.attachments.get(region))
+        else {
+            return Answer::refused(libc::EBADF, "the socket is gone");
+        };
+        let user = peer.credentials.user;
+        if user != attachment.owner.user && user != 0 {
+            return Answer::refused(
+                libc::EACCES,
+                "the socket belongs to another user, whose memory it would show",
+            );
+        }
+        let message = Attached::new(
+            attachment.serial,
+            attachment.region.layout(),
+            std::process::id(),
+        );
+        if !self.join(key, region) {
+            return Answer::refused(
+                libc::ENOBUFS,
+                "sockets of too many applications were adopted",
+            );
+        }
+        let Opened { slot, generation } = self.opened(socket);
+        Answer {
+            reply: Reply::Adopted(Adopted {
+                region: message,
+                slot,
+                generation,
+            }),
+            region: Some(region),
+            descriptor: None,
+        }
+    }
+
+    /// Closes a connection. Its regions live on while they have sockets or other connections.
+    pub(super) fn drop_peer(&mut self, key: Key) -> Result<(), WorkerGone> {
+        let Some(peer) = self.peers.remove(key) else {
+            return Ok(());
+        };
+        for region in peer.adopted {
+            if let Some(attachment) = self.attachments.get_mut(region) {
+                attachment.members = attachment.members.saturating_sub(1);
+            }
+            self.drop_if_deserted(region)?;
+        }
+        Ok(())
+    }
+
+    /// The connections that have a region.
+    pub(super) fn members_of(&self, region: Key) -> Vec<Key> {
+        self.peers
+            .iter()
+            .filter(|(_, peer)| peer.adopted.contains(&region))
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    /// Sends a packet of the command line's answer; false when the peer does not take it.
+    pub(super) fn send_to_peer(&self, key: Key, reply: Reply) -> bool {
+        self.answer(
+            key,
+            &Answer {
+                reply,
+                region: None,
+                descriptor: None,
+            },
+        )
+    }
+}
+
+/// What a socket is made with.
+#[derive(Debug)]
+pub(super) struct NewSocket {
+    pub(super) domain: Domain,
+    pub(super) protocol: i32,
+    pub(super) wish: Wish,
+    pub(super) options: braid_engine::socket::SocketOptions,
+    pub(super) kept: Kept,
+}
+
+/// An answer, and the descriptors with it.
+struct Answer {
+    reply: Reply,
+    /// The region whose three descriptors go with it.
+    region: Option<Key>,
+    /// A socket's descriptor.
+    descriptor: Option<OwnedFd>,
+}
+
+impl Answer {
+    fn refused(errno: i32, text: &str) -> Self {
+        Self {
+            reply: Reply::Refused(Refused::new(errno, text)),
+            region: None,
+            descriptor: None,
+        }
+    }
+}

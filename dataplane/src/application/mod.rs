@@ -1,0 +1,310 @@
+//! The worker's side of the shared memory: bytes between the rings of applications and the
+//! sockets of the stack, without the control thread.
+//!
+//! The control thread gives the worker regions and binds their slots to connections; from then on a
+//! worker's turn is [`Applications::serve`]: which slots were kicked, what the stack has to tell,
+//! and then bytes, within a budget for the turn and one for each socket, in the order in which the
+//! sockets came to have work. A byte is copied once between ring and scratch and once between
+//! scratch and the stack's buffer. Nothing allocates while connections live.
+//!
+//! What the control thread has to know it finds in [`Reports`].
+
+mod errno;
+mod region;
+mod report;
+mod socket;
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use braid_engine::socket::Shutdown;
+use braid_engine::stack::{ConnectionId, Event, Stack};
+use braid_engine::storage::slab::{Key, Slab};
+use braid_engine::time::Instant;
+use braid_shm::{EngineRegion, SlotHandle, Violation};
+
+pub use errno::errno;
+pub use region::RegionId;
+pub use report::{Report, Reports};
+
+use crate::worker::Beside;
+use region::Regions;
+use socket::{Progress, Socket};
+
+/// Bytes that the sockets move in one turn together, in both directions, before the ports have
+/// theirs again.
+const TURN_BUDGET: usize = 512 << 10;
+
+/// Bytes moved by one copy.
+const SCRATCH: usize = 64 << 10;
+
+/// Events of the stack that are looked at in one turn.
+const EVENTS_PER_TURN: usize = 256;
+
+type SocketKey = Key<Socket>;
+
+/// How a socket that all processes have closed ends.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// What is in its ring is sent first.
+    InOrder,
+    /// At once, by MP_FASTCLOSE or RST: its program died, or asked for it.
+    Abort,
+}
+
+/// The regions of all applications, and the sockets in them that have a connection.
+#[derive(Debug)]
+pub struct Applications {
+    regions: Regions,
+    sockets: Slab<Socket>,
+    by_connection: HashMap<ConnectionId, SocketKey>,
+    /// Sockets that may have work, each once.
+    ready: VecDeque<SocketKey>,
+    scratch: Box<[u8]>,
+    reports: Arc<Reports>,
+}
+
+impl Applications {
+    /// None yet; at most `max_sockets` of them at a time.
+    ///
+    /// # Errors
+    ///
+    /// When the process is out of file descriptors.
+    pub fn new(max_sockets: usize, reports: Arc<Reports>) -> io::Result<Self> {
+        Ok(Self {
+            regions: Regions::new()?,
+            sockets: Slab::new(max_sockets.max(1)),
+            by_connection: HashMap::new(),
+            ready: VecDeque::new(),
+            scratch: vec![0; SCRATCH].into(),
+            reports,
+        })
+    }
+
+    /// Serves a region from now on.
+    ///
+    /// # Errors
+    ///
+    /// When its bell cannot be waited for.
+    pub fn add_region(&mut self, id: RegionId, region: EngineRegion) -> io::Result<()> {
+        self.regions.add(id, region)
+    }
+
+    /// Serves a region no more, and aborts what connections its sockets still have.
+    pub fn remove_region(&mut self, now: Instant, stack: &mut Stack, id: RegionId) {
+        let keys: Vec<SocketKey> = self.regions.remove(id);
+        for key in keys {
+            if let Some(socket) = self.sockets.remove(key) {
+                self.by_connection.remove(&socket.connection());
+                stack.abort(now, socket.connection());
+            }
+        }
+    }
+
+    /// Binds a slot to a connection: their bytes flow from now on. `end` is the engine's end of
+    /// the socket's descriptor. False when the region is not served, has no such slot, or there are
+    /// as many sockets as may be; the connection is the caller's then.
+    pub fn bind(
+        &mut self,
+        id: RegionId,
+        handle: &SlotHandle,
+        end: Arc<OwnedFd>,
+        connection: ConnectionId,
+    ) -> bool {
+        let Some(slot) = self.regions.engine_slot(id, handle) else {
+            return false;
+        };
+        let Ok(key) = self.sockets.insert(Socket::new(id, slot, end, connection)) else {
+            return false;
+        };
+        self.regions.set_socket(id, handle.slot(), key);
+        self.by_connection.insert(connection, key);
+        self.queue(key);
+        true
+    }
+
+    /// Ends one or both directions of a socket; what is in its ring is sent before the end is.
+    pub fn shutdown(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        connection: ConnectionId,
+        how: Shutdown,
+    ) {
+        if let Some(&key) = self.by_connection.get(&connection)
+            && let Some(socket) = self.sockets.get_mut(key)
+        {
+            socket.shutdown(now, stack, how);
+            self.queue(key);
+        }
+    }
+
+    /// Ends a socket that no process has any more. [`Report::Released`] follows.
+    pub fn end(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        connection: ConnectionId,
+        ending: Ending,
+    ) {
+        let Some(&key) = self.by_connection.get(&connection) else {
+            return;
+        };
+        let Some(socket) = self.sockets.get_mut(key) else {
+            return;
+        };
+        match ending {
+            Ending::InOrder => {
+                socket.close();
+                self.queue(key);
+            }
+            Ending::Abort => {
+                stack.abort(now, connection);
+                self.forget(key);
+            }
+        }
+    }
+
+    /// How many sockets have a connection.
+    pub fn socket_count(&self) -> usize {
+        self.sockets.len()
+    }
+
+    /// One turn; whether there was anything to do.
+    pub fn serve(&mut self, now: Instant, stack: &mut Stack) -> bool {
+        let kicked = self.take_kicks();
+        let events = self.take_events(stack);
+        let moved = self.move_bytes(now, stack);
+        self.reports.ring();
+        kicked | events | moved
+    }
+
+    fn take_kicks(&mut self) -> bool {
+        let Self {
+            regions,
+            sockets,
+            ready,
+            ..
+        } = self;
+        regions.take_kicks(|key| {
+            if let Some(socket) = sockets.get_mut(key)
+                && socket.kick()
+            {
+                ready.push_back(key);
+            }
+        })
+    }
+
+    fn take_events(&mut self, stack: &mut Stack) -> bool {
+        let mut any = false;
+        for _ in 0..EVENTS_PER_TURN {
+            let Some(event) = stack.poll_event() else {
+                break;
+            };
+            any = true;
+            self.on_event(event);
+        }
+        any
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Acceptable(listener) => self.reports.push(Report::Acceptable(listener)),
+            Event::Connected(connection) => {
+                self.of_connection(connection, |socket| socket.connected());
+            }
+            Event::Readable(connection)
+            | Event::Writable(connection)
+            | Event::PeerFinished(connection) => self.of_connection(connection, |_| {}),
+            Event::Closed(connection, result) => {
+                self.of_connection(connection, |socket| socket.closed(result));
+            }
+            event => self.reports.watch(event),
+        }
+    }
+
+    fn of_connection(&mut self, connection: ConnectionId, call: impl FnOnce(&mut Socket)) {
+        if let Some(&key) = self.by_connection.get(&connection) {
+            if let Some(socket) = self.sockets.get_mut(key) {
+                call(socket);
+            }
+            self.queue(key);
+        }
+    }
+
+    fn queue(&mut self, key: SocketKey) {
+        if let Some(socket) = self.sockets.get_mut(key)
+            && socket.queue()
+        {
+            self.ready.push_back(key);
+        }
+    }
+
+    fn move_bytes(&mut self, now: Instant, stack: &mut Stack) -> bool {
+        let mut budget = TURN_BUDGET;
+        // Sockets that have more to do come after those that wait, and not twice in a turn.
+        for _ in 0..self.ready.len() {
+            if budget == 0 {
+                break;
+            }
+            let Some(key) = self.ready.pop_front() else {
+                break;
+            };
+            let Some(socket) = self.sockets.get_mut(key) else {
+                continue;
+            };
+            match socket.serve(now, stack, &mut self.scratch, &mut budget) {
+                Ok(Progress::Waits) => {}
+                Ok(Progress::More) => self.queue(key),
+                Ok(Progress::Over) => {
+                    stack.close(now, socket.connection());
+                    self.forget(key);
+                }
+                Err(violation) => {
+                    let region = socket.region();
+                    self.cut_off(region, violation);
+                }
+            }
+            budget = budget.saturating_sub(1);
+        }
+        !self.ready.is_empty() || budget < TURN_BUDGET
+    }
+
+    /// A socket without a process is through.
+    fn forget(&mut self, key: SocketKey) {
+        if let Some(socket) = self.sockets.remove(key) {
+            self.by_connection.remove(&socket.connection());
+            self.regions.clear_socket(socket.region(), socket.slot());
+            self.reports.push(Report::Released {
+                region: socket.region(),
+                slot: socket.slot(),
+            });
+        }
+    }
+
+    /// The region is not looked at any more; the control thread removes it.
+    fn cut_off(&mut self, id: RegionId, violation: Violation) {
+        if self.regions.silence(id) {
+            self.reports.push(Report::Violation {
+                region: id,
+                violation,
+            });
+        }
+    }
+}
+
+impl Beside for Applications {
+    fn poll_fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.regions.bells())
+    }
+
+    fn prepare_to_sleep(&mut self) -> bool {
+        self.ready.is_empty() && self.regions.prepare_to_sleep()
+    }
+
+    fn awake(&mut self) {
+        self.regions.awake();
+    }
+}

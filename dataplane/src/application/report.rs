@@ -1,0 +1,112 @@
+//! What the worker tells the control thread of applications.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use braid_engine::stack::{Event, ListenerId};
+use braid_shm::{Bell, Violation};
+use crossbeam_queue::ArrayQueue;
+
+use super::RegionId;
+
+/// Something that the control thread has to act on.
+#[derive(Debug)]
+pub enum Report {
+    /// Connections wait at a listener. It is told once until all of them are accepted.
+    Acceptable(ListenerId),
+    /// A socket that no process had any more is through: its slot is free.
+    Released {
+        /// Its region.
+        region: RegionId,
+        /// The slot's number.
+        slot: u32,
+    },
+    /// An application wrote over its shared memory. Its region is served no more.
+    Violation {
+        /// The region.
+        region: RegionId,
+        /// What was found.
+        violation: Violation,
+    },
+    /// What only watchers want, while somebody watches.
+    Watched(Event),
+}
+
+/// The queue of reports, and the bell that says there are some.
+///
+/// Reports that must not be lost are bounded by nature: one for each listener, socket and region.
+/// They have room; what watchers want has only what is left over, and is counted where it has none.
+#[derive(Debug)]
+pub struct Reports {
+    queue: ArrayQueue<Report>,
+    /// From this length on what watchers want is dropped.
+    watched: usize,
+    watching: AtomicBool,
+    rung: AtomicBool,
+    lost: AtomicU64,
+    bell: Bell,
+}
+
+impl Reports {
+    /// Room for `needed` reports that must not be lost, and for `watched` others.
+    ///
+    /// # Errors
+    ///
+    /// When the process is out of file descriptors.
+    pub fn new(needed: usize, watched: usize) -> io::Result<Self> {
+        Ok(Self {
+            queue: ArrayQueue::new(needed.saturating_add(watched).max(1)),
+            watched,
+            watching: AtomicBool::new(false),
+            rung: AtomicBool::new(false),
+            lost: AtomicU64::new(0),
+            bell: Bell::new()?,
+        })
+    }
+
+    /// The bell: the control thread polls it, and clears it before it takes reports.
+    pub fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// Takes the oldest report.
+    pub fn take(&self) -> Option<Report> {
+        self.queue.pop()
+    }
+
+    /// Whether anybody wants what is for watchers.
+    pub fn set_watching(&self, watching: bool) {
+        self.watching.store(watching, Ordering::Relaxed);
+    }
+
+    /// How many reports were dropped for want of room.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn push(&self, report: Report) {
+        self.rung.store(true, Ordering::Relaxed);
+        if self.queue.push(report).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn watch(&self, event: Event) {
+        if !self.watching.load(Ordering::Relaxed) {
+            return;
+        }
+        if self.queue.len() >= self.watched {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.push(Report::Watched(event));
+        }
+    }
+
+    /// Rings once for all that was pushed in a turn.
+    pub(super) fn ring(&self) {
+        if self.rung.load(Ordering::Relaxed) {
+            self.rung.store(false, Ordering::Relaxed);
+            self.bell.ring();
+        }
+    }
+}

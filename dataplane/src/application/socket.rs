@@ -1,0 +1,291 @@
+//! One socket that has a connection: its two rings on one side, the stack on the other.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+
+use braid_engine::socket::{Shutdown, SocketError};
+use braid_engine::stack::{ConnectionId, Stack};
+use braid_engine::time::Instant;
+use braid_shm::{EngineSlot, ReadEnd, SlotState, Violation};
+
+use super::{RegionId, errno};
+
+/// Bytes that a socket moves in each direction before the next one has its turn.
+const SOCKET_BUDGET: usize = 128 << 10;
+
+/// What comes of a turn.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Progress {
+    /// Nothing to do until a kick or an event.
+    Waits,
+    /// The budget is spent and there is more.
+    More,
+    /// No process has the socket and all of it is sent: the connection can be closed.
+    Over,
+}
+
+/// The way from the application to the peer.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Sending {
+    Open,
+    /// The end of the stream follows what is in the ring.
+    Finishing,
+    /// No process has the socket any more; the rest of the ring is sent.
+    Closing,
+    /// Nothing is taken from the ring any more.
+    Done,
+}
+
+/// The way from the peer to the application.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Receiving {
+    Open,
+    /// The application was told of the end, or has said that it reads no more.
+    Done,
+}
+
+/// A socket with a connection.
+#[derive(Debug)]
+pub(super) struct Socket {
+    region: RegionId,
+    slot: EngineSlot,
+    /// The engine's end of the descriptor.
+    end: Arc<OwnedFd>,
+    connection: ConnectionId,
+    sending: Sending,
+    receiving: Receiving,
+    /// How the connection ended, until the application was told.
+    ended: Option<Result<(), SocketError>>,
+    kicked: bool,
+    queued: bool,
+}
+
+impl Socket {
+    pub(super) fn new(
+        region: RegionId,
+        slot: EngineSlot,
+        end: Arc<OwnedFd>,
+        connection: ConnectionId,
+    ) -> Self {
+        Self {
+            region,
+            slot,
+            end,
+            connection,
+            sending: Sending::Open,
+            receiving: Receiving::Open,
+            ended: None,
+            // What was asked before it had a connection is answered now.
+            kicked: true,
+            queued: false,
+        }
+    }
+
+    pub(super) fn region(&self) -> RegionId {
+        self.region
+    }
+
+    pub(super) fn slot(&self) -> u32 {
+        self.slot.handle().slot()
+    }
+
+    pub(super) fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// Notes that it is to be served; false when that is noted already.
+    pub(super) fn queue(&mut self) -> bool {
+        !core::mem::replace(&mut self.queued, true)
+    }
+
+    /// Notes a kick, as [`Self::queue`].
+    pub(super) fn kick(&mut self) -> bool {
+        self.kicked = true;
+        self.queue()
+    }
+
+    /// The handshake is complete.
+    pub(super) fn connected(&self) {
+        self.slot.handle().set_state(SlotState::Established);
+        self.slot.handle().force_writable(&self.end.as_fd());
+    }
+
+    /// Nothing more will be sent or received; what has arrived can still be read.
+    pub(super) fn closed(&mut self, result: Result<(), SocketError>) {
+        self.ended = Some(result);
+    }
+
+    /// As the application asks.
+    pub(super) fn shutdown(&mut self, now: Instant, stack: &mut Stack, how: Shutdown) {
+        if matches!(how, Shutdown::Write | Shutdown::Both) && self.sending == Sending::Open {
+            self.slot.handle().close_write();
+            self.sending = Sending::Finishing;
+        }
+        if matches!(how, Shutdown::Read | Shutdown::Both) && self.receiving == Receiving::Open {
+            // Fails when the connection is gone, and then nothing comes anyway.
+            let _ = stack.shutdown(now, self.connection, Shutdown::Read);
+            self.finish_receive(ReadEnd::Finished);
+        }
+    }
+
+    /// No process has it any more.
+    pub(super) fn close(&mut self) {
+        self.receiving = Receiving::Done;
+        self.sending = Sending::Closing;
+    }
+
+    /// Moves bytes both ways, within the budgets.
+    pub(super) fn serve(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        scratch: &mut [u8],
+        budget: &mut usize,
+    ) -> Result<Progress, Violation> {
+        self.queued = false;
+        if core::mem::take(&mut self.kicked) {
+            self.slot.answer_kick(&self.end.as_fd())?;
+        }
+        let more_to_send = self.send(now, stack, scratch, budget)?;
+        if self.sending == Sending::Closing {
+            let through = !more_to_send && self.slot.transmit_available() == 0;
+            return Ok(match (through || self.ended.is_some(), more_to_send) {
+                (true, _) => Progress::Over,
+                (false, true) => Progress::More,
+                (false, false) => Progress::Waits,
+            });
+        }
+        let more_to_receive = self.receive(now, stack, scratch, budget)?;
+        self.slot.publish(&self.end.as_fd());
+        self.tell_end(stack);
+        Ok(if more_to_send || more_to_receive {
+            Progress::More
+        } else {
+            Progress::Waits
+        })
+    }
+
+    /// Takes bytes from the ring while the stack has room; whether the budget ended it.
+    fn send(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        scratch: &mut [u8],
+        budget: &mut usize,
+    ) -> Result<bool, Violation> {
+        self.slot.refresh_transmit()?;
+        let mut left = SOCKET_BUDGET.min(*budget);
+        while self.sending != Sending::Done && self.slot.transmit_available() > 0 {
+            if left == 0 {
+                return Ok(true);
+            }
+            // A call without room is what asks the stack to tell when there is some again.
+            let room = stack.writable(self.connection).max(1);
+            let length = room.min(left).min(scratch.len());
+            let piece = scratch.get_mut(..length).unwrap_or_default();
+            let count = self.slot.peek(0, piece);
+            let bytes = piece.get(..count).unwrap_or_default();
+            match stack.send(now, self.connection, bytes) {
+                Ok(sent) => {
+                    self.slot.advance(sent);
+                    left = left.saturating_sub(sent);
+                    *budget = budget.saturating_sub(sent);
+                }
+                Err(SocketError::WouldBlock | SocketError::NotConnected) => return Ok(false),
+                Err(_) => self.give_up_sending(),
+            }
+        }
+        if self.sending == Sending::Finishing {
+            self.sending = Sending::Done;
+            // Fails when the connection is gone: the end is told by its event.
+            let _ = stack.shutdown(now, self.connection, Shutdown::Write);
+        }
+        Ok(false)
+    }
+
+    /// The connection takes nothing any more; what is in the ring is lost.
+    fn give_up_sending(&mut self) {
+        self.slot.handle().close_write();
+        self.slot.advance(self.slot.transmit_available());
+        if self.sending != Sending::Closing {
+            self.sending = Sending::Done;
+        }
+    }
+
+    /// Writes what the stack has into the ring while that has room; whether the budget ended it.
+    fn receive(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        scratch: &mut [u8],
+        budget: &mut usize,
+    ) -> Result<bool, Violation> {
+        let mut left = SOCKET_BUDGET.min(*budget);
+        self.slot.refresh_receive()?;
+        while self.receiving == Receiving::Open {
+            if left == 0 {
+                return Ok(true);
+            }
+            let room = self.slot.receive_room();
+            if room == 0 {
+                // What is there must be published before the application can make room.
+                self.slot.publish(&self.end.as_fd());
+                if self.slot.stall()? {
+                    return Ok(false);
+                }
+                continue;
+            }
+            let length = room.min(left).min(scratch.len());
+            let piece = scratch.get_mut(..length).unwrap_or_default();
+            match stack.recv(now, self.connection, piece) {
+                Ok(0) => {
+                    self.slot.publish(&self.end.as_fd());
+                    self.finish_receive(ReadEnd::Finished);
+                }
+                Ok(count) => {
+                    self.slot.write(piece.get(..count).unwrap_or_default());
+                    left = left.saturating_sub(count);
+                    *budget = budget.saturating_sub(count);
+                }
+                Err(SocketError::WouldBlock | SocketError::NotConnected) => return Ok(false),
+                Err(error) => {
+                    self.slot.publish(&self.end.as_fd());
+                    self.ended = Some(Err(error));
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    fn finish_receive(&mut self, how: ReadEnd) {
+        self.receiving = Receiving::Done;
+        let end = self.end.as_fd();
+        self.slot.handle().finish_receive(how, &end);
+    }
+
+    /// Tells the application how the connection ended, once all that arrived is in its ring.
+    fn tell_end(&mut self, stack: &Stack) {
+        let Some(result) = self.ended else {
+            return;
+        };
+        let rest = result.is_ok() || stack.readable(self.connection) > 0;
+        if self.receiving == Receiving::Open && rest {
+            // What arrived is still to be moved.
+            return;
+        }
+        self.ended = None;
+        let handle = self.slot.handle();
+        handle.close_write();
+        if let Err(error) = result {
+            handle.set_error(errno(error).unsigned_abs());
+        }
+        handle.set_state(SlotState::Closed);
+        if self.receiving == Receiving::Open {
+            self.finish_receive(ReadEnd::Reset);
+        }
+        self.slot.handle().force_writable(&self.end.as_fd());
+        self.give_up_sending();
+        self.slot.publish(&self.end.as_fd());
+    }
+}
