@@ -70,12 +70,18 @@ impl Stack {
             Role::Client => Connection::connect,
             Role::Server => Connection::accept,
         };
-        let (nodelay, cork) = (new.options.nodelay, new.options.cork);
-        let local = LocalAddresses::new(&new.options.local_addresses)?;
+        // Its further subflows are set up like the first, whatever the defaults are by then.
+        let mut options = new.options;
+        options.congestion.get_or_insert(self.config.congestion);
+        options
+            .receive_buffer
+            .get_or_insert(self.config.receive_buffer);
+        let (nodelay, cork) = (options.nodelay, options.cork);
+        let local = LocalAddresses::new(&options.local_addresses)?;
         let slot = ConnectionSlot {
             connection: open(config, new.local_key, handle(subflow), path),
             flow: new.flow,
-            options: new.options,
+            options,
             single_path: new.single_path,
             timer: None,
             pending: Pending::default(),

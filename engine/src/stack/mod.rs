@@ -9,7 +9,7 @@
 //!   open), `join` (further subflows), `closed_flow` with `time_wait`, `reset` (no flow at all);
 //! - within: `subflow` and `connection` (what is kept of each), `settle` with `mailbox` (the
 //!   messages between them, their timers and events), `admit` (new ones), `sockets` (the application's
-//!   calls), `options`, `inspect`, `bind`, `event`;
+//!   calls), `options`, `inspect`, `bind`, `defaults`, `event`;
 //! - out: `transmit` with `control` (packets of the stack's own) and `emit` (headers in place);
 //! - below: `interface`, `route`, `neighbor`, `ports`, `secrets`, `rate_limit`, `token`.
 
@@ -21,6 +21,7 @@ mod config;
 mod connection;
 mod control;
 mod counters;
+mod defaults;
 mod emit;
 mod event;
 mod flow;
@@ -58,6 +59,7 @@ pub use batch::{
 pub use config::{ConfigError, MAX_BUFFER, SmallBuffer, StackConfig, SynCookies};
 pub use connection::{ConnectionId, ListenerId};
 pub use counters::{Counters, StackCounters};
+pub use defaults::Defaults;
 pub use event::Event;
 pub use inspect::{ConnectionSettings, InterfaceInfo, ListenerInfo};
 pub use interface::InterfaceConfig;
