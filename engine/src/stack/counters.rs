@@ -140,6 +140,11 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Every counter with its name, in a fixed order.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.iter()
+    }
+
     /// Every counter with its name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         self.stack.iter().chain(self.mptcp.iter())

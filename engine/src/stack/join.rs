@@ -192,10 +192,7 @@ impl Stack {
             source: open.local,
             port: options.device,
         };
-        let path = self
-            .routes
-            .lookup(&self.interfaces, open.remote.ip(), constraint)
-            .ok_or(SocketError::NetworkUnreachable)?;
+        let path = self.path_from(open.remote.ip(), constraint, &options.local_addresses)?;
         if self.interfaces.owner(open.remote.ip()).is_some() {
             // The peer announced an address of this host.
             return Err(SocketError::InvalidArgument);

@@ -394,8 +394,8 @@ impl Stack {
         }
     }
 
-    /// The path of a first subflow, from one of the addresses named.
-    pub(super) fn first_path(
+    /// The way to `remote` from one of the addresses named, any if there are none.
+    pub(super) fn path_from(
         &self,
         remote: IpAddr,
         constraint: Constraint,
@@ -404,10 +404,11 @@ impl Stack {
         let lookup = |constraint| self.routes.lookup(&self.interfaces, remote, constraint);
         let path = lookup(constraint);
         let allowed = |path: &Path| named.is_empty() || named.contains(&path.source);
-        match path {
-            Some(path) if allowed(&path) => return Ok(path),
-            Some(_) if constraint.source.is_some() => return Err(SocketError::InvalidArgument),
-            _ => {}
+        match (path, constraint.source) {
+            (Some(path), _) if allowed(&path) => return Ok(path),
+            (Some(_), Some(_)) => return Err(SocketError::InvalidArgument),
+            (None, Some(_)) => return Err(SocketError::NetworkUnreachable),
+            (_, None) => {}
         }
         named
             .iter()

@@ -130,7 +130,7 @@ impl Stack {
             port: options.socket.device,
         };
         self.check_addresses(&options.socket.local_addresses)?;
-        let path = self.first_path(remote.ip(), constraint, &options.socket.local_addresses)?;
+        let path = self.path_from(remote.ip(), constraint, &options.socket.local_addresses)?;
         if self.subflows.is_full() || self.connections.is_full() {
             self.counters.table_full += 1;
             return Err(SocketError::NoBuffers);

@@ -33,6 +33,8 @@ impl Connection {
     /// There is no route, port or room for the subflow; that of an attempt will be asked for again.
     pub fn subflow_not_opened(&mut self, attempt: Option<u32>, now: Instant) {
         if let Some(attempt) = attempt {
+            // Its slot is free for another path, which the timer sees to.
+            self.slots_full = false;
             self.paths
                 .not_opened(attempt, now, RetryPolicy::of(&self.config));
         }

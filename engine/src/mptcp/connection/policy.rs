@@ -195,16 +195,9 @@ impl Connection {
         let source = local
             .map(|local| local.ip())
             .filter(|ip| !ip.is_unspecified());
-        let named = self.policy.local.as_slice();
-        let source = match source {
-            Some(source) if !self.may_use(source) => return Err(SubflowError::LocalAddress),
-            None if !named.is_empty() => {
-                let suits = |own: &&IpAddr| own.is_ipv4() == remote.is_ipv4();
-                let chosen = named.iter().copied().find(|own| suits(&own));
-                Some(chosen.ok_or(SubflowError::LocalAddress)?)
-            }
-            source => source,
-        };
+        if source.is_some_and(|source| !self.may_use(source)) {
+            return Err(SubflowError::LocalAddress);
+        }
         if !self.has_room_for_one(&endpoints.limits) {
             return Err(SubflowError::TooMany);
         }

@@ -268,6 +268,36 @@ mod tests {
     }
 
     #[test]
+    fn the_edge_never_moves_left_whatever_the_buffer_becomes() {
+        let initial = DataSequenceNumber(u64::MAX - 40);
+        let mut counters = MptcpCounters::default();
+        let mut receive = ReceiveState::new(64, DataSpace::after(initial));
+        let stream: Vec<u8> = (0..1_000).map(|n| n as u8).collect();
+        let mut promised = receive.window_edge();
+        let mut start = 0;
+        for size in [16, 128, 8, 8, 200, 1] {
+            receive.set_window(size);
+            assert!(receive.window_edge() - promised >= 0, "size {size}");
+            promised = receive.window_edge();
+            // A peer that uses all it was promised loses nothing.
+            let end = start + receive.free_window() as usize;
+            receive.receive(
+                initial + 1 + start as u64,
+                &stream[start..end],
+                &mut counters,
+            );
+            let mut read = vec![0; 300];
+            assert_eq!(receive.buffer.read(&mut read), end - start);
+            assert_eq!(read[..end - start], stream[start..end]);
+            start = end;
+            assert!(receive.window_edge() - promised >= 0);
+            promised = receive.window_edge();
+            assert_eq!(receive.free_window(), size as u64);
+        }
+        assert_eq!(counters.beyond_window_bytes, 0);
+    }
+
+    #[test]
     fn what_comes_beyond_the_window_is_kept_within_bounds() {
         let initial = DataSequenceNumber(7);
         let mut counters = MptcpCounters::default();

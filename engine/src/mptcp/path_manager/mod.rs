@@ -201,25 +201,15 @@ impl PathManager {
                 .filter(same_family)
                 .peekable();
             if meshed.peek().is_none() {
-                let chosen = selection
-                    .local
-                    .as_slice()
-                    .iter()
-                    .find(|own| own.is_ipv4() == address.is_ipv4());
-                let local_address_id = chosen
-                    .map(|own| self.local_address_id(selection.endpoints, *own))
-                    .unwrap_or_default();
-                let attempt = Attempt {
-                    local: chosen.copied(),
-                    local_address_id,
+                // The stack chooses among the addresses that the connection may use.
+                let any = Attempt {
+                    local: None,
+                    local_address_id: 0,
                     remote: address,
                     remote_address_id: id,
                     backup: false,
                 };
-                // Where the connection may not use any address of the family, nothing can be done.
-                if chosen.is_some() || selection.local.as_slice().is_empty() {
-                    complete &= self.attempts.add(attempt, now);
-                }
+                complete &= self.attempts.add(any, now);
             }
             for source in meshed {
                 complete &= self.attempts.add(from(source, address, id), now);
