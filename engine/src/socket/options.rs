@@ -3,6 +3,7 @@
 use super::profile::Profile;
 use crate::congestion::ControllerKind;
 use crate::mptcp::path_manager::PathManagement;
+use crate::mptcp::scheduler::Scheduler;
 use crate::stack::PortId;
 use crate::tcp::Keepalive;
 use crate::time::Duration;
@@ -38,6 +39,11 @@ pub struct SocketOptions {
     pub hop_limit: Option<u8>,
     /// IP_TOS and IPV6_TCLASS; the lower two bits, those of ECN, mean nothing.
     pub traffic_class: u8,
+    /// TCP_MP_SCHEDULER; `None` takes that of the profile, or without one the stack's default.
+    pub scheduler: Option<Scheduler>,
+    /// TCP_MP_REDUNDANCY: on how many subflows each byte goes out, 1 to 32; `None` leaves it to the
+    /// scheduler, which means all of them with [`Scheduler::Redundant`] and one with any other.
+    pub redundancy: Option<u8>,
     /// SO_BINDTODEVICE: the connection stays on this port, on a single path.
     pub device: Option<PortId>,
 }
@@ -59,6 +65,8 @@ impl Default for SocketOptions {
             local_addresses: Vec::new(),
             hop_limit: None,
             traffic_class: 0,
+            scheduler: None,
+            redundancy: None,
             device: None,
         }
     }

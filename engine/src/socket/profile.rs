@@ -52,7 +52,9 @@ impl Profile {
     /// The scheduler that the profile brings with it.
     pub const fn scheduler(self) -> Scheduler {
         match self {
-            Self::Bulk | Self::LatencyOverflow | Self::LatencyStandby => Scheduler::MinRtt,
+            Self::Bulk => Scheduler::MinRtt,
+            Self::LatencyOverflow => Scheduler::Overflow,
+            Self::LatencyStandby => Scheduler::Primary,
         }
     }
 }

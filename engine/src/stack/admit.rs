@@ -13,6 +13,7 @@ use super::subflow::{SubflowKey, SubflowSlot, handle};
 use crate::mptcp::connection::{Connection, ConnectionConfig, Role, SubflowPath};
 use crate::mptcp::crypto::KeyDigest;
 use crate::mptcp::path_manager::{LocalAddresses, MAX_SUBFLOWS};
+use crate::mptcp::scheduler::Scheduler;
 use crate::mptcp::subflow::Subflow;
 use crate::socket::{Profile, SocketOptions};
 use crate::storage::flow_table::FourTuple;
@@ -234,13 +235,25 @@ impl Stack {
         })
     }
 
+    fn scheduler_of(&self, options: &SocketOptions) -> Scheduler {
+        let default = match options.profile {
+            Some(_) => None,
+            None => self.config.scheduler,
+        };
+        options
+            .scheduler
+            .or(default)
+            .unwrap_or(self.profile_of(options).scheduler())
+    }
+
     pub(super) fn connection_config(&self, options: &SocketOptions) -> ConnectionConfig {
         let buffer = |wanted, default| self.buffer_size(wanted, default) as usize;
         ConnectionConfig {
             send_buffer: buffer(options.send_buffer, self.config.send_buffer),
             receive_buffer: buffer(options.receive_buffer, self.config.receive_buffer),
             congestion: options.congestion.unwrap_or(self.config.congestion),
-            scheduler: self.profile_of(options).scheduler(),
+            scheduler: self.scheduler_of(options),
+            redundancy: options.redundancy,
             profile: self.profile_of(options),
             path_management: options
                 .path_management

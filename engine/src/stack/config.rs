@@ -3,6 +3,7 @@
 use crate::congestion::ControllerKind;
 use crate::mptcp::connection::FastcloseForm;
 use crate::mptcp::path_manager::PathManagement;
+use crate::mptcp::scheduler::Scheduler;
 use crate::socket::Profile;
 use crate::time::Duration;
 use core::net::IpAddr;
@@ -95,6 +96,9 @@ pub struct StackConfig {
     pub nodelay_selects_latency: bool,
     /// What becomes of connections with small buffers.
     pub small_buffer: SmallBuffer,
+    /// Default scheduler of connections without a profile of their own; `None` takes that of the
+    /// default profile.
+    pub scheduler: Option<Scheduler>,
     /// Bytes of each frame of the pool that ports fill and reassembly holds.
     pub frame_capacity: usize,
     /// Free frames that the pool keeps.
@@ -141,6 +145,7 @@ impl Default for StackConfig {
             fate_sharing: false,
             nodelay_selects_latency: false,
             small_buffer: SmallBuffer::default(),
+            scheduler: None,
             frame_capacity: 2_048,
             frame_pool: 4_096,
             ephemeral_ports: 32_768..=60_999,

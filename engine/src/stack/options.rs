@@ -4,11 +4,13 @@
 use super::Stack;
 use super::connection::ConnectionId;
 use super::route::{Constraint, Path};
+use super::sockets::is_redundancy;
 use crate::congestion::ControllerKind;
 use crate::mptcp::connection::SubflowHandle;
 use crate::mptcp::info::SubflowPriority;
 use crate::mptcp::message::ToSubflow;
 use crate::mptcp::path_manager::{LocalAddresses, PathManagement};
+use crate::mptcp::scheduler::Scheduler;
 use crate::socket::{Profile, SocketError, SocketOptions};
 use crate::tcp::Keepalive;
 use crate::time::{Duration, Instant};
@@ -199,9 +201,52 @@ impl Stack {
         connection: ConnectionId,
         profile: Profile,
     ) -> Result<(), SocketError> {
-        self.change(connection, |options| options.profile = Some(profile))?;
+        self.change(connection, |options| {
+            options.profile = Some(profile);
+            options.scheduler = None;
+        })?;
         self.call(now, connection, |home, context| {
             home.set_profile(profile, context);
+        })
+    }
+
+    /// TCP_MP_SCHEDULER: which subflow carries the next bytes, from now on and until a change of
+    /// profile.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::BadHandle`] when there is no such connection.
+    pub fn set_scheduler(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        scheduler: Scheduler,
+    ) -> Result<(), SocketError> {
+        self.change(connection, |options| options.scheduler = Some(scheduler))?;
+        self.call(now, connection, |home, context| {
+            home.set_scheduler(scheduler, context);
+        })
+    }
+
+    /// TCP_MP_REDUNDANCY: on how many subflows each byte goes out from now on, 1 to
+    /// [`MAX_REDUNDANCY`](crate::mptcp::connection::MAX_REDUNDANCY), whatever the scheduler.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::InvalidArgument`] for another number, [`SocketError::BadHandle`] when there
+    /// is no such connection.
+    pub fn set_redundancy(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        redundancy: u8,
+    ) -> Result<(), SocketError> {
+        if !is_redundancy(Some(redundancy)) {
+            return Err(SocketError::InvalidArgument);
+        }
+        self.change(connection, |options| options.redundancy = Some(redundancy))?;
+        self.call(now, connection, |home, context| {
+            home.set_redundancy(Some(redundancy), context);
         })
     }
 

@@ -6,7 +6,9 @@ use super::admit::NewConnection;
 use super::connection::{ConnectionId, ConnectionKey, ConnectionSlot, ListenerId};
 use super::interface::is_host_address;
 use super::route::Constraint;
-use crate::mptcp::connection::{Connection, ConnectionError, IoError, Role, SubflowError};
+use crate::mptcp::connection::{
+    Connection, ConnectionError, IoError, MAX_REDUNDANCY, Role, SubflowError,
+};
 use crate::mptcp::subflow::{CapableConfig, Subflow};
 use crate::socket::{ConnectOptions, ListenOptions, Shutdown, SocketError};
 use crate::storage::flow_table::FourTuple;
@@ -50,6 +52,11 @@ impl From<IoError> for SocketError {
     }
 }
 
+/// True for a number of copies that can be asked for.
+pub(super) fn is_redundancy(redundancy: Option<u8>) -> bool {
+    redundancy.is_none_or(|copies| (1..=MAX_REDUNDANCY).contains(&copies))
+}
+
 impl Stack {
     /// Takes connections to `address`; the unspecified address stands for every one of the host,
     /// that of IPv6 for those of IPv4 too. With a specific address, or a device, its connections
@@ -58,14 +65,14 @@ impl Stack {
     /// # Errors
     ///
     /// [`SocketError::AddressInUse`], [`SocketError::AddressNotAvailable`] when the address is of
-    /// no interface, [`SocketError::InvalidArgument`] for port 0, [`SocketError::NoBuffers`] when
+    /// no interface, [`SocketError::InvalidArgument`] for port 0 or redundancy 0, [`SocketError::NoBuffers`] when
     /// there are as many listeners as may be.
     pub fn listen(
         &mut self,
         address: SocketAddr,
         options: ListenOptions,
     ) -> Result<ListenerId, SocketError> {
-        if address.port() == 0 {
+        if address.port() == 0 || !is_redundancy(options.socket.redundancy) {
             return Err(SocketError::InvalidArgument);
         }
         if !address.ip().is_unspecified() && !self.owns(address.ip()) {
@@ -98,7 +105,7 @@ impl Stack {
     ///
     /// # Errors
     ///
-    /// [`SocketError::InvalidArgument`] when the addresses make no sense,
+    /// [`SocketError::InvalidArgument`] when the addresses or the redundancy make no sense,
     /// [`SocketError::NetworkUnreachable`] without a route,
     /// [`SocketError::AddressNotAvailable`] when the local address is of no interface or all
     /// ports are taken, [`SocketError::AddressInUse`] when the very flow exists,
@@ -109,7 +116,8 @@ impl Stack {
         options: ConnectOptions,
     ) -> Result<ConnectionId, SocketError> {
         let remote = SocketAddr::new(options.remote.ip(), options.remote.port());
-        if !is_host_address(remote.ip()) || remote.port() == 0 {
+        let redundancy = options.socket.redundancy;
+        if !is_host_address(remote.ip()) || remote.port() == 0 || !is_redundancy(redundancy) {
             return Err(SocketError::InvalidArgument);
         }
         let source = options

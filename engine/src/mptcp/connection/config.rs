@@ -35,6 +35,9 @@ pub struct ConnectionConfig {
     pub receive_buffer: usize,
     /// Which subflow carries the next bytes.
     pub scheduler: Scheduler,
+    /// On how many subflows each byte goes out, 1 to 32; `None` leaves it to the scheduler, which
+    /// means one, and all of them with [`Scheduler::Redundant`].
+    pub redundancy: Option<u8>,
     /// Congestion controller of the subflows; [`ControllerKind::is_coupled`] tells
     /// whether they look at each other.
     pub congestion: ControllerKind,
@@ -73,6 +76,7 @@ impl Default for ConnectionConfig {
             send_buffer: 4 << 20,
             receive_buffer: 4 << 20,
             scheduler: Scheduler::default(),
+            redundancy: None,
             congestion: ControllerKind::Cubic,
             profile: Profile::default(),
             path_management: PathManagement::default(),

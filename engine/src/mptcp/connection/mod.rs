@@ -9,6 +9,7 @@ mod allowance;
 mod close;
 mod config;
 mod context;
+mod copies;
 mod coupling;
 mod data_space;
 mod deliver;
@@ -33,6 +34,7 @@ pub use config::{ConnectionConfig, FastcloseForm, Role};
 pub use context::{
     ConnectionEvent, Context, OpenSubflow, Outbox, Request, SubflowHandle, SubflowPath,
 };
+pub use copies::MAX_REDUNDANCY;
 pub use error::{ConnectionError, IoError, JoinRefusal, SubflowError};
 pub use establish::JoinKeys;
 pub use fallback::{Sign, Standing, Verdict};
@@ -41,7 +43,7 @@ use super::crypto::KeyDigest;
 use super::info::{ConnectionInfo, SubflowInfo};
 use super::message::{FallbackReason, Published, ToHome, ToSubflow};
 use super::path_manager::PathManager;
-use super::scheduler::Scheduler;
+use super::scheduler::{Scheduler, SchedulerState};
 use crate::congestion::Coupling;
 use crate::sequence::DataSequenceNumber;
 use crate::storage::send_buffer::SendBuffer;
@@ -98,6 +100,7 @@ pub struct Connection {
     released: bool,
     /// [`Request::Gone`] was made.
     gone: bool,
+    scheduler: SchedulerState,
     send: SendState,
     receive: ReceiveState,
     published: Published,
@@ -174,6 +177,7 @@ impl Connection {
             failure: None,
             released: false,
             gone: false,
+            scheduler: config.scheduler.into(),
             send: SendState::new(config.send_buffer, digest.initial_data_sequence_number),
             receive,
             published,

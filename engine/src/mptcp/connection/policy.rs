@@ -129,7 +129,7 @@ impl Connection {
     pub fn set_profile(&mut self, profile: Profile, cx: &mut Context<'_>) {
         self.policy.profile = profile;
         self.policy.overflow = 1;
-        self.config.scheduler = profile.scheduler();
+        self.use_scheduler(profile.scheduler());
         if profile == Profile::LatencyStandby {
             self.trim(2, cx);
         } else {

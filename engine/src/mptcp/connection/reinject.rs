@@ -33,6 +33,7 @@ impl Connection {
             cx.counters.subflow_stale += 1;
         }
         self.reinject_ledger(from, cx);
+        // All it holds may be acknowledged already, by copies elsewhere: then no DATA_ACK follows.
         self.ask_to_retain(cx);
         self.recompute_coupling(cx);
     }
@@ -74,6 +75,9 @@ impl Connection {
         let buffer_blocks = unsent.is_empty() && self.send.writer_waits;
         let head = self.send.snd_una;
         let multipath = matches!(self.mode, Mode::Multipath { .. });
+        if self.scheduler.keeps_to_one() {
+            return;
+        }
         if !multipath || !(window_blocks || buffer_blocks) || head >= self.send.data_nxt() {
             return;
         }
@@ -85,7 +89,7 @@ impl Connection {
             let rtt = view.progress.smoothed_rtt.unwrap_or(Duration::MAX);
             !view.is_stale() && rtt < holder_rtt && now >= view.repeat_allowed
         };
-        let faster = self.pick(admits, |_| u64::MAX);
+        let faster = self.fastest(admits, |_| u64::MAX);
         let Some((index, view)) = faster.and_then(|index| Some((index, self.views.get(index)?)))
         else {
             return;

@@ -6,29 +6,34 @@ use super::context::Context;
 use super::send::{Fin, Wait};
 use super::subflow_view::{Rank, SubflowView};
 use crate::mptcp::message::ToSubflow;
-use crate::mptcp::scheduler::Candidate;
-use crate::time::Duration;
+use crate::mptcp::scheduler::{Candidate, Choice, Demand, SchedulerState, min_rtt};
+use crate::time::{Duration, Instant};
 use crate::wire::checksum::{Sum, dss_checksum};
 use core::ops::Range;
 
 /// The longest mapping: an IP packet of 64 KiB less the longest headers of IP and TCP, so that a
 /// port with segmentation offload carries it in one frame.
-const MAX_GRANT: u64 = 65_535 - 40 - 60;
+pub(super) const MAX_GRANT: u64 = 65_535 - 40 - 60;
 
 /// Grants per call; what is left follows with the next message of a subflow.
 const MAX_GRANTS: usize = 256;
 
 impl Connection {
-    /// Grants what can be granted, most urgent first: what must travel again, then new data, then
-    /// the end of the stream. Arms the data-level timer for what remains.
+    /// Grants what can be granted, most urgent first: what must travel again, then the further
+    /// copies that are wanted, then new data, then the end of the stream. Arms the data-level
+    /// timer for what remains.
     pub(super) fn push(&mut self, cx: &mut Context<'_>) {
         if matches!(self.mode, Mode::Opening | Mode::AwaitingEcho { .. }) {
             return;
         }
         for _ in 0..MAX_GRANTS {
-            if !self.grant_again(cx) && !self.grant_new(cx) {
+            if !self.grant_again(cx) && !self.grant_copy(cx) && !self.grant_new(cx) {
                 break;
             }
+        }
+        let unsent = self.send.unsent();
+        if !unsent.is_empty() && unsent.start >= self.send.window_edge {
+            self.scheduler.on_window_full();
         }
         self.repeat_head(cx);
         self.finish_stream(cx);
@@ -75,7 +80,7 @@ impl Connection {
     fn grant_again_on(&mut self, range: Range<u64>, stale: bool, cx: &mut Context<'_>) -> bool {
         let wanted = range.end - range.start;
         let admits = |view: &SubflowView| view.is_stale() == stale && !view.ledger.overlaps(&range);
-        let Some(index) = self.pick(admits, |_| wanted) else {
+        let Some(index) = self.fastest(admits, |_| wanted) else {
             return false;
         };
         let Some(view) = self.views.get(index) else {
@@ -110,21 +115,30 @@ impl Connection {
             let tail = available % u64::from(view.segment_size());
             if small { available } else { available - tail }
         };
-        let Some(index) = self.pick(|_| true, wanted) else {
+        let mut scheduler = self.scheduler;
+        let choice = self.pick(&mut scheduler, cx.now, wanted);
+        self.scheduler = scheduler;
+        let Some(choice) = choice else {
             return false;
         };
-        let Some(view) = self.views.get(index) else {
+        let Some(view) = self.views.get_mut(choice.index) else {
             return false;
         };
         let segment_size = u64::from(view.segment_size());
-        let length = grant_length(view, wanted(view));
+        let length = grant_length(view, wanted(view).min(choice.limit));
+        if length == 0 {
+            return false;
+        }
         let granted = unsent.start..unsent.start + length;
+        if view.copied_to.max(self.send.snd_una) >= granted.start {
+            view.copied_to = granted.end;
+        }
         if !length.is_multiple_of(segment_size) {
             self.send.small_end = granted.end;
         }
         self.send.snd_nxt = granted.end;
         self.send.last_sent = Some(cx.now);
-        self.grant(index, granted, cx);
+        self.grant(choice.index, granted, cx);
         true
     }
 
@@ -141,31 +155,73 @@ impl Connection {
         !self.cork && (self.nodelay || self.send.small_end <= self.send.snd_una)
     }
 
-    /// The scheduler's choice among the subflows of the best rank there is that `admits`, if one
-    /// of them has room for some of the bytes `wanted` of it.
-    pub(super) fn pick(
+    /// The scheduler's choice among the subflows of the best rank there is, for new bytes. Each
+    /// would take those `wanted` of it.
+    fn pick(
         &self,
-        admits: impl Fn(&SubflowView) -> bool,
-        wanted: impl Fn(&SubflowView) -> u64,
-    ) -> Option<usize> {
-        let ready = || {
-            self.views
-                .iter()
-                .enumerate()
-                .filter(|(_, view)| view.is_ready() && admits(view))
+        scheduler: &mut SchedulerState,
+        now: Instant,
+        wanted: impl Fn(&SubflowView) -> u64 + Copy,
+    ) -> Option<Choice> {
+        let alone = self.redundancy() == 1;
+        let unsent = self.send.unsent();
+        let window = self.send.window_edge.saturating_sub(self.send.snd_una);
+        let demand = Demand {
+            now,
+            queued: unsent.end - unsent.start,
+            window: window.min(self.send.buffer.capacity() as u64),
         };
-        let best: Rank = ready().map(|(_, view)| view.rank()).min()?;
-        let able = |view: &SubflowView| view.rank() == best && grant_length(view, wanted(view)) > 0;
-        // Of those that have room the application's favourites go first.
-        let favoured = ready().any(|(_, view)| view.preferred && able(view));
-        let candidates = ready()
-            .filter(|(_, view)| able(view) && (view.preferred || !favoured))
-            .map(|(index, view)| Candidate {
+        // One that lags behind in copies leads nowhere.
+        let leads = |view: &SubflowView| alone || self.is_offered_all(view);
+        scheduler.pick(self.candidates(self.best_rank(), leads, wanted), &demand)
+    }
+
+    /// The fastest subflow of the best rank there is that `admits`, if one of them has room for
+    /// some of the bytes `wanted` of it: for what has travelled before.
+    pub(super) fn fastest(
+        &self,
+        admits: impl Fn(&SubflowView) -> bool + Copy,
+        wanted: impl Fn(&SubflowView) -> u64 + Copy,
+    ) -> Option<usize> {
+        let ready = self.views.iter().filter(|view| view.is_ready());
+        let best = ready
+            .filter(|view| admits(view))
+            .map(SubflowView::rank)
+            .min();
+        min_rtt::pick(self.candidates(best, admits, wanted)).map(|choice| choice.index)
+    }
+
+    /// The best rank there is.
+    pub(super) fn best_rank(&self) -> Option<Rank> {
+        let ready = self.views.iter().filter(|view| view.is_ready());
+        ready.map(SubflowView::rank).min()
+    }
+
+    /// The subflows of a rank that `admits`.
+    pub(super) fn candidates(
+        &self,
+        rank: Option<Rank>,
+        admits: impl Fn(&SubflowView) -> bool + Copy,
+        wanted: impl Fn(&SubflowView) -> u64 + Copy,
+    ) -> impl Iterator<Item = Candidate> + Clone {
+        self.views
+            .iter()
+            .enumerate()
+            .filter(move |(_, view)| view.is_ready() && Some(view.rank()) == rank && admits(view))
+            .map(move |(index, view)| Candidate {
                 index,
-                room: view.room(),
+                id: view.id,
+                room: match grant_length(view, wanted(view)) {
+                    0 => 0,
+                    _ => view.room(),
+                },
+                segment_size: view.segment_size(),
+                congestion_window: view.progress.congestion_window,
+                in_flight: view.in_flight(),
+                preferred: view.preferred,
                 smoothed_rtt: view.progress.smoothed_rtt,
-            });
-        self.config.scheduler.pick(candidates)
+                rtt_variation: view.progress.rtt_variation,
+            })
     }
 
     /// Gives `range` to the subflow.
@@ -238,9 +294,12 @@ impl Connection {
             .all(|view| view.ledger.is_empty() || view.is_stale());
         let wants = !self.send.unsent().is_empty() || !self.send.reinject.is_empty();
         let ready = self.views.iter().any(SubflowView::is_ready);
+        // A scheduler that waits for a subflow with nothing in flight waits for the peer's window
+        // on that subflow.
+        let mut scheduler = self.scheduler;
         let held_back = self.send.window_edge > self.send.data_nxt()
             && self.send.reinject.is_empty()
-            && self.pick(|_| true, |_| u64::MAX).is_some();
+            && self.pick(&mut scheduler, cx.now, |_| u64::MAX).is_some();
         if self.state.is_finished() || !ready {
             self.send.timer = None;
         } else if outstanding && !head_is_held && self.send.reinject.is_empty() {

@@ -65,6 +65,8 @@ pub(super) struct SubflowView {
     pub(super) remote_backup: bool,
     pub(super) progress: Progress,
     pub(super) ledger: Ledger,
+    /// Where further copies of what other subflows carry begin: before that it was offered them.
+    pub(super) copied_to: u64,
     /// Bytes granted so far.
     pub(super) granted: u64,
     /// Home heard of a timeout and of no acknowledgment since.
@@ -111,6 +113,7 @@ impl SubflowView {
             remote_backup: false,
             progress: Progress::default(),
             ledger: Ledger::default(),
+            copied_to: 0,
             granted: 0,
             stalled: false,
             link_down: false,
@@ -168,6 +171,11 @@ impl SubflowView {
         }
         let unseen = self.granted.saturating_sub(self.progress.granted);
         u32::try_from(u64::from(self.progress.room).saturating_sub(unseen)).unwrap_or(u32::MAX)
+    }
+
+    /// Bytes granted and not acknowledged on the subflow.
+    pub(super) fn in_flight(&self) -> u64 {
+        self.granted.saturating_sub(self.progress.acknowledged)
     }
 
     /// Payload bytes of a full segment; before the first report, those of the smallest path.

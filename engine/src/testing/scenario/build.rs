@@ -1,6 +1,6 @@
 //! The hosts and programs of a scenario.
 
-use super::{ConnectionPlan, HostPlan, LinkPlan, PathPlan, Scenario, Side};
+use super::{ConnectionPlan, HostPlan, LinkPlan, PathPlan, Policy, Scenario, Side};
 use crate::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
 use crate::random::Random;
 use crate::socket::SocketOptions;
@@ -24,7 +24,7 @@ pub(super) fn address(link: &LinkPlan, index: usize, side: Side) -> IpAddr {
     }
 }
 
-pub(super) fn socket_options(host: &HostPlan) -> SocketOptions {
+pub(super) fn socket_options(host: &HostPlan, policy: &Policy) -> SocketOptions {
     SocketOptions {
         keepalive: Some(Keepalive {
             idle: Duration::from_secs(10),
@@ -34,6 +34,9 @@ pub(super) fn socket_options(host: &HostPlan) -> SocketOptions {
         user_timeout: Some(Duration::from_secs(60)),
         send_buffer: Some(host.buffer),
         receive_buffer: Some(host.buffer),
+        congestion: Some(policy.congestion),
+        scheduler: Some(policy.scheduler),
+        redundancy: policy.redundancy,
         ..SocketOptions::default()
     }
 }

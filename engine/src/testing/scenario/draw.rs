@@ -1,6 +1,8 @@
 //! Drawing a scenario from its seed.
 
-use super::{ConnectionPlan, Fault, HostPlan, LinkPlan, PathPlan, Scenario, Side};
+use super::{ConnectionPlan, Fault, HostPlan, LinkPlan, PathPlan, Policy, Scenario, Side};
+use crate::congestion::ControllerKind;
+use crate::mptcp::scheduler::Scheduler;
 use crate::random::Random;
 use crate::testing::application::Ending;
 use crate::testing::link::{Burst, Chance, LinkConfig};
@@ -50,6 +52,8 @@ impl Scenario {
             paths,
             connections,
             faults: Vec::new(),
+            policies: [Policy::default(); 2],
+            switches: Vec::new(),
         };
         if one_in(&mut random, 2) {
             scenario.draw_middleboxes(&mut random);
@@ -57,7 +61,24 @@ impl Scenario {
         if one_in(&mut random, 2) {
             scenario.draw_faults(&mut random);
         }
+        // From a generator of its own, so that the rest of each scenario stays what it was.
+        let mut random = Random::from_u64(seed).fork("policies");
+        scenario.draw_policies(&mut random);
         scenario
+    }
+
+    /// Half of the scenarios have the default policies.
+    fn draw_policies(&mut self, random: &mut Random) {
+        if one_in(random, 2) {
+            return;
+        }
+        self.policies = [draw_policy(random), draw_policy(random)];
+        let mut at = Instant::ZERO;
+        for _ in 0..random.below(5) {
+            at += Duration::from_millis(1 + random.below(1_000));
+            let side = Side::BOTH[random.below(2) as usize];
+            self.switches.push((at, side, draw_policy(random)));
+        }
     }
 
     fn draw_middleboxes(&mut self, random: &mut Random) {
@@ -218,6 +239,16 @@ fn draw_host(random: &mut Random, theme: Theme, checksum: bool) -> HostPlan {
             let most = Duration::from_micros(1 + random.below(longest));
             (Duration::ZERO, most)
         }),
+    }
+}
+
+fn draw_policy(random: &mut Random) -> Policy {
+    let scheduler = random.below(Scheduler::ALL.len() as u64) as usize;
+    let congestion = random.below(ControllerKind::ALL.len() as u64) as usize;
+    Policy {
+        scheduler: Scheduler::ALL[scheduler],
+        congestion: ControllerKind::ALL[congestion],
+        redundancy: one_in(random, 4).then(|| 1 + random.below(4) as u8),
     }
 }
 

@@ -15,6 +15,8 @@ pub use violation::{Side, Violation};
 use super::application::Ending;
 use super::link::{Chance, LinkConfig};
 use super::middlebox::Kind;
+use crate::congestion::ControllerKind;
+use crate::mptcp::scheduler::Scheduler;
 use crate::time::{Duration, Instant};
 use core::net::IpAddr;
 
@@ -119,6 +121,17 @@ pub struct HostPlan {
     pub message_delay: Option<(Duration, Duration)>,
 }
 
+/// How both ends of the connections send.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct Policy {
+    /// Which subflow carries the next bytes.
+    pub scheduler: Scheduler,
+    /// Congestion controller of the subflows.
+    pub congestion: ControllerKind,
+    /// On how many subflows each byte goes out.
+    pub redundancy: Option<u8>,
+}
+
 /// Everything that a run depends on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Scenario {
@@ -136,6 +149,10 @@ pub struct Scenario {
     pub connections: Vec<ConnectionPlan>,
     /// What happens when, in order.
     pub faults: Vec<(Instant, Fault)>,
+    /// How the hosts send at first, client and server.
+    pub policies: [Policy; 2],
+    /// What a host goes over to on its connections, and when, in order.
+    pub switches: Vec<(Instant, Side, Policy)>,
 }
 
 impl Scenario {

@@ -44,6 +44,7 @@ struct Run {
     links: Vec<LinkId>,
     sessions: Vec<Session>,
     next_fault: usize,
+    next_switch: usize,
     steps: u64,
     most_subflows: usize,
     violations: Vec<Violation>,
@@ -72,6 +73,7 @@ impl Run {
             links,
             sessions: Vec::new(),
             next_fault: 0,
+            next_switch: 0,
             steps: 0,
             most_subflows: 0,
             violations: Vec::new(),
@@ -95,7 +97,7 @@ impl Run {
             let address = SocketAddr::new(any, FIRST_PORT + index as u16);
             let options = ListenOptions {
                 multipath: self.scenario.server.multipath,
-                socket: socket_options(&self.scenario.server),
+                socket: socket_options(&self.scenario.server, &self.scenario.policies[1]),
                 ..ListenOptions::default()
             };
             let listener = self
@@ -117,6 +119,7 @@ impl Run {
             let next = self.next_event();
             self.network.advance_to(next);
             self.apply_faults();
+            self.apply_switches();
         }
         for (connection, session) in self.sessions.iter().enumerate() {
             self.violations
@@ -140,9 +143,11 @@ impl Run {
         let patience = live.map(|session| session.moved_at() + patience(session));
         let patience = patience.min().unwrap_or(now) + Duration::from_millis(1);
         let fault = self.scenario.faults.get(self.next_fault).map(|(at, _)| *at);
+        let switch = self.scenario.switches.get(self.next_switch);
+        let switch = switch.map(|(at, ..)| *at);
         let starts = self.sessions.iter().filter_map(Session::starts);
         let next = self.network.next_event().into_iter();
-        let next = next.chain(fault).chain(starts).min();
+        let next = next.chain(fault).chain(switch).chain(starts).min();
         next.unwrap_or(patience).min(patience).max(now)
     }
 
@@ -156,7 +161,7 @@ impl Run {
             let remote = address(&self.scenario.links[0], 0, Side::Server);
             let options = ConnectOptions {
                 multipath: self.scenario.client.multipath,
-                socket: socket_options(&self.scenario.client),
+                socket: socket_options(&self.scenario.client, &self.scenario.policies[0]),
                 ..ConnectOptions::to(SocketAddr::new(remote, FIRST_PORT + index as u16))
             };
             match self.network.stack(client).connect(now, options) {
@@ -200,6 +205,29 @@ impl Run {
                     for link in 0..self.links.len() {
                         self.set_link(link, false, false);
                     }
+                }
+            }
+        }
+    }
+
+    fn apply_switches(&mut self) {
+        let now = self.network.now();
+        while let Some((at, side, policy)) = self.scenario.switches.get(self.next_switch).copied() {
+            if at > now {
+                return;
+            }
+            self.next_switch += 1;
+            let host = self.host(side);
+            for session in &self.sessions {
+                let Some(program) = session.program(side) else {
+                    continue;
+                };
+                let (stack, connection) = (self.network.stack(host), program.connection());
+                // A connection that is gone has nothing to switch.
+                let _ = stack.set_congestion(now, connection, policy.congestion);
+                let _ = stack.set_scheduler(now, connection, policy.scheduler);
+                if let Some(redundancy) = policy.redundancy {
+                    let _ = stack.set_redundancy(now, connection, redundancy);
                 }
             }
         }
