@@ -15,7 +15,8 @@
 //! once more, and only then sleeps. The ringer sets the summary, fences, and looks at `sleeping`. Of
 //! two sequentially consistent fences one is first: either the answerer sees the summary, or the
 //! ringer sees `sleeping` and writes the bell. `swap` on `sleeping` lets one ringer of many pay for
-//! the system call.
+//! the system call. (One that is killed between the two leaves a sleeper that others do not wake: a
+//! worker with regions sleeps a quarter of a second at most.)
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 

@@ -24,7 +24,7 @@
 
 use crate::sync::{
     AtomicU32, AtomicU64, LOCK_PATIENCE, LOCK_SPINS, Ordering, current_thread, futex_wait,
-    futex_wake, pause, thread_is_dead,
+    futex_wake, handler_fence, pause, thread_is_dead,
 };
 use crate::violation::Violation;
 
@@ -164,9 +164,9 @@ impl Guard<'_> {
         self.entry
     }
 
-    /// Where the next claim starts.
-    pub(crate) fn reserved(&self) -> u64 {
-        self.lock.reserved.load(Ordering::Relaxed)
+    /// Where the next claim starts. A handler may move it at any time.
+    pub(crate) fn reserved_word(&self) -> &AtomicU64 {
+        &self.lock.reserved
     }
 
     /// Claims what `wanted` makes of the index that the claim would start at, lets `copy` work on
@@ -176,13 +176,20 @@ impl Guard<'_> {
         wanted: impl Fn(u64) -> Result<usize, Violation>,
         copy: impl FnOnce(u64, usize),
     ) -> Result<usize, Violation> {
-        self.lock.depth.fetch_add(1, Ordering::Relaxed);
+        // Loads and stores, no additions: a handler leaves `depth` as it finds it.
+        let depth = self.lock.depth.load(Ordering::Relaxed);
+        self.lock
+            .depth
+            .store(depth.wrapping_add(1), Ordering::Relaxed);
+        handler_fence();
         let claimed = self.reserve(wanted);
         if let Ok((start, count)) = claimed {
             copy(start, count);
         }
-        // Release: a compiler may move no copy behind this, for a handler could publish from here.
-        if self.lock.depth.fetch_sub(1, Ordering::Release) == 1 {
+        handler_fence();
+        self.lock.depth.store(depth, Ordering::Relaxed);
+        handler_fence();
+        if depth == 0 {
             // Release: the other side sees the index after the copies. Max: a handler between the
             // two lines has published further already.
             let all = self.lock.reserved.load(Ordering::Relaxed);

@@ -3,6 +3,7 @@
 //! `tests/loom` compiles the protocol modules a second time against loom's versions of what stands
 //! here, so that every interleaving is tried.
 
+use std::sync::atomic::compiler_fence;
 pub(crate) use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 pub(crate) use crate::sys::{current_thread, futex_wait, futex_wake, thread_is_dead};
@@ -13,6 +14,15 @@ use std::time::Duration;
 pub(crate) const LOCK_PATIENCE: Duration = Duration::from_millis(20);
 /// How often a thread looks at a lock before it sleeps.
 pub(crate) const LOCK_SPINS: u32 = 200;
+
+/// How often two indices are read until the first has not moved meanwhile.
+pub(crate) const STEADY_ATTEMPTS: u32 = 64;
+
+/// Keeps the compiler from moving memory accesses across: a signal handler on this thread sees those
+/// before, and none of those behind.
+pub(crate) fn handler_fence() {
+    compiler_fence(Ordering::SeqCst);
+}
 
 /// Tells the processor that this is a busy wait.
 pub(crate) fn pause() {

@@ -6,7 +6,7 @@ use crate::slot::ends::ApplicationEnd;
 use crate::slot::readiness::Settled;
 use crate::slot::words::SocketSlot;
 use crate::slot::writability::enough_room;
-use crate::sync::{Ordering, SharedBytes, fence};
+use crate::sync::{AtomicU64, Ordering, STEADY_ATTEMPTS, SharedBytes, fence};
 use crate::violation::Violation;
 
 /// What a call did, and whether the engine is to be kicked.
@@ -22,6 +22,27 @@ pub(crate) struct ApplicationSide<'a> {
     pub(crate) slot: &'a SocketSlot,
     pub(crate) transmit: SharedBytes,
     pub(crate) receive: SharedBytes,
+}
+
+/// What `measure` makes of an index that others of this application may move: the two sides' indices
+/// are read one after the other, so what was measured counts only if the first stands still. Where it
+/// never does, bytes are on the move: 1.
+fn steady(
+    index: &AtomicU64,
+    measure: impl Fn(u64) -> Result<usize, Violation>,
+) -> Result<usize, Violation> {
+    // Acquire: who moved the index saw the other side's, so it is seen to be no less.
+    let mut before = index.load(Ordering::Acquire);
+    for _ in 0..STEADY_ATTEMPTS {
+        let measured = measure(before);
+        // `measure` loads with acquire, so this load is not made before it.
+        let after = index.load(Ordering::Acquire);
+        if after == before {
+            return measured;
+        }
+        before = after;
+    }
+    Ok(1)
 }
 
 impl<'a> ApplicationSide<'a> {
@@ -45,14 +66,19 @@ impl<'a> ApplicationSide<'a> {
         )
     }
 
+    /// Bytes of the receive ring that nobody has claimed.
+    fn unread_behind(&self, guard: &Guard<'a>) -> Result<usize, Violation> {
+        steady(guard.reserved_word(), |head| self.unread_from(head))
+    }
+
     /// Room for a send, whoever else sends meanwhile.
     pub(crate) fn room(&self) -> Result<usize, Violation> {
-        self.room_behind(self.slot.transmit_tail.0.load(Ordering::Acquire))
+        steady(&self.slot.transmit_tail.0, |tail| self.room_behind(tail))
     }
 
     /// Bytes for a receive, whoever else receives meanwhile.
     pub(crate) fn unread(&self) -> Result<usize, Violation> {
-        self.unread_from(self.slot.receive_head.0.load(Ordering::Acquire))
+        steady(&self.slot.receive_head.0, |head| self.unread_from(head))
     }
 
     /// Puts as much of `from` into the ring as there is room for.
@@ -134,10 +160,10 @@ impl<'a> ApplicationSide<'a> {
             }
             // For `stalled`, and for `token` below.
             fence(Ordering::SeqCst);
-            let settled = if self.unread_from(guard.reserved())? > 0 {
+            let settled = if self.unread_behind(&guard)? > 0 {
                 self.slot.readiness.settle_rest(end)
             } else {
-                let is_empty = || self.unread_from(guard.reserved()) == Ok(0);
+                let is_empty = || self.unread_behind(&guard) == Ok(0);
                 self.slot.readiness.settle_empty(is_empty, end)
             };
             kick |= settled == Settled::Kick;
@@ -166,7 +192,7 @@ impl<'a> ApplicationSide<'a> {
             .slot
             .receive_lock
             .enter(thread, &self.slot.receive_head.0);
-        let start = guard.reserved();
+        let start = guard.reserved_word().load(Ordering::Relaxed);
         let count = self
             .unread_from(start)?
             .saturating_sub(skip)
