@@ -1,5 +1,7 @@
 //! Counters of MPTCP events, named after Linux's `MPTcpExt`.
 
+use super::message::FallbackReason;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $field:ident => $name:literal,)*) => {
         /// How often each event happened on this core since the start.
@@ -24,6 +26,24 @@ counters! {
     capable_passive => "MPTcpExtMPCapableACKRX",
     /// Connections that became regular TCP.
     fallback => "MPTcpExtMPFallback",
+    /// Of those: MPTCP was not asked for on this side.
+    fallback_disabled => "MPTcpExtFallbackDisabled",
+    /// The peer's SYN or SYN/ACK had no usable MP_CAPABLE.
+    fallback_peer_not_capable => "MPTcpExtFallbackPeerNotCapable",
+    /// MP_CAPABLE SYNs got no answer; a plain SYN did.
+    fallback_syn_dropped => "MPTcpExtFallbackSynDropped",
+    /// The SYNs of both sides crossed.
+    fallback_simultaneous_open => "MPTcpExtFallbackSimultaneousOpen",
+    /// The third ACK or the first data came without MP_CAPABLE or DSS.
+    fallback_options_stripped => "MPTcpExtFallbackOptionsStripped",
+    /// Data came without a mapping before multipath was confirmed.
+    fallback_no_mapping => "MPTcpExtFallbackNoMapping",
+    /// Data, or a DATA_FIN alone, was acknowledged without a DATA_ACK.
+    fallback_no_data_ack => "MPTcpExtFallbackNoDataAck",
+    /// A checksum failed on the only subflow, with contiguous data.
+    fallback_checksum_failed => "MPTcpExtFallbackChecksumFailed",
+    /// The peer sent an infinite mapping or MP_FAIL.
+    fallback_peer => "MPTcpExtFallbackByPeer",
     /// Fallbacks that the state of the connection did not allow; the subflow was reset.
     fallback_refused => "MPTcpExtMPFallbackRefused",
     /// Subflows established by MP_JOIN.
@@ -94,4 +114,25 @@ counters! {
     break_before_make => "MPTcpExtBreakBeforeMake",
     /// A bounded queue of a connection was full and a piece of work was put off or dropped.
     queue_full => "MPTcpExtQueueFull",
+}
+
+impl MptcpCounters {
+    /// Counts a connection that became regular TCP, by its reason too.
+    pub(crate) const fn count_fallback(&mut self, reason: FallbackReason) {
+        self.fallback += 1;
+        let of_reason = match reason {
+            FallbackReason::Disabled => &mut self.fallback_disabled,
+            FallbackReason::PeerNotCapable => &mut self.fallback_peer_not_capable,
+            FallbackReason::SynDropped => &mut self.fallback_syn_dropped,
+            FallbackReason::SimultaneousOpen => &mut self.fallback_simultaneous_open,
+            FallbackReason::OptionsStripped => &mut self.fallback_options_stripped,
+            FallbackReason::NoMapping => &mut self.fallback_no_mapping,
+            FallbackReason::NoDataAck | FallbackReason::NoDataFinAck => {
+                &mut self.fallback_no_data_ack
+            }
+            FallbackReason::ChecksumFailed => &mut self.fallback_checksum_failed,
+            FallbackReason::PeerFellBack => &mut self.fallback_peer,
+        };
+        *of_reason += 1;
+    }
 }

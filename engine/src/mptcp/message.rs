@@ -81,6 +81,24 @@ pub enum FallbackReason {
     PeerFellBack,
 }
 
+impl FallbackReason {
+    /// The name in lists and logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::PeerNotCapable => "peer-not-capable",
+            Self::SynDropped => "syn-dropped",
+            Self::SimultaneousOpen => "simultaneous-open",
+            Self::OptionsStripped => "options-stripped",
+            Self::NoMapping => "no-mapping",
+            Self::NoDataAck => "no-data-ack",
+            Self::NoDataFinAck => "no-data-fin-ack",
+            Self::ChecksumFailed => "checksum-failed",
+            Self::PeerFellBack => "peer-fell-back",
+        }
+    }
+}
+
 /// Why a subflow is gone.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum SubflowEnd {

@@ -161,6 +161,32 @@ fn defaults_change_for_connections_to_come() {
 }
 
 #[test]
+fn a_fallback_can_be_read_and_is_counted_by_its_reason() {
+    let plain = StackConfig {
+        multipath: false,
+        ..StackConfig::default()
+    };
+    let mut network = Network::with(StackConfig::default(), plain, 1, PLAIN);
+    network.listen();
+    let pair = greet(&mut network);
+    let info = network.client.stack.connection_info(pair.client).unwrap();
+    let reason = FallbackReason::PeerNotCapable;
+    assert_eq!(info.fallback, Some(reason));
+    assert_eq!(reason.name(), "peer-not-capable");
+    assert_eq!(network.client.counter("MPTcpExtFallbackPeerNotCapable"), 1);
+    assert_eq!(network.server.counter("MPTcpExtFallbackDisabled"), 1);
+    for side in BOTH {
+        let host = network.host(side);
+        assert_eq!(host.counter("MPTcpExtMPFallback"), 1);
+        let counters = host.stack.counters();
+        let by_reason = counters
+            .named()
+            .filter(|(name, _)| name.starts_with("MPTcpExtFallback"));
+        assert_eq!(by_reason.map(|(_, count)| count).sum::<u64>(), 1);
+    }
+}
+
+#[test]
 fn mptcp_is_switched_off_for_connections_to_come_alone() {
     for side in BOTH {
         let (mut network, old) = on_all(2);

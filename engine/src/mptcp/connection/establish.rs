@@ -93,7 +93,7 @@ impl Connection {
             Establishment::Plain(reason) => match self.standing().judge(Sign::PlainHandshake) {
                 Verdict::FallBack => {
                     self.mode = Mode::Fallback(reason);
-                    cx.counters.fallback += 1;
+                    cx.counters.count_fallback(reason);
                     cx.out.events.push_back(ConnectionEvent::FellBack(reason));
                     self.on_connected(from, cx);
                 }

@@ -190,7 +190,7 @@ impl Connection {
                 self.on_peer_finished(cx);
             }
         }
-        cx.counters.fallback += 1;
+        cx.counters.count_fallback(reason);
         cx.out.events.push_back(ConnectionEvent::FellBack(reason));
         self.release_acknowledged(cx);
     }
