@@ -85,3 +85,34 @@ fn a_full_ring_of_entries_takes_no_more() {
         assert_eq!(ring.push(&mut tail, &[8; ENTRY_BYTES]), Ok(true));
     });
 }
+
+/// Between its two loads others may send, and the engine take, more than a ring.
+#[test]
+fn room_is_asked_for_while_others_send() {
+    explore(2, || {
+        let (socket, mut engine) = Socket::new(2);
+        let asking = socket.clone();
+        let application = thread::spawn(move || asking.application().room());
+        socket
+            .application()
+            .send(READER, &[1])
+            .expect("honest words");
+        socket.take(&mut engine, 1);
+        let room = application.join().expect("no panic").expect("no violation");
+        assert!((1..=2).contains(&room));
+    });
+}
+
+#[test]
+fn bytes_are_asked_for_while_others_read() {
+    explore(2, || {
+        let (socket, mut engine) = Socket::new(2);
+        socket.arrive(&mut engine, &[1, 2]);
+        let asking = socket.clone();
+        let application = thread::spawn(move || asking.application().unread());
+        socket.receive(READER, 2);
+        socket.arrive(&mut engine, &[3]);
+        let unread = application.join().expect("no panic").expect("no violation");
+        assert!(unread <= 2);
+    });
+}
