@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
+use braid_dataplane::application::Handshake;
 use braid_engine::stack::ConnectionId;
 use braid_shm::SlotState;
 use braid_shm::abi::{AcceptedMessage, Plain, SocketAddressStorage};
@@ -147,8 +148,9 @@ impl Control {
         };
         let connection = accepted.connection;
         let bound = self.host.call(move |turn| {
+            let complete = Handshake::Complete;
             turn.applications
-                .bind(region_id(home), &handle, end, connection)
+                .bind(region_id(home), &handle, end, connection, complete)
         })?;
         if !bound {
             self.forget_socket(key);

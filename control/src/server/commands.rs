@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use braid_dataplane::application::errno;
+use braid_dataplane::application::{Handshake, errno};
 use braid_engine::socket::{ConnectOptions, ListenOptions, Shutdown, SocketOptions};
 use braid_shm::abi::{Command, EMULTIPATH, Operation, SocketAddressStorage, sockaddr_multipath};
 use braid_shm::{SlotState, abi::Plain};
@@ -264,7 +264,9 @@ impl Control {
         let begun = self.host.call(move |turn| {
             let connection = turn.stack.connect(turn.now, options)?;
             let local = turn.stack.local_address(connection);
-            if !turn.applications.bind(region, &handle, end, connection) {
+            let under_way = Handshake::UnderWay;
+            let applications = &mut turn.applications;
+            if !applications.bind(region, &handle, end, connection, under_way) {
                 turn.stack.abort(turn.now, connection);
                 return Err(braid_engine::socket::SocketError::NoBuffers);
             }

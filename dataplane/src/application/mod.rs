@@ -28,6 +28,7 @@ use braid_shm::{EngineRegion, SlotHandle, Violation};
 pub use errno::errno;
 pub use region::RegionId;
 pub use report::{Report, Reports};
+pub use socket::Handshake;
 
 use crate::worker::Beside;
 use region::Regions;
@@ -112,11 +113,15 @@ impl Applications {
         handle: &SlotHandle,
         end: Arc<OwnedFd>,
         connection: ConnectionId,
+        handshake: Handshake,
     ) -> bool {
         let Some(slot) = self.regions.engine_slot(id, handle) else {
             return false;
         };
-        let Ok(key) = self.sockets.insert(Socket::new(id, slot, end, connection)) else {
+        let Ok(key) = self
+            .sockets
+            .insert(Socket::new(id, slot, end, connection, handshake))
+        else {
             return false;
         };
         self.regions.set_socket(id, handle.slot(), key);
@@ -213,7 +218,7 @@ impl Applications {
         match event {
             Event::Acceptable(listener) => self.reports.push(Report::Acceptable(listener)),
             Event::Connected(connection) => {
-                self.of_connection(connection, |socket| socket.connected());
+                self.of_connection(connection, Socket::connected);
             }
             Event::Readable(connection)
             | Event::Writable(connection)

@@ -36,6 +36,15 @@ enum Sending {
     Done,
 }
 
+/// Whether a connection that is bound to a slot is through its handshake.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Handshake {
+    /// It is under way: the descriptor stays unwritable until it is through or has failed.
+    UnderWay,
+    /// It is complete.
+    Complete,
+}
+
 /// The way from the peer to the application.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum Receiving {
@@ -52,6 +61,7 @@ pub(super) struct Socket {
     /// The engine's end of the descriptor.
     end: Arc<OwnedFd>,
     connection: ConnectionId,
+    handshake: Handshake,
     sending: Sending,
     receiving: Receiving,
     /// How the connection ended, until the application was told.
@@ -66,12 +76,14 @@ impl Socket {
         slot: EngineSlot,
         end: Arc<OwnedFd>,
         connection: ConnectionId,
+        handshake: Handshake,
     ) -> Self {
         Self {
             region,
             slot,
             end,
             connection,
+            handshake,
             sending: Sending::Open,
             receiving: Receiving::Open,
             ended: None,
@@ -105,7 +117,8 @@ impl Socket {
     }
 
     /// The handshake is complete.
-    pub(super) fn connected(&self) {
+    pub(super) fn connected(&mut self) {
+        self.handshake = Handshake::Complete;
         self.slot.handle().set_state(SlotState::Established);
         self.slot.handle().force_writable(&self.end.as_fd());
     }
@@ -143,8 +156,9 @@ impl Socket {
         budget: &mut usize,
     ) -> Result<Progress, Violation> {
         self.queued = false;
-        if core::mem::take(&mut self.kicked) {
-            self.slot.answer_kick(&self.end.as_fd())?;
+        let waits = self.ended.is_none() && self.sending != Sending::Closing;
+        if self.handshake == Handshake::UnderWay && waits {
+            return Ok(Progress::Waits);
         }
         let more_to_send = self.send(now, stack, scratch, budget)?;
         if self.sending == Sending::Closing {
@@ -158,6 +172,10 @@ impl Socket {
         let more_to_receive = self.receive(now, stack, scratch, budget)?;
         self.slot.publish(&self.end.as_fd());
         self.tell_end(stack);
+        // Last, so that a connection that failed is not shown as writable before its error stands.
+        if core::mem::take(&mut self.kicked) {
+            self.slot.answer_kick(&self.end.as_fd())?;
+        }
         Ok(if more_to_send || more_to_receive {
             Progress::More
         } else {

@@ -1,0 +1,9 @@
+//! `braid engine` end to end: programs of the shared memory on one side, this kernel's sockets on
+//! the other, two links in between. The programs here speak to the shared memory directly; what
+//! they see is what any library on top of it can show.
+
+mod data;
+mod death;
+mod hostile;
+mod support;
+mod whole_engine;

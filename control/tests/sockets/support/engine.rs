@@ -1,0 +1,190 @@
+//! A running `braid engine` on two links, with Linux at their other ends.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use braid_control::lab::link::{Family, Link, Side};
+use braid_control::lab::namespace::Namespace;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// How long the engine may take for what it does at once.
+pub(crate) const SOON: Duration = Duration::from_secs(10);
+
+/// Two namespaces with two links between them; the engine's packet sockets are in one.
+pub(crate) struct Net {
+    pub(crate) engine: Namespace,
+    pub(crate) peer: Namespace,
+    folder: PathBuf,
+}
+
+impl Net {
+    pub(crate) fn create(name: &str) -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("braid-sockets-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let (engine, peer) = (Namespace::create().unwrap(), Namespace::create().unwrap());
+        let _ = engine.set("net.ipv6.conf.default.disable_ipv6", "1");
+        for link in Link::all(2) {
+            link.add_veth(&engine, &peer).unwrap();
+            engine
+                .routes()
+                .unwrap()
+                .set_up(&link.interface(), true)
+                .unwrap();
+            link.configure(&peer, Side::Peer).unwrap();
+        }
+        Self {
+            engine,
+            peer,
+            folder,
+        }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join("engine.sock")
+    }
+
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.folder.join("engine.toml")
+    }
+
+    /// Writes the configuration, with `more` at its end.
+    pub(crate) fn configure(&self, more: &str) {
+        let mut text = format!(
+            "[engine]\nsocket = \"{}\"\nshutdown_timeout = \"3s\"\n",
+            self.socket().display()
+        );
+        for link in Link::all(2) {
+            text += &format!(
+                "[[port]]\nkind = \"af_packet\"\ninterface = \"{}\"\naddresses = [\"{}/24\"]\n",
+                link.interface(),
+                link.address(Family::V4, Side::Engine),
+            );
+        }
+        fs::write(self.configuration(), text + more).unwrap();
+    }
+
+    /// Starts an engine and waits until it is ready.
+    pub(crate) fn start(&self) -> Engine {
+        let mut child = self
+            .engine
+            .run(|| {
+                Command::new(env!("CARGO_BIN_EXE_braid"))
+                    .arg("engine")
+                    .arg("--config")
+                    .arg(self.configuration())
+                    .stderr(Stdio::piped())
+                    .spawn()
+                    .unwrap()
+            })
+            .unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        thread::spawn({
+            let log = Arc::clone(&log);
+            move || {
+                for line in lines.map_while(Result::ok) {
+                    log.lock().unwrap().push(line);
+                }
+            }
+        });
+        let engine = Engine { child, log };
+        engine.wait_for_log("ready at");
+        engine
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The address of Linux on the first link.
+pub(crate) fn linux(port: u16) -> SocketAddr {
+    SocketAddr::new(Link(1).address(Family::V4, Side::Peer), port)
+}
+
+/// The address of the engine on the first link.
+pub(crate) fn ours() -> IpAddr {
+    Link(1).address(Family::V4, Side::Engine)
+}
+
+/// A running engine, killed when dropped.
+pub(crate) struct Engine {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Engine {
+    pub(crate) fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Waits for a line that contains `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let found = within(SOON, || self.log().iter().any(|line| line.contains(text)));
+        assert!(found, "the engine never said {text:?}: {:#?}", self.log());
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        let ended = within(SOON, || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        assert!(ended, "the engine does not end: {:#?}", self.log());
+        status.unwrap()
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.signal(Signal::SIGKILL);
+        assert_eq!(self.wait().signal(), Some(9));
+    }
+
+    /// How many descriptors it has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        fs::read_dir(folder).unwrap().count()
+    }
+
+    /// How many regions it has mapped.
+    pub(crate) fn regions(&self) -> usize {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.child.id())).unwrap();
+        maps.matches("braid-region").count()
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            eprintln!("the engine said: {:#?}", self.log());
+        }
+    }
+}
+
+/// Whether `happens` becomes true within `time`.
+pub(crate) fn within(time: Duration, mut happens: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + time;
+    while !happens() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    true
+}

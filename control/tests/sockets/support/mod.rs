@@ -1,0 +1,5 @@
+//! What the tests share: namespaces, an engine, and a small program of the shared memory.
+
+pub(crate) mod client;
+pub(crate) mod engine;
+pub(crate) mod namespaces;

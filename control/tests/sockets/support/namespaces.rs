@@ -1,0 +1,39 @@
+//! Tests that run inside user and network namespaces of their own.
+
+use std::process::Command;
+
+/// Tells the test that it runs in its namespaces already.
+const INSIDE: &str = "BRAID_TEST_NAMESPACE";
+
+/// Runs `body` as the test named `test` in a process of its own, in which it is root of a new
+/// network namespace.
+///
+/// Where the machine cannot, the test is skipped by name; with `CI=true` it fails instead.
+pub(crate) fn run(test: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    let possible = Command::new("unshare").args(["-Urn", "true"]).output();
+    if !possible.is_ok_and(|output| output.status.success()) {
+        assert_ne!(
+            std::env::var("CI").as_deref(),
+            Ok("true"),
+            "{test} cannot run here: `unshare -Urn true` fails"
+        );
+        eprintln!("skipped {test}: `unshare -Urn true` fails");
+        return;
+    }
+    let output = Command::new("unshare")
+        .args(["-Urn", "--kill-child"])
+        .arg(std::env::current_exe().unwrap())
+        .args([test, "--exact", "--nocapture"])
+        .env(INSIDE, "1")
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success(), "{test} failed:\n{shown}");
+    assert!(
+        shown.contains("1 passed"),
+        "{test} is not the name of a test:\n{shown}"
+    );
+}
