@@ -4,6 +4,7 @@ use super::Stack;
 use super::config::{ConfigError, SmallBuffer};
 use crate::congestion::ControllerKind;
 use crate::mptcp::path_manager::PathManagement;
+use crate::mptcp::scheduler::Scheduler;
 use crate::socket::Profile;
 
 /// What connections get whose applications say nothing else. Each field is that of
@@ -16,8 +17,10 @@ pub struct Defaults {
     pub checksum: bool,
     /// Congestion controller.
     pub congestion: ControllerKind,
-    /// Profile, and with it the scheduler.
+    /// Profile.
     pub profile: Profile,
+    /// Scheduler; `None` takes that of the profile.
+    pub scheduler: Option<Scheduler>,
     /// Which endpoints are made use of.
     pub path_management: PathManagement,
     /// Send buffer in bytes.
@@ -41,6 +44,7 @@ impl Stack {
             checksum: config.checksum,
             congestion: config.congestion,
             profile: config.profile,
+            scheduler: config.scheduler,
             path_management: config.path_management,
             send_buffer: config.send_buffer,
             receive_buffer: config.receive_buffer,
@@ -62,6 +66,7 @@ impl Stack {
         config.checksum = defaults.checksum;
         config.congestion = defaults.congestion;
         config.profile = defaults.profile;
+        config.scheduler = defaults.scheduler;
         config.path_management = defaults.path_management;
         config.send_buffer = defaults.send_buffer;
         config.receive_buffer = defaults.receive_buffer;

@@ -26,6 +26,8 @@ pub struct ConnectionSettings {
     pub profile: Profile,
     /// Which subflow carries the next bytes.
     pub scheduler: Scheduler,
+    /// On how many subflows each byte goes out.
+    pub redundancy: u8,
     /// The congestion controller.
     pub congestion: ControllerKind,
     /// Which endpoints it makes use of.
@@ -149,6 +151,7 @@ impl Stack {
             single_path: slot.single_path,
             profile: home.profile(),
             scheduler: home.scheduler(),
+            redundancy: home.redundancy(),
             congestion: options.congestion.unwrap_or(self.config.congestion),
             path_management: home.path_management(),
             max_subflows: home.max_subflows(),

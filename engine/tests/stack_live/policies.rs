@@ -5,6 +5,7 @@ use crate::stack_support::{Network, PLAIN, Side};
 use crate::{BOTH, Flow, greet, lasting, on_all, server_on, settle};
 use braid_engine::congestion::ControllerKind;
 use braid_engine::mptcp::message::FallbackReason;
+use braid_engine::mptcp::scheduler::Scheduler;
 use braid_engine::socket::{ConnectOptions, PathManagement, Profile, SocketError, SocketOptions};
 use braid_engine::stack::{Defaults, SmallBuffer, StackConfig};
 use braid_engine::time::Duration;
@@ -122,7 +123,8 @@ fn defaults_change_for_connections_to_come() {
         multipath: true,
         checksum: true,
         congestion: ControllerKind::Reno,
-        profile: Profile::LatencyStandby,
+        profile: Profile::Bulk,
+        scheduler: Some(Scheduler::Redundant),
         path_management: PathManagement::Manual,
         send_buffer: 100_000,
         receive_buffer: 200_000,
@@ -137,7 +139,8 @@ fn defaults_change_for_connections_to_come() {
     settle(&mut network, pair, 1);
     let settings = network.client.stack.connection_settings(client).unwrap();
     assert_eq!(settings.congestion, ControllerKind::Reno);
-    assert_eq!(settings.profile, Profile::LatencyStandby);
+    assert_eq!(settings.scheduler, Scheduler::Redundant);
+    assert!(settings.redundancy > 1);
     assert_eq!(settings.path_management, PathManagement::Manual);
     let buffers = (settings.send_buffer, settings.receive_buffer);
     assert_eq!(buffers, (100_000, 200_000));
@@ -149,7 +152,8 @@ fn defaults_change_for_connections_to_come() {
         .stack
         .connection_settings(old.client)
         .unwrap();
-    assert_eq!(settings.profile, Profile::Bulk);
+    assert_eq!(settings.scheduler, Scheduler::MinRtt);
+    assert_eq!(settings.redundancy, 1);
     assert_eq!(settings.congestion, ControllerKind::Cubic);
     assert_eq!(lasting(&mut network, Side::Client, old).len(), 2);
     let wrong = Defaults {

@@ -20,9 +20,12 @@ fn connect(network: &mut Network, profile: Profile) -> Pair {
     Pair { client, server }
 }
 
+/// The profile in effect, which has brought its scheduler.
 fn profile(network: &mut Network, side: Side, pair: Pair) -> Profile {
     let settings = network.host(side).stack.connection_settings(pair.of(side));
-    settings.unwrap().profile
+    let settings = settings.unwrap();
+    assert_eq!(settings.scheduler, settings.profile.scheduler());
+    settings.profile
 }
 
 #[test]
