@@ -396,6 +396,35 @@ fn a_mapping_that_comes_byte_by_byte_takes_its_length_and_no_frame_a_byte() {
 }
 
 #[test]
+fn a_mapping_that_comes_byte_by_byte_out_of_order_takes_no_frame_a_byte_either() {
+    const ROUND: usize = 500;
+    let checksum = true;
+    let mut peer = Peer::with(
+        1,
+        StackConfig {
+            checksum,
+            ..config()
+        },
+    );
+    let mapping = DssMapping {
+        data_sequence: peer_number(0),
+        subflow_offset: 1,
+        length: 60_000,
+        checksum: None,
+    };
+    for round in (0..20_000).step_by(ROUND) {
+        for start in (round + 1..round + ROUND).chain([round]) {
+            peer.send_mapped(0, start, b"x", mapping);
+        }
+    }
+    peer.wait();
+    assert_eq!(peer.subflows[0].acknowledged, 20_000);
+    let held_by_tcp = ROUND * Frame::memory_for(1);
+    let most = peer.most;
+    assert!(most <= 2 * 20_000 + held_by_tcp + 3 * FRAME, "{most} held");
+}
+
+#[test]
 fn a_full_table_of_mappings_stops_nobody() {
     // More runs than a subflow keeps mappings of, each a byte long, then the stream in order.
     let stream = pattern(WINDOW, 7);

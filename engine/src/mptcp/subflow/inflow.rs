@@ -114,21 +114,29 @@ impl Inflow {
         self.held_bytes > 0
     }
 
-    /// Takes in a piece that follows all before. A small one joins the frame of the piece before,
-    /// so that what waits takes memory in proportion to its bytes.
-    pub(super) fn push(&mut self, piece: InOrder, pool: &mut FramePool) {
+    /// Takes in a piece that follows all before. A small one joins the frame of the piece before, or
+    /// begins one that others join, so that what waits takes memory in proportion to its bytes.
+    pub(super) fn push(&mut self, mut piece: InOrder, pool: &mut FramePool) {
         let length = piece.range.len();
         self.held_bytes += length as u64;
-        if length < piece.frame.capacity() / 2
+        let roomy = piece.frame.capacity().max(pool.frame_capacity());
+        if length < roomy / 2
             && let Some(last) = self.held.back_mut()
             && let Some(bytes) = piece.frame.bytes().get(piece.range.clone())
-            && last.frame.append_after(last.range.end, bytes)
         {
-            last.range.end += length;
-            pool.put(piece.frame);
-        } else {
-            self.held.push_back(piece);
+            if last.frame.append_after(last.range.end, bytes) {
+                last.range.end += length;
+                pool.put(piece.frame);
+                return;
+            }
+            // A frame of the size of its payload would be one that nothing can join.
+            if piece.frame.capacity() < roomy {
+                let (frame, copied) = copy_of(&piece, length, pool);
+                pool.put(core::mem::replace(&mut piece.frame, frame));
+                piece.range = 0..copied;
+            }
         }
+        self.held.push_back(piece);
     }
 
     /// The data that waits goes by identity from here on.
