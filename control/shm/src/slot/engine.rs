@@ -1,6 +1,7 @@
 //! The engine's side of a socket's two rings.
 
 use crate::ring::byte::{Consumer, Producer};
+use crate::slot::SlotState;
 use crate::slot::ends::EngineEnd;
 use crate::slot::readiness::Occasion;
 use crate::slot::words::SocketSlot;
@@ -96,7 +97,11 @@ impl EngineSide {
         if self.receive.unread() > 0 && self.is_worth_waking(slot) {
             slot.readiness.signal(Occasion::Kick, end);
         }
-        if enough_room(self.transmit.capacity(), self.transmit.room()) {
+        // While it connects it is unwritable whatever the ring holds; `force_writable` ends that.
+        let state = SlotState::parse(slot.identity.state.load(Ordering::Acquire));
+        if state != SlotState::Connecting
+            && enough_room(self.transmit.capacity(), self.transmit.room())
+        {
             slot.writability.unblock(end);
         }
         Ok(())

@@ -1,0 +1,79 @@
+//! A region that this process has mapped, its own or one that came with a socket.
+
+use super::connection::Connection;
+use crate::errno::Errno;
+use braid_shm::ApplicationRegion;
+use braid_shm::abi::Attached;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The memory, and the connection that keeps it alive in the engine.
+#[derive(Debug)]
+pub(crate) struct Region {
+    name: u64,
+    engine_pid: u32,
+    memory: ApplicationRegion,
+    connection: Arc<Connection>,
+    dead: AtomicBool,
+}
+
+impl Region {
+    /// Maps what came with a message: a memfd and two bells.
+    pub(crate) fn open(
+        message: &Attached,
+        descriptors: [Option<OwnedFd>; 4],
+        connection: Arc<Connection>,
+    ) -> Result<Self, Errno> {
+        let wrong = |_| Errno::new(libc::EPROTO);
+        let [Some(memfd), Some(worker_bell), Some(control_bell), None] = descriptors else {
+            return Err(Errno::new(libc::EPROTO));
+        };
+        let layout = message.layout().map_err(|_| Errno::new(libc::EPROTO))?;
+        let memory =
+            ApplicationRegion::open(layout, memfd, worker_bell, control_bell).map_err(wrong)?;
+        Ok(Self {
+            name: message.region,
+            engine_pid: message.engine_pid,
+            memory,
+            connection,
+            dead: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn memory(&self) -> &ApplicationRegion {
+        &self.memory
+    }
+
+    pub(crate) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// The engine's name for it.
+    pub(crate) fn name(&self) -> u64 {
+        self.name
+    }
+
+    /// Whether a message speaks of this one.
+    pub(crate) fn is(&self, message: &Attached) -> bool {
+        self.name == message.region && self.engine_pid == message.engine_pid
+    }
+
+    /// Whether somebody has found that its engine is gone. Costs two loads.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Relaxed) || !self.memory.engine_alive()
+    }
+
+    /// Says that its engine is gone.
+    pub(crate) fn mark_dead(&self) {
+        self.dead.store(true, Ordering::Relaxed);
+    }
+
+    /// The same question, put to the kernel if need be.
+    pub(crate) fn look_for_death(&self) -> bool {
+        if !self.is_dead() && self.connection.has_hung_up() {
+            self.mark_dead();
+        }
+        self.is_dead()
+    }
+}

@@ -1,0 +1,48 @@
+//! What ioctl(2), fcntl(2) and epoll_ctl(2) ask of a socket.
+
+use super::of;
+use crate::errno::Errno;
+use braid_shm::SlotState;
+use std::os::fd::RawFd;
+
+/// FIONREAD: bytes that wait to be read. Errors: EINVAL on a listener.
+pub fn unread_bytes(fd: RawFd) -> Result<usize, Errno> {
+    let (socket, _) = of(fd)?;
+    if socket.slot().state() == SlotState::Listening {
+        return Err(Errno::new(libc::EINVAL));
+    }
+    Ok(socket.slot().unread()?)
+}
+
+/// SIOCOUTQ: bytes sent that the engine has not taken yet. What it has taken and the peer has not
+/// acknowledged is in TCP_INFO and MPTCP_INFO. Errors: EINVAL on a listener.
+pub fn send_queue_bytes(fd: RawFd) -> Result<usize, Errno> {
+    let (socket, _) = of(fd)?;
+    if socket.slot().state() == SlotState::Listening {
+        return Err(Errno::new(libc::EINVAL));
+    }
+    Ok(socket.slot().unsent()?)
+}
+
+/// Whether the socket is non-blocking.
+pub fn is_nonblocking(fd: RawFd) -> Result<bool, Errno> {
+    Ok(of(fd)?.0.slot().nonblocking())
+}
+
+/// FIONBIO, and O_NONBLOCK of F_SETFL: of all copies of the descriptor.
+pub fn set_nonblocking(fd: RawFd, on: bool) -> Result<(), Errno> {
+    of(fd)?.0.slot().set_nonblocking(on);
+    Ok(())
+}
+
+/// Has the descriptor follow the socket's readiness from now on, without a call of ours before each
+/// sleep: to be called when it is put into an epoll set, `edge`-triggered or not, or is polled by
+/// code that knows nothing of Braid.
+pub fn watch_for_good(fd: RawFd, edge: bool) -> Result<(), Errno> {
+    let (socket, _) = of(fd)?;
+    // A listener's packets are connections: its readiness is the kernel's own.
+    if socket.slot().state() != SlotState::Listening {
+        socket.slot().watch_for_good(edge);
+    }
+    Ok(())
+}

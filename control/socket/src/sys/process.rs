@@ -1,0 +1,60 @@
+//! Signals and forks (signal(7), pthread_atfork(3)).
+
+use std::mem;
+use std::ptr;
+
+/// While it lives, the thread gets no signal: what it does cannot be interrupted by a handler that
+/// does the same.
+#[derive(Debug)]
+pub(crate) struct SignalsBlocked {
+    before: libc::sigset_t,
+}
+
+impl SignalsBlocked {
+    pub(crate) fn new() -> Self {
+        // SAFETY: both sets are live; sigfillset initialises the one, pthread_sigmask the other.
+        unsafe {
+            let mut all: libc::sigset_t = mem::zeroed();
+            let mut before: libc::sigset_t = mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const all, &raw mut before);
+            Self { before }
+        }
+    }
+}
+
+impl Drop for SignalsBlocked {
+    fn drop(&mut self) {
+        // SAFETY: `before` was filled by the call in `new`.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut())
+        };
+    }
+}
+
+/// Sends the calling thread SIGPIPE.
+pub(crate) fn raise_sigpipe() {
+    // SAFETY: no pointer is passed.
+    unsafe { libc::raise(libc::SIGPIPE) };
+}
+
+/// Whether every handler of this process was installed with SA_RESTART: then the one that has just
+/// run was, too.
+pub(crate) fn every_handler_restarts() -> bool {
+    (1..=libc::SIGRTMAX()).all(|signal| {
+        // SAFETY: all-zero is a valid sigaction; with no new action only the old one is written.
+        unsafe {
+            let mut action: libc::sigaction = mem::zeroed();
+            libc::sigaction(signal, ptr::null(), &raw mut action) != 0
+                || matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
+                || action.sa_flags & libc::SA_RESTART != 0
+        }
+    })
+}
+
+/// Has fork(2) call these: before it, and after it in the parent and in the child.
+pub(crate) fn at_fork(prepare: extern "C" fn(), parent: extern "C" fn(), child: extern "C" fn()) {
+    // SAFETY: the functions live as long as the library, which is never unloaded: it has threads'
+    // local storage. Only memory can be lacking; then forks are as unsafe as without it.
+    unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
+}
