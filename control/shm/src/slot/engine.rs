@@ -1,9 +1,9 @@
 //! The engine's side of a socket's two rings.
 
 use crate::ring::byte::{Consumer, Producer};
-use crate::slot::SlotState;
 use crate::slot::ends::EngineEnd;
 use crate::slot::readiness::Occasion;
+use crate::slot::state::SlotState;
 use crate::slot::words::SocketSlot;
 use crate::slot::writability::enough_room;
 use crate::sync::{Ordering, SharedBytes, fence};

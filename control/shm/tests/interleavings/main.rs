@@ -24,6 +24,7 @@ mod slot {
     pub(crate) mod engine;
     pub(crate) mod readiness;
     pub(crate) mod stall;
+    pub(crate) mod state;
     pub(crate) mod words;
     pub(crate) mod writability;
 }
