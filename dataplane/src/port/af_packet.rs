@@ -18,6 +18,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
+use braid_engine::time::{Duration, Instant};
 
 use super::attachment::Attachment;
 use super::virtio::{self, VIRTIO_HEADER};
@@ -27,6 +28,9 @@ use crate::sys::interface::{self, Interface};
 use crate::sys::packet::PacketSocket;
 use crate::sys::poll;
 use crate::sys::ring::{BLOCK, Packet, Rings, SLOTS_PER_BLOCK, TRANSMIT_ROOM};
+
+/// How long to wait before a frame is offered again that found the queue of the interface full.
+const FULL_QUEUE_NAP: Duration = Duration::from_millis(1);
 
 const _: () = assert!(VIRTIO_HEADER + LARGEST_FRAME <= TRANSMIT_ROOM);
 
@@ -70,6 +74,8 @@ pub struct AfPacketPort {
     room_events: RoomEvents,
     /// Frames were committed since the kernel last took any.
     unsent: bool,
+    /// The queue of the interface was full when the kernel took frames last.
+    queue_full: bool,
     /// The last frame was refused because the ring was full.
     full: bool,
     counters: PortCounters,
@@ -119,6 +125,7 @@ impl AfPacketPort {
             offload: options.offload,
             room_events,
             unsent: false,
+            queue_full: false,
             full: false,
             counters: PortCounters::default(),
             ring_full: Cell::new(0),
@@ -141,7 +148,7 @@ impl AfPacketPort {
         self.room_events.clear();
         let slot = self.full && self.rings.transmit_room().is_some();
         self.full &= !slot;
-        slot || (self.unsent && poll::is_writable(self.socket.as_fd()))
+        slot || (self.unsent && !self.queue_full && poll::is_writable(self.socket.as_fd()))
     }
 
     /// Gives up what was committed and not taken, as a link that is down does.
@@ -199,6 +206,7 @@ impl Port for AfPacketPort {
         if !self.unsent {
             return Ok(());
         }
+        self.queue_full = false;
         match self.socket.kick() {
             Ok(()) => self.unsent = self.rings.transmit_pending(),
             Err(error) => match error.raw_os_error() {
@@ -207,8 +215,9 @@ impl Port for AfPacketPort {
                     return self.interface.check();
                 }
                 // No room now: the frames stay offered and are taken with a later flush.
-                Some(libc::EAGAIN | libc::ENOBUFS | libc::EINTR) => {
+                Some(errno @ (libc::EAGAIN | libc::ENOBUFS | libc::EINTR)) => {
                     self.unsent = self.rings.transmit_pending();
+                    self.queue_full = self.unsent && errno == libc::ENOBUFS;
                 }
                 // The interface is down, or does not take the frame at the head of the ring.
                 _ => self.lose_unsent(),
@@ -223,6 +232,11 @@ impl Port for AfPacketPort {
 
     fn room_fd(&self) -> Option<BorrowedFd<'_>> {
         (self.full || self.unsent).then(|| self.room_events.as_fd())
+    }
+
+    /// The queue of the interface is not only this port's: what leaves it is not announced.
+    fn flush_due(&self, now: Instant) -> Option<Instant> {
+        self.queue_full.then(|| now + FULL_QUEUE_NAP)
     }
 
     fn transmit_pending(&self) -> bool {

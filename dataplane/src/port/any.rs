@@ -74,8 +74,8 @@ impl Port for AnyPort {
         dispatch!(self, port => port.room_fd())
     }
 
-    fn flush_due(&self) -> Option<Instant> {
-        dispatch!(self, port => port.flush_due())
+    fn flush_due(&self, now: Instant) -> Option<Instant> {
+        dispatch!(self, port => port.flush_due(now))
     }
 
     fn transmit_pending(&self) -> bool {

@@ -167,16 +167,16 @@ impl<P: Port> Port for ImpairedPort<P> {
     }
 
     /// When a frame reaches the far end of the link, or a middlebox lets one go.
-    fn flush_due(&self) -> Option<Instant> {
+    fn flush_due(&self, now: Instant) -> Option<Instant> {
         let releases = self.middleboxes.iter().map(Middlebox::next_release);
         releases
-            .chain([self.link.next_arrival(), self.port.flush_due()])
+            .chain([self.link.next_arrival(), self.port.flush_due(now)])
             .flatten()
             .min()
     }
 
     fn transmit_pending(&self) -> bool {
-        self.flush_due().is_some() || self.port.transmit_pending()
+        self.flush_due(self.clock.now()).is_some() || self.port.transmit_pending()
     }
 
     fn prepare_to_sleep(&mut self) -> bool {

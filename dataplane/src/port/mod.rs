@@ -186,9 +186,9 @@ pub trait Port {
         None
     }
 
-    /// When [`Port::flush`] has more to do, without anything being committed; `None` when time
-    /// alone makes no difference.
-    fn flush_due(&self) -> Option<Instant> {
+    /// When, seen from `now`, [`Port::flush`] has more to do, without anything being committed;
+    /// `None` when time alone makes no difference.
+    fn flush_due(&self, _now: Instant) -> Option<Instant> {
         None
     }
 

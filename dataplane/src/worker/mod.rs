@@ -212,7 +212,10 @@ impl<E: Engine> Worker<E> {
         let until = [
             self.engine.poll_timeout(),
             deadline,
-            self.ports.working().filter_map(Port::flush_due).min(),
+            self.ports
+                .working()
+                .filter_map(|port| port.flush_due(now))
+                .min(),
         ]
         .into_iter()
         .flatten()

@@ -217,8 +217,8 @@ impl<P: Port> Port for CapturedPort<P> {
         self.port.room_fd()
     }
 
-    fn flush_due(&self) -> Option<Instant> {
-        self.port.flush_due()
+    fn flush_due(&self, now: Instant) -> Option<Instant> {
+        self.port.flush_due(now)
     }
 
     fn transmit_pending(&self) -> bool {

@@ -76,10 +76,12 @@ fn possible() -> Result<(), String> {
     Ok(())
 }
 
-/// Shapes what leaves by an interface to `rate`, as tc(8) writes it. Says whether the kernel can;
+/// Shapes what leaves by an interface to `rate`, with a queue of `queue` bytes, as tc(8) writes
+/// them. Says whether the kernel can;
 /// with `CI=true` it has to.
-pub(crate) fn shape(interface: &str, rate: &str) -> bool {
-    let arguments = format!("qdisc add dev {interface} root tbf rate {rate} burst 2000 limit 4mb");
+pub(crate) fn shape(interface: &str, rate: &str, queue: &str) -> bool {
+    let arguments =
+        format!("qdisc add dev {interface} root tbf rate {rate} burst 2000 limit {queue}");
     let why = match Command::new("tc").args(arguments.split(' ')).output() {
         Ok(output) if output.status.success() => return true,
         Ok(output) => show(&output),
