@@ -101,6 +101,16 @@ fn everything_that_can_be_wrong_is_told_with_its_line() {
             &["power of two"],
         ),
         (
+            "[defaults]\nprofile = \"fast\"\n",
+            2,
+            &["fast", "latency-standby"],
+        ),
+        (
+            "[defaults]\npath_manager = \"mesh\"\n",
+            2,
+            &["mesh", "fullmesh"],
+        ),
+        (
             "[defaults]\nsend_buffer = \"2GiB\"\n",
             2,
             &["send_buffer", "1GiB"],

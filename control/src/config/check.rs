@@ -9,9 +9,12 @@ use std::time::Duration;
 use braid_dataplane::port::POOL_FRAME_CAPACITY;
 use braid_dataplane::worker::{IdlePolicy, MAX_PORTS};
 use braid_engine::congestion::ControllerKind;
-use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Endpoints, Limits, MAX_SUBFLOWS};
+use braid_engine::mptcp::path_manager::{
+    Endpoint, EndpointFlags, Endpoints, Limits, MAX_SUBFLOWS, PathManagement,
+};
 use braid_engine::mptcp::scheduler::Scheduler;
-use braid_engine::stack::{Capabilities, MAX_BUFFER, PortId, Stack, StackConfig};
+use braid_engine::socket::Profile;
+use braid_engine::stack::{Capabilities, MAX_BUFFER, PortId, SmallBuffer, Stack, StackConfig};
 use braid_engine::wire::ethernet::MacAddress;
 use toml::Spanned;
 
@@ -20,11 +23,9 @@ use super::document::{
     PolicyTable, PortKindName, PortTable, ProgramTable, RouteTable,
 };
 use super::error::Fault;
-use super::policy::{Policy, ProgramRule, SmallBuffer};
+use super::policy::{Policy, ProgramRule, SmallBufferAction};
 use super::value::{Bytes, Time};
-use super::{
-    ApplicationLimits, Config, DEFAULT_SOCKET, Defaults, PortConfig, PortKind, RouteConfig,
-};
+use super::{ApplicationLimits, Config, DEFAULT_SOCKET, PortConfig, PortKind, RouteConfig};
 
 /// The longest path that fits an address of a Unix socket, its closing zero not counted.
 const LONGEST_SOCKET_PATH: usize = 107;
@@ -41,7 +42,7 @@ const LARGEST_RING: u64 = 64 << 20;
 pub(super) fn check(document: Document) -> Result<Config, Fault> {
     let engine = engine(document.engine)?;
     let limits = subflow_limits(&document.limits)?;
-    let stack = stack(&document.limits, &document.defaults)?;
+    let stack = stack(&document.limits, &document.defaults, &document.policy)?;
     let mut addressed = Addressed::new(&document.ports)?;
     let routes = addressed.routes(document.routes)?;
     let endpoints = addressed.endpoints(document.endpoints, limits)?;
@@ -55,12 +56,8 @@ pub(super) fn check(document: Document) -> Result<Config, Fault> {
         endpoints,
         limits,
         applications: application_limits(&document.limits, &document.defaults)?,
-        defaults: Defaults {
-            congestion: stack.congestion,
-            scheduler: scheduler(document.defaults.scheduler.as_ref())?.unwrap_or_default(),
-        },
         stack,
-        policy: policy(document.policy)?,
+        policy: policy(document.policy),
         programs: programs(document.programs)?,
     })
 }
@@ -214,7 +211,11 @@ fn buffer(name: &str, written: Option<&Spanned<Bytes>>, default: u32) -> Result<
         })
 }
 
-fn stack(limits: &LimitsTable, defaults: &DefaultsTable) -> Result<StackConfig, Fault> {
+fn stack(
+    limits: &LimitsTable,
+    defaults: &DefaultsTable,
+    policy: &PolicyTable,
+) -> Result<StackConfig, Fault> {
     let standard = StackConfig::default();
     let connections = at_most(
         "connections",
@@ -259,6 +260,14 @@ fn stack(limits: &LimitsTable, defaults: &DefaultsTable) -> Result<StackConfig, 
             standard.receive_buffer,
         )?,
         congestion: congestion(defaults.congestion.as_ref())?.unwrap_or_default(),
+        scheduler: scheduler(defaults.scheduler.as_ref())?,
+        profile: profile(defaults.profile.as_ref())?.unwrap_or_default(),
+        path_management: path_management(defaults)?,
+        fate_sharing: policy.fate_sharing.unwrap_or(standard.fate_sharing),
+        nodelay_selects_latency: policy
+            .nodelay_selects_latency
+            .unwrap_or(standard.nodelay_selects_latency),
+        small_buffer: small_buffer(policy)?.unwrap_or(standard.small_buffer),
         frame_capacity: POOL_FRAME_CAPACITY,
         frame_pool: FRAMES,
         ephemeral_ports,
@@ -293,27 +302,62 @@ fn scheduler(written: Option<&Spanned<String>>) -> Result<Option<Scheduler>, Fau
         .transpose()
 }
 
-fn policy(table: PolicyTable) -> Result<Policy, Fault> {
-    let standard = Policy::default();
-    let small_buffer = table
-        .small_buffer
-        .map(|small| {
-            Ok::<_, Fault>(SmallBuffer {
-                action: small.action,
-                bound: buffer("bound", Some(&small.bound), 0)?,
+fn profile(written: Option<&Spanned<String>>) -> Result<Option<Profile>, Fault> {
+    written
+        .map(|written| {
+            Profile::by_name(written.get_ref()).ok_or_else(|| {
+                let names: Vec<&str> = Profile::ALL.iter().map(|one| one.name()).collect();
+                Fault::new(
+                    written.span(),
+                    format!(
+                        "unknown profile \"{}\": use one of {}",
+                        written.get_ref(),
+                        names.join(", ")
+                    ),
+                )
             })
         })
-        .transpose()?;
-    Ok(Policy {
+        .transpose()
+}
+
+fn path_management(table: &DefaultsTable) -> Result<PathManagement, Fault> {
+    let Some(written) = &table.path_manager else {
+        return Ok(PathManagement::default());
+    };
+    let after = table.ondemand_after.map_or(1 << 20, |Bytes(bytes)| bytes);
+    PathManagement::by_name(written.get_ref(), after).ok_or_else(|| {
+        Fault::new(
+            written.span(),
+            format!(
+                "unknown path manager \"{}\": use one of {}",
+                written.get_ref(),
+                PathManagement::NAMES.join(", ")
+            ),
+        )
+    })
+}
+
+fn small_buffer(table: &PolicyTable) -> Result<Option<SmallBuffer>, Fault> {
+    table
+        .small_buffer
+        .as_ref()
+        .map(|small| {
+            let bound = buffer("bound", Some(&small.bound), 0)?;
+            Ok(match small.action {
+                SmallBufferAction::Raise => SmallBuffer::Raise(bound),
+                SmallBufferAction::Disable => SmallBuffer::DisableMultipath(bound),
+            })
+        })
+        .transpose()
+}
+
+fn policy(table: PolicyTable) -> Policy {
+    let standard = Policy::default();
+    Policy {
         default_enable: table.default_enable.unwrap_or(standard.default_enable),
-        fate_sharing: table.fate_sharing.unwrap_or(standard.fate_sharing),
-        nodelay_selects_latency: table
-            .nodelay_selects_latency
-            .unwrap_or(standard.nodelay_selects_latency),
-        small_buffer,
         exclusive_with: table.exclusive_with.unwrap_or(standard.exclusive_with),
         take_unspecified: table.take_unspecified.unwrap_or(standard.take_unspecified),
-    })
+    }
 }
 
 fn programs(tables: Vec<Spanned<ProgramTable>>) -> Result<Vec<ProgramRule>, Fault> {
@@ -346,6 +390,7 @@ fn programs(tables: Vec<Spanned<ProgramTable>>) -> Result<Vec<ProgramRule>, Faul
                 enable: table.enable,
                 congestion: congestion(table.congestion.as_ref())?,
                 scheduler: scheduler(table.scheduler.as_ref())?,
+                profile: profile(table.profile.as_ref())?,
                 name: table.name,
             })
         })

@@ -106,6 +106,9 @@ pub(super) struct LimitsTable {
 pub(super) struct DefaultsTable {
     pub(super) congestion: Option<Spanned<String>>,
     pub(super) scheduler: Option<Spanned<String>>,
+    pub(super) profile: Option<Spanned<String>>,
+    pub(super) path_manager: Option<Spanned<String>>,
+    pub(super) ondemand_after: Option<Bytes>,
     pub(super) checksum: Option<bool>,
     pub(super) send_buffer: Option<Spanned<Bytes>>,
     pub(super) receive_buffer: Option<Spanned<Bytes>>,
@@ -138,4 +141,5 @@ pub(super) struct ProgramTable {
     pub(super) enable: Option<bool>,
     pub(super) congestion: Option<Spanned<String>>,
     pub(super) scheduler: Option<Spanned<String>>,
+    pub(super) profile: Option<Spanned<String>>,
 }

@@ -18,17 +18,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use braid_dataplane::worker::IdlePolicy;
-use braid_engine::congestion::ControllerKind;
 use braid_engine::mptcp::path_manager::{Endpoint, Limits};
-use braid_engine::mptcp::scheduler::Scheduler;
-use braid_engine::stack::{InterfaceConfig, PortId, Prefix, StackConfig};
+use braid_engine::stack::{Defaults, InterfaceConfig, PortId, Prefix, StackConfig};
 use braid_engine::wire::ethernet::MacAddress;
 
 pub use error::ConfigError;
 pub use exclusive::in_use as exclusive_protocols_in_use;
-pub use policy::{
-    ExclusiveProtocol, Policy, ProgramRule, SmallBuffer, SmallBufferAction, is_host_identity_tag,
-};
+pub use policy::{ExclusiveProtocol, Policy, ProgramRule, is_host_identity_tag};
 
 /// Where the engine listens if nothing else is said.
 pub const DEFAULT_SOCKET: &str = "/run/braid/engine.sock";
@@ -54,9 +50,7 @@ pub struct Config {
     pub limits: Limits,
     /// What the engine holds of applications.
     pub applications: ApplicationLimits,
-    /// What connections get that ask for nothing else.
-    pub defaults: Defaults,
-    /// The bounds and defaults of the stack.
+    /// The bounds of the stack, and what connections get that ask for nothing else.
     pub stack: StackConfig,
     /// What is left to local policy.
     pub policy: Policy,
@@ -125,15 +119,6 @@ pub struct ApplicationLimits {
     pub ring_bytes: u64,
 }
 
-/// What connections get that ask for nothing else.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct Defaults {
-    /// The congestion controller.
-    pub congestion: ControllerKind,
-    /// The scheduler.
-    pub scheduler: Scheduler,
-}
-
 impl Config {
     /// Reads and checks the file at `path`.
     ///
@@ -158,6 +143,24 @@ impl Config {
         let document: document::Document =
             toml::from_str(text).map_err(|error| located(error.into()))?;
         check::check(document).map_err(located)
+    }
+
+    /// What connections to come are set up with.
+    pub fn defaults(&self) -> Defaults {
+        let stack = &self.stack;
+        Defaults {
+            multipath: stack.multipath,
+            checksum: stack.checksum,
+            congestion: stack.congestion,
+            profile: stack.profile,
+            scheduler: stack.scheduler,
+            path_management: stack.path_management,
+            send_buffer: stack.send_buffer,
+            receive_buffer: stack.receive_buffer,
+            fate_sharing: stack.fate_sharing,
+            nodelay_selects_latency: stack.nodelay_selects_latency,
+            small_buffer: stack.small_buffer,
+        }
     }
 
     /// The interface that the stack has on a port which offers `capabilities`, with `mac` where

@@ -5,19 +5,15 @@ use std::net::IpAddr;
 
 use braid_engine::congestion::ControllerKind;
 use braid_engine::mptcp::scheduler::Scheduler;
+use braid_engine::socket::Profile;
 use serde::Deserialize;
 
-/// What the draft leaves to local policy.
+/// What the draft leaves to local policy and is decided before there is a connection. What the
+/// stack decides, such as fate sharing and small buffers, stands in its own configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Multipath TCP is used by sockets that say nothing about it (section 4.4).
     pub default_enable: bool,
-    /// A connection ends when its first subflow fails (section 4.2).
-    pub fate_sharing: bool,
-    /// TCP_NODELAY also selects the profile for latency (section 4.3).
-    pub nodelay_selects_latency: bool,
-    /// What SO_SNDBUF and SO_RCVBUF below a bound mean (section 4.3).
-    pub small_buffer: Option<SmallBuffer>,
     /// Protocols that Multipath TCP keeps clear of (section 6.7).
     pub exclusive_with: Vec<ExclusiveProtocol>,
     /// A listener at the unspecified address is taken from an unmodified program.
@@ -25,13 +21,10 @@ pub struct Policy {
 }
 
 impl Default for Policy {
-    /// On for everyone, nothing coupled, buffers as asked for, clear of SHIM6 and HIP.
+    /// On for everyone, clear of SHIM6 and HIP.
     fn default() -> Self {
         Self {
             default_enable: true,
-            fate_sharing: false,
-            nodelay_selects_latency: false,
-            small_buffer: None,
             exclusive_with: vec![ExclusiveProtocol::Shim6, ExclusiveProtocol::Hip],
             take_unspecified: true,
         }
@@ -46,19 +39,10 @@ impl Policy {
     }
 }
 
-/// What a buffer below a bound means.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct SmallBuffer {
-    /// What is done.
-    pub action: SmallBufferAction,
-    /// The bound in bytes.
-    pub bound: u32,
-}
-
 /// What is done about a buffer below the bound.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SmallBufferAction {
+pub(super) enum SmallBufferAction {
     /// The buffer gets the size of the bound.
     Raise,
     /// The connection is regular TCP.
@@ -86,6 +70,8 @@ pub struct ProgramRule {
     pub congestion: Option<ControllerKind>,
     /// In place of the default scheduler.
     pub scheduler: Option<Scheduler>,
+    /// In place of the default profile.
+    pub profile: Option<Profile>,
 }
 
 /// True for an ORCHID: 2001:10::/28 (RFC 4843) or 2001:20::/28 (RFC 7343).

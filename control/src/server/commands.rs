@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use braid_dataplane::application::{Handshake, errno};
-use braid_engine::socket::{ConnectOptions, ListenOptions, Shutdown, SocketOptions};
+use braid_engine::socket::{ConnectOptions, ListenOptions, Shutdown, SocketError};
 use braid_shm::abi::{Command, EMULTIPATH, Operation, SocketAddressStorage, sockaddr_multipath};
 use braid_shm::{SlotState, abi::Plain};
 
@@ -164,14 +164,15 @@ impl Control {
         Ok(DONE)
     }
 
-    /// Whether a connection of the socket is to use Multipath TCP, and with which options.
-    fn policy_for(&self, socket: &Socket, peer: Option<IpAddr>) -> (bool, SocketOptions) {
+    /// Whether a connection of the socket to `peer`, or of a listener to any, is to use Multipath
+    /// TCP.
+    pub(super) fn wants_multipath(&self, socket: &Socket, peer: Option<IpAddr>) -> bool {
         let rule = self
             .attachments
             .get(socket.attachment)
             .and_then(|attachment| attachment.rule.as_ref());
         let enables = rule.and_then(|rule| rule.enable);
-        socket.apply_policy(&self.config.policy, enables, peer)
+        socket.wants_multipath(&self.config.policy, enables, peer)
     }
 
     fn listen(&mut self, key: Key, backlog: i32) -> Result<Outcome, WorkerGone> {
@@ -189,11 +190,10 @@ impl Control {
             Domain::Inet6 | Domain::Multipath => std::net::Ipv6Addr::UNSPECIFIED.into(),
         };
         let address = bound.unwrap_or(SocketAddr::new(anywhere, 0));
-        let (multipath, options) = self.policy_for(socket, bound.map(|address| address.ip()));
         let options = ListenOptions {
             backlog: usize::try_from(backlog).unwrap_or(0).max(1),
-            multipath,
-            socket: options,
+            multipath: self.wants_multipath(socket, bound.map(|address| address.ip())),
+            socket: socket.options.clone(),
         };
         let was_bound = bound.is_some();
         let listening = self.host.call(move |turn| {
@@ -241,7 +241,6 @@ impl Control {
             Ok(remote) => remote,
             Err(errno) => return Ok(Err(errno)),
         };
-        let (multipath, options) = self.policy_for(socket, Some(remote.ip()));
         // A socket bound to every address has its port alone of it.
         let local = bound.map(|bound| match (bound.ip().is_unspecified(), remote) {
             (true, SocketAddr::V4(_)) => {
@@ -255,8 +254,8 @@ impl Control {
         let options = ConnectOptions {
             local,
             remote,
-            multipath,
-            socket: options,
+            multipath: self.wants_multipath(socket, Some(remote.ip())),
+            socket: socket.options.clone(),
         };
         let (region, handle) = (region_id(socket.attachment), socket.handle.clone());
         let end = Arc::clone(&socket.end);
@@ -268,11 +267,11 @@ impl Control {
             let applications = &mut turn.applications;
             if !applications.bind(region, &handle, end, connection, under_way) {
                 turn.stack.abort(turn.now, connection);
-                return Err(braid_engine::socket::SocketError::NoBuffers);
+                return Err(SocketError::NoBuffers);
             }
             local
                 .map(|local| (connection, local))
-                .ok_or(braid_engine::socket::SocketError::NoBuffers)
+                .ok_or(SocketError::NoBuffers)
         })?;
         let Some(socket) = self.sockets.get_mut(key) else {
             return Ok(Err(libc::EBADF));

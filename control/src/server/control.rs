@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use braid_dataplane::application::Report;
-use braid_engine::congestion::ControllerKind;
 use braid_engine::socket::SocketOptions;
 use braid_engine::stack::ListenerId;
 use nix::sys::signal::Signal;
@@ -196,13 +195,12 @@ impl Control {
             .attachments
             .get(region)
             .and_then(|attachment| attachment.rule.as_ref());
-        let congestion: ControllerKind = rule
-            .and_then(|rule| rule.congestion)
-            .unwrap_or(self.config.defaults.congestion);
-        SocketOptions {
-            congestion: Some(congestion),
+        rule.map_or_else(SocketOptions::default, |rule| SocketOptions {
+            congestion: rule.congestion,
+            scheduler: rule.scheduler,
+            profile: rule.profile,
             ..SocketOptions::default()
-        }
+        })
     }
 
     /// Whether the signal ends the engine.
@@ -230,10 +228,15 @@ impl Control {
             eprintln!("braid: `{name}` has changed and stays as it was: restart the engine for it");
         }
         let (old_endpoints, endpoints) = (self.config.endpoints.clone(), new.endpoints.clone());
-        let limits = new.limits;
+        let (limits, mut defaults) = (new.limits, new.defaults());
         let refused = self.host.call(move |turn| {
             let mut refused = Vec::new();
             turn.stack.set_limits(turn.now, limits);
+            // Found out when the engine started.
+            defaults.multipath = turn.stack.defaults().multipath;
+            if let Err(error) = turn.stack.set_defaults(defaults) {
+                refused.push(error.to_string());
+            }
             for old in &old_endpoints {
                 if !endpoints.contains(old) {
                     turn.stack.remove_endpoint(turn.now, old.id);
@@ -243,7 +246,7 @@ impl Control {
                 if !old_endpoints.contains(&endpoint)
                     && let Err(error) = turn.stack.add_endpoint(turn.now, endpoint)
                 {
-                    refused.push(error);
+                    refused.push(error.to_string());
                 }
             }
             refused

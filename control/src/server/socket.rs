@@ -10,7 +10,7 @@ use braid_shm::abi::AF_MULTIPATH;
 use braid_shm::{SlotFlags, SlotHandle};
 
 use super::table::Key;
-use crate::config::{Policy, SmallBufferAction};
+use crate::config::Policy;
 
 /// The address family that a socket was made with.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -123,31 +123,19 @@ impl Socket {
         }
     }
 
-    /// Whether a connection of it to `peer` (of any, for a listener) is to use Multipath TCP, and
-    /// with which buffers (the draft's sections 4.3, 4.4 and 6.7).
-    pub(super) fn apply_policy(
+    /// Whether a connection of it to `peer` (of any, for a listener) is to use Multipath TCP (the
+    /// draft's sections 4.4 and 6.7).
+    pub(super) fn wants_multipath(
         &self,
         policy: &Policy,
         program_enables: Option<bool>,
         peer: Option<IpAddr>,
-    ) -> (bool, SocketOptions) {
-        let mut options = self.options.clone();
-        let mut enable = match self.wish {
+    ) -> bool {
+        let enable = match self.wish {
             Wish::Enabled | Wish::Aware => true,
             Wish::Disabled => false,
             Wish::None => program_enables.unwrap_or(policy.default_enable),
         };
-        enable &= !peer.is_some_and(|peer| policy.excludes(peer));
-        if let Some(small) = policy.small_buffer {
-            for buffer in [&mut options.send_buffer, &mut options.receive_buffer] {
-                if buffer.is_some_and(|bytes| bytes < small.bound) && enable {
-                    match small.action {
-                        SmallBufferAction::Raise => *buffer = Some(small.bound),
-                        SmallBufferAction::Disable => enable = false,
-                    }
-                }
-            }
-        }
-        (enable, options)
+        enable && !peer.is_some_and(|peer| policy.excludes(peer))
     }
 }

@@ -184,10 +184,11 @@ fn options_before_and_after_connect() {
         let socket = client.open();
         let number = |value: i32| value.to_ne_bytes();
         let (tcp, sol) = (libc::IPPROTO_TCP, libc::SOL_SOCKET);
+        let mut there = None;
         for connected in [false, true] {
             if connected {
                 socket.connect(linux(PORT)).unwrap();
-                let _ = listener.accept().unwrap();
+                there = Some(listener.accept().unwrap());
             }
             for value in [1, 0, 1] {
                 socket.set(tcp, libc::TCP_NODELAY, &number(value)).unwrap();
@@ -211,6 +212,8 @@ fn options_before_and_after_connect() {
             assert_eq!(socket.get(tcp, libc::TCP_KEEPIDLE), Ok(number(9).into()));
             assert_eq!(socket.set(sol, libc::SO_SNDBUF, &number(100_000)), Ok(()));
             assert_eq!(socket.get(sol, libc::SO_SNDBUF), Ok(number(200_000).into()));
+            let info = socket.get(tcp, libc::TCP_INFO).unwrap();
+            assert_eq!(info.first(), Some(&if connected { 1 } else { 7 }));
             assert_eq!(
                 socket.get(sol, libc::SO_TYPE),
                 Ok(number(libc::SOCK_STREAM).into())
@@ -221,6 +224,7 @@ fn options_before_and_after_connect() {
             );
             assert_eq!(socket.get(sol, libc::SO_ACCEPTCONN), Ok(number(0).into()));
         }
+        drop(there);
         drop(engine);
     });
 }

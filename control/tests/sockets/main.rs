@@ -5,5 +5,6 @@
 mod data;
 mod death;
 mod hostile;
+mod policy;
 mod support;
 mod whole_engine;

@@ -4,11 +4,11 @@
 use std::time::Duration;
 
 use braid_engine::congestion::ControllerKind;
-use braid_engine::socket::{Profile, SocketError, SocketOptions};
+use braid_engine::socket::{SocketError, SocketOptions};
 use braid_engine::stack::ConnectionId;
 use braid_engine::tcp::Keepalive;
 
-use super::{Outcome, value};
+use super::{Outcome, tcp_info, value};
 use crate::server::control::Control;
 use crate::server::host::{Turn, WorkerGone};
 use crate::server::socket::{Domain, State};
@@ -87,6 +87,7 @@ pub(super) enum Classic {
     Cork,
     UserTimeout,
     Congestion,
+    Info,
     MaximumSegment,
     QuickAck,
     DeferAccept,
@@ -127,6 +128,7 @@ impl Classic {
             (libc::IPPROTO_TCP, libc::TCP_CORK) => Self::Cork,
             (libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT) => Self::UserTimeout,
             (libc::IPPROTO_TCP, libc::TCP_CONGESTION) => Self::Congestion,
+            (libc::IPPROTO_TCP, libc::TCP_INFO) => Self::Info,
             (libc::IPPROTO_TCP, libc::TCP_MAXSEG) => Self::MaximumSegment,
             (libc::IPPROTO_TCP, libc::TCP_QUICKACK) => Self::QuickAck,
             (libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT) => Self::DeferAccept,
@@ -179,7 +181,6 @@ impl Control {
 
     /// Judges a value and keeps it in the socket. What a connection has to be told of it comes back.
     fn record(&mut self, key: Key, option: Classic, bytes: &[u8]) -> Result<Option<Change>, i32> {
-        let nodelay_selects_latency = self.config.policy.nodelay_selects_latency;
         let ports: Vec<(String, String)> = self
             .config
             .ports
@@ -194,7 +195,8 @@ impl Control {
             | Classic::Type
             | Classic::Domain
             | Classic::Protocol
-            | Classic::AcceptConnections => return Err(libc::ENOPROTOOPT),
+            | Classic::AcceptConnections
+            | Classic::Info => return Err(libc::ENOPROTOOPT),
             // SO_LINGER stands in the slot, where the application's side writes it.
             Classic::Linger => return Ok(None),
             Classic::ReuseAddress => {
@@ -304,20 +306,9 @@ impl Control {
             }
             Classic::NoDelay => {
                 options.nodelay = value::flag(bytes)?;
-                if nodelay_selects_latency && options.nodelay && options.profile.is_none() {
-                    options.profile = Some(Profile::LatencyOverflow);
-                    |turn, connection, options| {
-                        if let Some(profile) = options.profile {
-                            turn.stack.set_profile(turn.now, connection, profile)?;
-                        }
-                        turn.stack
-                            .set_nodelay(turn.now, connection, options.nodelay)
-                    }
-                } else {
-                    |turn, connection, options| {
-                        turn.stack
-                            .set_nodelay(turn.now, connection, options.nodelay)
-                    }
+                |turn, connection, options| {
+                    turn.stack
+                        .set_nodelay(turn.now, connection, options.nodelay)
                 }
             }
             Classic::Cork => {
@@ -416,6 +407,7 @@ impl Control {
             Classic::Congestion => {
                 value::of_name(options.congestion.unwrap_or(stack.congestion).name())
             }
+            Classic::Info => return self.tcp_info(key),
             Classic::MaximumSegment => return self.maximum_segment(key),
             Classic::TypeOfService | Classic::TrafficClass => {
                 value::of_int(options.traffic_class.into())
@@ -425,6 +417,26 @@ impl Control {
             }
         };
         Ok(Ok((0, data)))
+    }
+
+    /// TCP_INFO: of the first subflow, or of the oldest one that is there.
+    fn tcp_info(&self, key: Key) -> Result<Outcome, WorkerGone> {
+        let Some(socket) = self.sockets.get(key) else {
+            return Ok(Err(libc::EBADF));
+        };
+        let without = match socket.state {
+            State::Listening { .. } => tcp_info::LISTEN,
+            _ => tcp_info::CLOSE,
+        };
+        let Some(connection) = socket.connection() else {
+            return Ok(Ok((0, tcp_info::of_state(without))));
+        };
+        let info = self.host.call(move |turn| {
+            let (_, subflows) = turn.stack.snapshot(connection)?;
+            let oldest = subflows.first()?.tcp?;
+            Some(tcp_info::encode(&oldest, turn.now))
+        })?;
+        Ok(Ok((0, info.unwrap_or_else(|| tcp_info::of_state(without)))))
     }
 
     /// What the first subflow sends in one segment; what was set, before there is one.
@@ -437,7 +449,7 @@ impl Control {
             return Ok(Ok((0, value::of_int(set))));
         };
         let size = self.host.call(move |turn| {
-            let subflows = turn.stack.subflows(connection);
+            let (_, subflows) = turn.stack.snapshot(connection)?;
             let first = subflows.first()?.tcp?;
             Some(first.send_segment_size)
         })?;

@@ -13,6 +13,7 @@
 
 mod classic;
 mod multipath;
+mod tcp_info;
 mod value;
 
 pub(super) use classic::Kept;

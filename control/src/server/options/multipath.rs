@@ -83,11 +83,7 @@ impl Control {
         let Some(connection) = socket.connection() else {
             return Ok(match option {
                 Multipath::Enable { .. } => {
-                    let rule = self
-                        .attachments
-                        .get(socket.attachment)
-                        .and_then(|attachment| attachment.rule.as_ref()?.enable);
-                    let (enable, _) = socket.apply_policy(&self.config.policy, rule, None);
+                    let enable = self.wants_multipath(socket, None);
                     Ok((0, value::of_int(enable.into())))
                 }
                 Multipath::InUse => Ok((0, value::of_int(0))),
