@@ -348,6 +348,35 @@ fn a_peer_that_heeds_the_window_is_never_refused() {
 }
 
 #[test]
+fn what_one_subflow_holds_ahead_of_need_is_not_missed_on_another() {
+    // The same, but all of one subflow comes before anything of the next. In tenths of a window, of
+    // which each subflow may have one under way.
+    let stream = pattern(2 * WINDOW, 8);
+    for tenths in [&[10, 10][..], &[10, 5, 5], &[8, 6, 6], &[2, 2, 6, 10]] {
+        let mut peer = Peer::with(tenths.len(), config());
+        let mut parts = Vec::new();
+        let mut data_offset = 0;
+        for part in tenths {
+            let end = stream.len().min(data_offset + (part * WINDOW).div_ceil(10));
+            parts.push((data_offset, &stream[data_offset..end]));
+            data_offset = end;
+        }
+        for (subflow, (data_offset, bytes)) in parts.iter().enumerate() {
+            for start in (FULL..bytes.len()).step_by(FULL) {
+                let end = (start + FULL).min(bytes.len());
+                peer.send(subflow, start, data_offset + start, &bytes[start..end]);
+            }
+        }
+        let dropped = peer.bench.counter("TcpExtTCPOFODrop");
+        assert_eq!(dropped, 0, "{tenths:?}");
+        for (subflow, (data_offset, bytes)) in parts.iter().enumerate() {
+            peer.send(subflow, 0, *data_offset, &bytes[..FULL]);
+        }
+        assert!(peer.read_all() == stream, "{tenths:?}");
+    }
+}
+
+#[test]
 fn what_waits_behind_a_failed_checksum_is_bounded_too() {
     let checksum = true;
     let mut peer = Peer::with(

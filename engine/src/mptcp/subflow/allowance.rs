@@ -1,14 +1,18 @@
 //! How much received data may wait on the subflow (RFC 8684 section 3.3.1: there is one receive window
 //! for all subflows, so there is one allowance for what waits on them).
 //!
-//! Each subflow has a small share of its own. When half of what it may hold is in use it asks home for
-//! more, ahead of need because the answer takes time, and it gives back what it needs no longer.
+//! Each subflow has a small share of its own. When half of that is in use it asks home for
+//! more, and again ahead of need because the answer takes time, and it gives back what it needs no longer.
 
 use super::{Outbox, Subflow};
 use crate::mptcp::message::ToHome;
 
 /// What is asked for is a multiple of so many shares: a queue that grows asks seldom.
 const STEP: u64 = 4;
+
+/// One part in so many is asked for beyond what is needed. What one subflow does not use another may
+/// need: a peer that heeds the window is to find room on every one.
+const AHEAD: u64 = 4;
 
 /// Bytes of memory for data that waits.
 #[derive(Copy, Clone, Debug, Default)]
@@ -38,7 +42,10 @@ impl Allowance {
             0
         } else {
             let step = self.share.saturating_mul(STEP).max(1);
-            needed.saturating_mul(2).div_ceil(step).saturating_mul(step)
+            needed
+                .saturating_add(needed / AHEAD)
+                .div_ceil(step)
+                .saturating_mul(step)
         };
         // Home may have had less to give; it is asked again when that was felt.
         let more = wanted > self.granted && (wanted != self.wanted || refused > 0);
@@ -95,15 +102,15 @@ mod tests {
     }
 
     #[test]
-    fn more_is_asked_for_when_half_is_in_use_and_not_twice() {
+    fn more_is_asked_for_ahead_of_need_and_not_twice() {
         let mut allowance = allowance();
         assert_eq!(allowance.review(500, 0), None);
         assert_eq!(allowance.review(501, 0), Some(4_000));
         assert_eq!(allowance.review(5_000, 0), None, "before the answer");
         allowance.granted = 4_000;
         allowance.asked = false;
-        assert_eq!(allowance.review(2_000, 0), None);
-        assert_eq!(allowance.review(2_001, 0), Some(8_000));
+        assert_eq!(allowance.review(3_200, 0), None);
+        assert_eq!(allowance.review(3_201, 0), Some(8_000));
     }
 
     #[test]
@@ -122,8 +129,8 @@ mod tests {
             granted: 8_000,
             ..allowance()
         };
-        assert_eq!(allowance.review(2_001, 0), None, "a little less is kept");
-        assert_eq!(allowance.review(2_000, 0), Some(4_000));
+        assert_eq!(allowance.review(3_201, 0), None, "a little less is kept");
+        assert_eq!(allowance.review(3_200, 0), Some(4_000));
         assert_eq!(allowance.bytes(), 5_000);
         allowance.asked = false;
         assert_eq!(allowance.review(0, 0), Some(0));
