@@ -116,11 +116,11 @@ impl Control {
         let (key, descriptor) = match self.make_socket(home, new) {
             Ok(made) => made,
             Err(errno) => {
-                eprintln!(
-                    "braid: a connection from {} was dropped for want of a socket: {}",
+                self.complaints.say(format_args!(
+                    "a connection from {} was dropped for want of a socket: {}",
                     accepted.remote,
                     std::io::Error::from_raw_os_error(errno)
-                );
+                ));
                 return Ok(false);
             }
         };

@@ -117,7 +117,15 @@ impl Attachment {
 
 /// The region of an attachment as the worker knows it.
 pub(super) fn region_id(attachment: Key) -> RegionId {
-    RegionId(attachment.index())
+    RegionId {
+        index: attachment.index(),
+        generation: attachment.generation(),
+    }
+}
+
+/// The attachment of a region that the worker names.
+pub(super) fn key_of(region: RegionId) -> Key {
+    Key::of_parts(region.index, region.generation)
 }
 
 /// The name of the executable file of a process, or of the process itself where that is kept from

@@ -12,7 +12,8 @@ use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
 use super::ServerError;
-use super::attachment::Attachment;
+use super::attachment::{Attachment, key_of};
+use super::complaints::Complaints;
 use super::host::{Host, WorkerGone};
 use super::lifecycle::Leavings;
 use super::listener::Listener;
@@ -63,6 +64,7 @@ pub(super) struct Control {
     pub(super) leavings: Leavings,
     /// How many regions there have been.
     pub(super) serial: u64,
+    pub(super) complaints: Complaints,
 }
 
 impl From<WorkerGone> for ServerError {
@@ -93,6 +95,7 @@ impl Control {
             by_listener: HashMap::new(),
             leavings: Leavings::default(),
             serial: 0,
+            complaints: Complaints::default(),
             config,
             path: path.into(),
         })
@@ -115,7 +118,7 @@ impl Control {
                             return self.close();
                         }
                     }
-                    LISTENER => self.accept_peers()?,
+                    LISTENER => self.accept_peers(),
                     WORKER => {}
                     token => self.on_ready(token, event.flags)?,
                 }
@@ -169,17 +172,15 @@ impl Control {
                 Report::Released { region, slot } => {
                     let socket = self
                         .attachments
-                        .at(region.0)
-                        .and_then(|(_, attachment)| attachment.socket(slot));
+                        .get(key_of(region))
+                        .and_then(|attachment| attachment.socket(slot));
                     if let Some(socket) = socket {
                         self.forget_socket(socket);
                         self.after_sockets()?;
                     }
                 }
                 Report::Violation { region, violation } => {
-                    if let Some((key, _)) = self.attachments.at(region.0) {
-                        self.cut_off(key, &violation.to_string())?;
-                    }
+                    self.cut_off(key_of(region), &violation.to_string())?;
                 }
                 Report::Watched(event) => self.on_watched(&event),
             }

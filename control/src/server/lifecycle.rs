@@ -108,7 +108,8 @@ impl Control {
         Ok(())
     }
 
-    fn drop_region(&mut self, key: Key) -> Result<(), WorkerGone> {
+    /// Ends a region, and what connections are left in it.
+    pub(super) fn drop_region(&mut self, key: Key) -> Result<(), WorkerGone> {
         let Some(attachment) = self.attachments.remove(key) else {
             return Ok(());
         };

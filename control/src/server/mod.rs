@@ -7,12 +7,13 @@
 //! - `listener`, `peers` and `packets`: control connections; `attachment`: an application's region;
 //! - `pair` and `socket`: sockets; `commands` and `options`: what is asked of them; `accept`: passing
 //!   accepted connections; `lifecycle`: how everything ends;
-//! - `cli`: the command line and its watchers.
+//! - `complaints`: lines of log that strangers can cause; `cli`: the command line and its watchers.
 
 mod accept;
 mod attachment;
 mod cli;
 mod commands;
+mod complaints;
 mod control;
 mod host;
 mod lifecycle;

@@ -1,8 +1,8 @@
 //! Control connections: attaching, sockets, adoption (unix(7), `braid_shm::abi`).
 
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use braid_shm::abi::{
     ABI_VERSION, Adopted, Attach, Attached, IPPROTO_MPTCP, IPPROTO_TCP, MAX_MESSAGE_BYTES,
@@ -24,6 +24,12 @@ use super::table::Key;
 /// Packets of one connection that are looked at in one turn.
 const PACKETS: usize = 16;
 
+/// How long the control thread waits when it cannot accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
+
+/// Control connections at a time of users who may not attach; each of them is told so once it asks.
+const STRANGERS: usize = 32;
+
 /// Regions of others that a connection may know by adoption.
 const ADOPTIONS: usize = 64;
 
@@ -40,14 +46,23 @@ pub(super) struct Peer {
 
 impl Control {
     /// Takes the connections that wait at the listener.
-    pub(super) fn accept_peers(&mut self) -> io::Result<()> {
+    pub(super) fn accept_peers(&mut self) {
         for _ in 0..PACKETS {
-            let Some(connection) = self.listener.accept()? else {
-                break;
-            };
-            self.add_peer(connection);
+            match self.listener.accept() {
+                Ok(Some(connection)) => self.add_peer(connection),
+                Ok(None) => return,
+                Err(error) => {
+                    // Out of descriptors: others wait until there are some again. What waits keeps
+                    // the listener readable, so there is a pause.
+                    self.complaints.say(format_args!(
+                        "a control connection cannot be accepted: {error}; raise the limit on \
+                         open files"
+                    ));
+                    std::thread::sleep(ACCEPT_PAUSE);
+                    return;
+                }
+            }
         }
-        Ok(())
     }
 
     /// A connection that finds no room, or whose peer is gone already, is closed.
@@ -61,12 +76,25 @@ impl Control {
             home: None,
             adopted: Vec::new(),
         };
-        let Ok(key) = self.peers.insert(peer) else {
-            eprintln!(
-                "braid: process {} was turned away: there are as many control connections as \
+        let strangers = || {
+            let is_stranger = |peer: &Peer| !self.may_attach(peer.credentials.user);
+            self.peers
+                .iter()
+                .filter(|(_, peer)| is_stranger(peer))
+                .count()
+        };
+        let is_stranger = !self.may_attach(credentials.user);
+        let key = if is_stranger && strangers() >= STRANGERS {
+            None
+        } else {
+            self.peers.insert(peer).ok()
+        };
+        let Some(key) = key else {
+            self.complaints.say(format_args!(
+                "process {} was turned away: there are as many control connections as \
                  `applications` allows",
                 credentials.process
-            );
+            ));
             return;
         };
         let added = self.peers.get(key).is_some_and(|peer| {
@@ -121,12 +149,12 @@ impl Control {
         Ok(self.answer(key, &reply))
     }
 
-    fn log_peer(&self, key: Key, reason: &str) {
+    fn log_peer(&mut self, key: Key, reason: &str) {
         if let Some(peer) = self.peers.get(key) {
-            eprintln!(
-                "braid: process {} was cut off: {reason}",
+            self.complaints.say(format_args!(
+                "process {} was cut off: {reason}",
                 peer.credentials.process
-            );
+            ));
         }
     }
 
@@ -166,10 +194,10 @@ impl Control {
         };
         let owner = peer.credentials;
         if !self.may_attach(owner.user) {
-            eprintln!(
-                "braid: process {} of user {} was refused: `allow_users` does not name that user",
+            self.complaints.say(format_args!(
+                "process {} of user {} was refused: `allow_users` does not name that user",
                 owner.process, owner.user
-            );
+            ));
             return Ok(Answer::refused(
                 libc::EACCES,
                 "this user may not attach: add it to `allow_users` in the engine's configuration",
@@ -213,7 +241,7 @@ impl Control {
                 .call(move |turn| turn.applications.add_region(region_id(home), region))?
         };
         if let Err(error) = watched.and(served) {
-            self.attachments.remove(home);
+            self.drop_region(home)?;
             return Ok(Answer::refused(libc::ENFILE, &error.to_string()));
         }
         self.join(key, home);

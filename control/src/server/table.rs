@@ -30,6 +30,16 @@ impl Key {
     pub(super) fn index(self) -> u32 {
         self.index
     }
+
+    /// How often the place was used before.
+    pub(super) fn generation(self) -> u32 {
+        self.generation
+    }
+
+    /// The key of that index and generation.
+    pub(super) fn of_parts(index: u32, generation: u32) -> Self {
+        Self { index, generation }
+    }
 }
 
 #[derive(Debug)]
@@ -104,16 +114,6 @@ impl<T> Table<T> {
             .filter(|place| place.generation == key.generation)?
             .value
             .as_mut()
-    }
-
-    /// The entry at an index, whatever its generation.
-    pub(super) fn at(&self, index: u32) -> Option<(Key, &T)> {
-        let place = self.places.get(index as usize)?;
-        let key = Key {
-            index,
-            generation: place.generation,
-        };
-        Some((key, place.value.as_ref()?))
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> + '_ {

@@ -11,12 +11,19 @@ use super::SocketKey;
 /// Bells whose ringing is taken note of at once; those beyond end the next sleep as it begins.
 const BELLS: usize = 64;
 
-/// Names a region among those of an engine; small numbers that are used again.
+/// Names a region among those of an engine, for ever: what is told of one that is gone is never
+/// taken for another's.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct RegionId(pub u32);
+pub struct RegionId {
+    /// A small number, which is used again.
+    pub index: u32,
+    /// How often it was used before.
+    pub generation: u32,
+}
 
 #[derive(Debug)]
 struct Region {
+    id: RegionId,
     memory: EngineRegion,
     /// By the number of the slot.
     sockets: Box<[Option<SocketKey>]>,
@@ -49,16 +56,17 @@ impl Regions {
         epoll::add(
             &self.bells,
             memory.worker_bell(),
-            epoll::EventData::new_u64(id.0.into()),
+            epoll::EventData::new_u64(id.index.into()),
             epoll::EventFlags::IN | epoll::EventFlags::ET,
         )?;
-        let index = id.0 as usize;
+        let index = id.index as usize;
         if self.list.len() <= index {
             self.list.resize_with(index + 1, || None);
         }
         let sockets = vec![None; memory.layout().sockets() as usize].into();
         if let Some(place) = self.list.get_mut(index) {
             *place = Some(Region {
+                id,
                 memory,
                 sockets,
                 silenced: false,
@@ -69,7 +77,11 @@ impl Regions {
 
     /// Takes a region away and returns the sockets in it.
     pub(super) fn remove(&mut self, id: RegionId) -> Vec<SocketKey> {
-        let Some(region) = self.list.get_mut(id.0 as usize).and_then(Option::take) else {
+        if self.get(id).is_none() {
+            return Vec::new();
+        }
+        let place = self.list.get_mut(id.index as usize);
+        let Some(region) = place.and_then(Option::take) else {
             return Vec::new();
         };
         // The application holds the bell too, so that it would go on to end sleeps.
@@ -78,11 +90,13 @@ impl Regions {
     }
 
     fn get(&self, id: RegionId) -> Option<&Region> {
-        self.list.get(id.0 as usize)?.as_ref()
+        let region = self.list.get(id.index as usize)?.as_ref();
+        region.filter(|region| region.id == id)
     }
 
     fn get_mut(&mut self, id: RegionId) -> Option<&mut Region> {
-        self.list.get_mut(id.0 as usize)?.as_mut()
+        let region = self.list.get_mut(id.index as usize)?.as_mut();
+        region.filter(|region| region.id == id)
     }
 
     pub(super) fn engine_slot(&self, id: RegionId, handle: &SlotHandle) -> Option<EngineSlot> {
