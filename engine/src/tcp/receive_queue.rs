@@ -86,7 +86,8 @@ pub(super) struct ReceiveQueue {
     memory: usize,
     /// Memory that payloads may take while they wait.
     allowance: usize,
-    /// Memory of the last payload that the allowance had no room for, until one finds room.
+    /// Memory of the last payload that the allowance had no room for, until one finds room or
+    /// nothing waits.
     refused: usize,
 }
 
@@ -109,6 +110,9 @@ impl ReceiveQueue {
     pub(super) fn pop(&mut self) -> Option<InOrder> {
         let piece = self.ready.pop_front()?;
         self.memory -= piece.frame.memory();
+        if self.memory == 0 {
+            self.refused = 0;
+        }
         Some(piece)
     }
 
@@ -118,7 +122,7 @@ impl ReceiveQueue {
     }
 
     /// Memory that the last payload would have taken which the allowance had no room for; zero
-    /// once one found room.
+    /// once one found room, or nothing waits any more.
     pub(super) const fn refused(&self) -> usize {
         self.refused
     }
@@ -407,6 +411,19 @@ mod tests {
         assert_eq!(receiver.next, 61);
         let expected: Vec<u8> = (1..61).collect();
         assert_eq!(receiver.read(), expected);
+    }
+
+    #[test]
+    fn what_was_refused_is_not_missed_once_nothing_waits() {
+        let mut receiver = Receiver::new();
+        receiver.queue.set_allowance(0);
+        assert_eq!(receiver.insert(11, 21), Placed::OutOfOrder, "the first");
+        assert_eq!(receiver.insert(21, 31), Placed::Dropped);
+        assert!(receiver.queue.refused() > 0);
+        assert_eq!(receiver.insert(1, 11), Placed::InOrder { filled: true });
+        assert_eq!(receiver.read().len(), 20);
+        assert_eq!(receiver.insert(21, 31), Placed::InOrder { filled: false });
+        assert_eq!(receiver.queue.refused(), 0);
     }
 
     #[test]
