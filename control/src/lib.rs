@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod lab;
+pub mod management;
 pub mod peer;
 pub mod server;
 pub mod stream;

@@ -91,7 +91,7 @@ fn a_result_that_cannot_be_printed() {
     let errors = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert_eq!(errors.lines().count(), 1, "{errors}");
-    assert!(errors.contains("cannot print the report"), "{errors}");
+    assert!(errors.contains("cannot print the result"), "{errors}");
 }
 
 #[test]
@@ -112,5 +112,87 @@ fn help_is_no_error() {
         let output = braid(arguments);
         assert!(output.status.success(), "{arguments:?}");
         assert!(!output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn verbs_of_a_running_engine_say_how_to_start_one() {
+    let folder = std::env::temp_dir().join(format!("braid-no-engine-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let socket = folder.join("engine.sock");
+    let stale = folder.join("stale.sock");
+    drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
+    for verb in [
+        &["show", "connections"][..],
+        &["show", "subflows", "--connection", "1"],
+        &["show", "listeners"],
+        &["show", "ports", "--json"],
+        &["show", "endpoints"],
+        &["endpoint", "add", "10.0.0.1", "signal"],
+        &["endpoint", "del", "1"],
+        &["endpoint", "flush"],
+        &["limits"],
+        &["limits", "set", "--subflows", "3"],
+        &["set", "--profile", "bulk"],
+        &["stats"],
+        &["monitor"],
+    ] {
+        for path in [&socket, &stale] {
+            let mut arguments = verb.to_vec();
+            arguments.extend(["--socket", path.to_str().unwrap()]);
+            refused(
+                &arguments,
+                &["no engine runs at", path.to_str().unwrap(), "braid engine"],
+            );
+        }
+    }
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn requests_to_an_engine_that_mean_nothing() {
+    refused(&["show", "sockets"], &["sockets"]);
+    refused(&["endpoint", "add", "here", "signal"], &["here"]);
+    refused(&["endpoint", "add", "10.0.0.1"], &["FLAGS"]);
+    refused(
+        &["endpoint", "add", "10.0.0.1", "fast"],
+        &["fast", "signal, subflow, backup, fullmesh"],
+    );
+    refused(&["endpoint", "del", "0"], &["0", "1..=255"]);
+    refused(&["limits", "set"], &["--subflows"]);
+    refused(&["limits", "set", "--subflows", "32"], &["0..=31"]);
+    refused(&["set", "--profile", "best"], &["best", "bulk"]);
+    refused(&["set", "--scheduler", "best"], &["best", "minrtt"]);
+    refused(&["set", "--controller", "best"], &["best", "cubic"]);
+    refused(&["set", "--path-manager", "best"], &["best", "ondemand"]);
+}
+
+#[test]
+fn every_verb_has_help_with_an_example() {
+    for verb in [
+        &["engine"][..],
+        &["show"],
+        &["show", "connections"],
+        &["show", "subflows"],
+        &["show", "listeners"],
+        &["show", "ports"],
+        &["show", "endpoints"],
+        &["endpoint"],
+        &["endpoint", "add"],
+        &["endpoint", "del"],
+        &["endpoint", "flush"],
+        &["limits"],
+        &["limits", "set"],
+        &["set"],
+        &["stats"],
+        &["monitor"],
+    ] {
+        let mut arguments = verb.to_vec();
+        arguments.push("--help");
+        let output = braid(&arguments);
+        assert!(output.status.success(), "{arguments:?}");
+        let help = String::from_utf8(output.stdout).unwrap();
+        let example = format!("Example: braid {}", verb.join(" "));
+        assert!(help.contains(&example), "{help} has no {example:?}");
     }
 }

@@ -1,12 +1,13 @@
 //! `braid demo`: shows the engine at work against Linux's own Multipath TCP.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use super::Failure;
 use super::link::{Delay, Loss, Rate};
+use super::output::{print, print_json};
 use super::size::Size;
 use crate::demo::{self, LinuxPlan, MemoryLinks, PeerChoice, Plan, PortKind};
 use crate::lab::link;
@@ -145,9 +146,7 @@ pub(super) fn run(arguments: DemoArguments) -> Result<(), Failure> {
     let plan = parse(arguments)?;
     let report = demo::run(&plan).map_err(|error| Failure::Configuration(error.to_string()))?;
     if json {
-        let text = serde_json::to_string(&report)
-            .map_err(|error| Failure::Run(format!("cannot print the report: {error}")))?;
-        print(&format!("{text}\n"))?;
+        print_json(&report)?;
     } else {
         print(&report.as_text())?;
     }
@@ -156,15 +155,6 @@ pub(super) fn run(arguments: DemoArguments) -> Result<(), Failure> {
     } else {
         Err(Failure::Reported)
     }
-}
-
-/// Prints a result. Whoever was to read it may be gone, or its disk full.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut output = std::io::stdout().lock();
-    output
-        .write_all(text.as_bytes())
-        .and_then(|()| output.flush())
-        .map_err(|error| Failure::Run(format!("cannot print the report: {error}")))
 }
 
 fn parse(arguments: DemoArguments) -> Result<Plan, Failure> {

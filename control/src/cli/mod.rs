@@ -4,9 +4,17 @@
 //! be carried out: then one sentence on standard error says what mends it, and nothing was begun.
 
 mod demo;
+mod endpoint;
 mod engine;
+mod engine_socket;
+mod limits;
 mod link;
+mod monitor;
+mod output;
+mod set;
+mod show;
 pub(crate) mod size;
+mod stats;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -26,6 +34,12 @@ struct Arguments {
 enum Verb {
     Demo(demo::DemoArguments),
     Engine(engine::EngineArguments),
+    Show(show::ShowArguments),
+    Endpoint(endpoint::EndpointArguments),
+    Limits(limits::LimitsArguments),
+    Set(set::SetArguments),
+    Stats(stats::StatsArguments),
+    Monitor(monitor::MonitorArguments),
 }
 
 /// Why the program ends with a status other than 0.
@@ -62,6 +76,12 @@ pub fn main() -> ExitCode {
     let result = guarded(|| match arguments.verb {
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::Engine(arguments) => engine::run(&arguments),
+        Verb::Show(arguments) => show::run(&arguments),
+        Verb::Endpoint(arguments) => endpoint::run(arguments),
+        Verb::Limits(arguments) => limits::run(&arguments),
+        Verb::Set(arguments) => set::run(arguments),
+        Verb::Stats(arguments) => stats::run(&arguments),
+        Verb::Monitor(arguments) => monitor::run(&arguments),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -143,6 +143,7 @@ impl Control {
     fn on_ready(&mut self, token: u64, flags: EventFlags) -> Result<(), ServerError> {
         let (kind, key) = Key::of_token(token);
         match kind {
+            Kind::PEER if flags.contains(EventFlags::OUT) => self.on_room(key)?,
             Kind::PEER => self.on_peer(key)?,
             Kind::SOCKET if flags.intersects(EventFlags::HUP | EventFlags::ERR) => {
                 self.on_hangup(key)?;
@@ -156,12 +157,13 @@ impl Control {
 
     fn take_reports(&mut self) -> Result<(), ServerError> {
         self.host.reports().bell().clear();
+        let mut watched = Vec::new();
         for _ in 0..REPORTS {
             let Some(report) = self.host.reports().take() else {
                 if self.host.is_gone() {
                     return Err(ServerError::Worker);
                 }
-                return Ok(());
+                return Ok(self.on_watched(watched)?);
             };
             match report {
                 Report::Acceptable(listener) => {
@@ -182,12 +184,12 @@ impl Control {
                 Report::Violation { region, violation } => {
                     self.cut_off(key_of(region), &violation.to_string())?;
                 }
-                Report::Watched(event) => self.on_watched(&event),
+                Report::Watched(event) => watched.push(event),
             }
         }
         // The rest in the next turn.
         self.host.reports().bell().ring();
-        Ok(())
+        Ok(self.on_watched(watched)?)
     }
 
     /// What sockets of a region have before anything is set.

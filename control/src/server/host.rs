@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use braid_dataplane::application::{Applications, Reports};
-use braid_dataplane::worker::{Waker, Worker};
+use braid_dataplane::worker::{Ports, Waker, Worker};
 use braid_engine::stack::Stack;
 use braid_engine::time::Instant;
 
@@ -18,6 +18,8 @@ pub(super) struct Turn<'a> {
     pub(super) now: Instant,
     /// The protocols.
     pub(super) stack: &'a mut Stack,
+    /// The ports, to be looked at.
+    pub(super) ports: &'a Ports,
     /// The sockets of applications.
     pub(super) applications: &'a mut Applications,
 }
@@ -135,9 +137,11 @@ fn run(mut worker: Worker<Stack>, mut applications: Applications, tasks: &Receiv
             match tasks.try_recv() {
                 Ok(task) => {
                     busy = true;
+                    let (stack, ports) = worker.engine_and_ports();
                     task(&mut Turn {
                         now,
-                        stack: worker.engine_mut(),
+                        stack,
+                        ports,
                         applications: &mut applications,
                     });
                 }

@@ -12,6 +12,7 @@ use braid_shm::{SlotFlags, SlotHandle};
 use rustix::net::sockopt;
 
 use super::attachment::{Attachment, region_id};
+use super::cli::Session;
 use super::control::{Control, Kind};
 use super::host::WorkerGone;
 use super::options::Kept;
@@ -36,12 +37,14 @@ const ADOPTIONS: usize = 64;
 /// A control connection.
 #[derive(Debug)]
 pub(super) struct Peer {
-    connection: OwnedFd,
-    credentials: Credentials,
+    pub(super) connection: OwnedFd,
+    pub(super) credentials: Credentials,
     /// The region it attached.
     home: Option<Key>,
     /// Regions of which it has adopted a socket.
     adopted: Vec<Key>,
+    /// What the command line asks on it.
+    pub(super) cli: Session,
 }
 
 impl Control {
@@ -75,6 +78,7 @@ impl Control {
             credentials,
             home: None,
             adopted: Vec::new(),
+            cli: Session::default(),
         };
         let strangers = || {
             let is_stranger = |peer: &Peer| !self.may_attach(peer.credentials.user);
@@ -149,7 +153,7 @@ impl Control {
         Ok(self.answer(key, &reply))
     }
 
-    fn log_peer(&mut self, key: Key, reason: &str) {
+    pub(super) fn log_peer(&mut self, key: Key, reason: &str) {
         if let Some(peer) = self.peers.get(key) {
             self.complaints.say(format_args!(
                 "process {} was cut off: {reason}",
@@ -182,7 +186,7 @@ impl Control {
     }
 
     /// Root, the engine's own user, and those of the configuration.
-    fn may_attach(&self, user: u32) -> bool {
+    pub(super) fn may_attach(&self, user: u32) -> bool {
         user == 0
             || user == rustix::process::geteuid().as_raw()
             || self.config.allow_users.contains(&user)
@@ -424,6 +428,9 @@ impl Control {
         let Some(peer) = self.peers.remove(key) else {
             return Ok(());
         };
+        if peer.cli.is_watching() {
+            self.update_watching();
+        }
         for region in peer.adopted {
             if let Some(attachment) = self.attachments.get_mut(region) {
                 attachment.members = attachment.members.saturating_sub(1);
@@ -440,18 +447,6 @@ impl Control {
             .filter(|(_, peer)| peer.adopted.contains(&region))
             .map(|(key, _)| key)
             .collect()
-    }
-
-    /// Sends a packet of the command line's answer; false when the peer does not take it.
-    pub(super) fn send_to_peer(&self, key: Key, reply: Reply) -> bool {
-        self.answer(
-            key,
-            &Answer {
-                reply,
-                region: None,
-                descriptor: None,
-            },
-        )
     }
 }
 

@@ -218,12 +218,14 @@ impl Applications {
         match event {
             Event::Acceptable(listener) => self.reports.push(Report::Acceptable(listener)),
             Event::Connected(connection) => {
+                self.reports.watch(event);
                 self.of_connection(connection, Socket::connected);
             }
             Event::Readable(connection)
             | Event::Writable(connection)
             | Event::PeerFinished(connection) => self.of_connection(connection, |_| {}),
             Event::Closed(connection, result) => {
+                self.reports.watch(event);
                 self.of_connection(connection, |socket| socket.closed(result));
             }
             event => self.reports.watch(event),
