@@ -22,6 +22,7 @@ pub mod calls;
 mod command;
 pub mod descriptor;
 mod errno;
+pub mod ffi;
 mod fork;
 mod sys;
 mod wait;

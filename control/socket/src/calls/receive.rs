@@ -31,6 +31,35 @@ pub fn receive<'a>(
     length: usize,
     flags: i32,
 ) -> Result<usize, Errno> {
+    let drops = flags & libc::MSG_TRUNC != 0;
+    receive_into(fd, length, flags, |receiving| {
+        for buffer in buffers {
+            let goes_on = if drops {
+                receiving.drop_bytes(buffer.len())
+            } else {
+                receiving.fill(buffer)
+            };
+            if !goes_on? {
+                break;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Drops up to `length` bytes, as [`receive`] with MSG_TRUNC does.
+pub fn discard(fd: RawFd, length: usize, flags: i32) -> Result<usize, Errno> {
+    receive_into(fd, length, flags, |receiving| {
+        receiving.drop_bytes(length).map(drop)
+    })
+}
+
+fn receive_into(
+    fd: RawFd,
+    length: usize,
+    flags: i32,
+    fill: impl FnOnce(&mut Receiving<'_>) -> Result<(), Errno>,
+) -> Result<usize, Errno> {
     if flags & libc::MSG_OOB != 0 {
         return Err(Errno::new(libc::EINVAL));
     }
@@ -49,11 +78,7 @@ pub fn receive<'a>(
     } else {
         (slot.receive_low_water() as usize).min(length)
     };
-    let timeout = if nonblocking {
-        None
-    } else {
-        slot.receive_timeout()
-    };
+    let timeout = slot.receive_timeout();
     let mut receiving = Receiving {
         waiter: Waiter::new(&socket, fd, Patience::new(nonblocking, timeout)),
         socket: &socket,
@@ -61,16 +86,7 @@ pub fn receive<'a>(
         received: 0,
         target,
     };
-    for buffer in buffers {
-        let goes_on = if flags & libc::MSG_TRUNC != 0 {
-            receiving.drop_bytes(buffer.len())
-        } else {
-            receiving.fill(buffer)
-        };
-        if !goes_on? {
-            break;
-        }
-    }
+    fill(&mut receiving)?;
     socket.set_dry(receiving.received == 0);
     Ok(receiving.received)
 }
