@@ -147,7 +147,7 @@ impl Connection {
         self.join_due = None;
         cx.counters.joined += 1;
         if let Some(attempt) = attempt {
-            self.paths.established(attempt);
+            self.paths.established(attempt, cx.now);
         }
         cx.out
             .events

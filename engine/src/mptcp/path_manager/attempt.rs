@@ -72,8 +72,8 @@ enum Phase {
     Wanted(Instant),
     /// The stack was asked.
     Requested,
-    /// There is a subflow.
-    Running,
+    /// There is a subflow; ready for data since then, once it is.
+    Running(Option<Instant>),
     /// Not tried again, unless its address goes and returns.
     GivenUp,
     /// The application removed its subflow: not tried again.
@@ -138,13 +138,13 @@ impl Attempts {
 
     pub(super) fn opened(&mut self, number: u32) {
         if let Some(entry) = self.by_number(number) {
-            entry.phase = Phase::Running;
+            entry.phase = Phase::Running(None);
         }
     }
 
-    pub(super) fn established(&mut self, number: u32) {
+    pub(super) fn established(&mut self, number: u32, now: Instant) {
         if let Some(entry) = self.by_number(number) {
-            entry.failures = 0;
+            entry.phase = Phase::Running(Some(now));
             entry.refusals = 0;
         }
     }
@@ -171,10 +171,19 @@ impl Attempts {
             entry.phase = Phase::GivenUp;
             return;
         }
-        let wait = policy
-            .interval
-            .saturating_mul(1 << entry.failures.min(10))
-            .min(policy.interval_max);
+        let wait = |failures: u32| {
+            policy
+                .interval
+                .saturating_mul(1 << failures.min(10))
+                .min(policy.interval_max)
+        };
+        // A path that was lost again sooner than it had been waited for did not come back.
+        let lasted = matches!(entry.phase, Phase::Running(Some(since))
+            if now.saturating_since(since) >= wait(entry.failures));
+        if lasted {
+            entry.failures = 0;
+        }
+        let wait = wait(entry.failures);
         entry.failures = entry.failures.saturating_add(1);
         entry.phase = Phase::Wanted(now + wait);
     }
@@ -214,7 +223,7 @@ impl Attempts {
         self.entries.retain(|entry| {
             matches!(
                 entry.phase,
-                Phase::Requested | Phase::Running | Phase::Barred
+                Phase::Requested | Phase::Running(_) | Phase::Barred
             )
         });
     }
@@ -263,5 +272,49 @@ impl Attempts {
                 _ => None,
             })
             .min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: RetryPolicy = RetryPolicy {
+        interval: Duration::from_secs(1),
+        interval_max: Duration::from_secs(30),
+    };
+
+    /// When the path is tried again that ends at `now`, having been ready for `lived`.
+    fn lose(attempts: &mut Attempts, now: Instant, lived: Duration) -> Instant {
+        let (number, _) = attempts.next_due(now).expect("the path is due");
+        attempts.opened(number);
+        attempts.established(number, now);
+        attempts.ended(number, Outcome::Refused, now + lived, POLICY);
+        attempts.next_timeout().expect("it is tried again")
+    }
+
+    #[test]
+    fn a_path_that_is_reset_as_soon_as_it_is_ready_is_tried_ever_less_often() {
+        let mut attempts = Attempts::default();
+        let attempt = Attempt {
+            local: None,
+            local_address_id: 0,
+            remote: SocketAddr::from(([192, 0, 2, 1], 443)),
+            remote_address_id: 1,
+            backup: false,
+        };
+        attempts.add(attempt, Instant::ZERO);
+        let mut now = Instant::ZERO;
+        let mut waits = Vec::new();
+        for _ in 0..7 {
+            let due = lose(&mut attempts, now, Duration::ZERO);
+            waits.push(due.saturating_since(now).as_millis() / 1_000);
+            now = due;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+
+        let lived = POLICY.interval_max;
+        let due = lose(&mut attempts, now, lived);
+        assert_eq!(due, now + lived + POLICY.interval, "a path that lasted");
     }
 }

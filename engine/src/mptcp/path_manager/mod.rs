@@ -321,8 +321,8 @@ impl PathManager {
     }
 
     /// The attempt's subflow is ready.
-    pub(crate) fn established(&mut self, attempt: u32) {
-        self.attempts.established(attempt);
+    pub(crate) fn established(&mut self, attempt: u32, now: Instant) {
+        self.attempts.established(attempt, now);
     }
 
     /// The stack could not open a subflow for the attempt.
