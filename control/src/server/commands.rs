@@ -13,7 +13,7 @@ use super::attachment::region_id;
 use super::control::Control;
 use super::host::WorkerGone;
 use super::options::Outcome;
-use super::socket::{Domain, Socket, State, Wish};
+use super::socket::{Domain, Socket, State};
 use super::table::Key;
 
 /// Commands of one thread that are answered in one turn; its ring holds no more.
@@ -329,7 +329,7 @@ impl Control {
     /// getsockname(): for the connection's life that of the first subflow (the draft's section 4.2).
     fn local_address(&self, key: Key) -> Outcome {
         let socket = self.sockets.get(key).ok_or(libc::EBADF)?;
-        if socket.wish == Wish::Aware {
+        if socket.is_aware() {
             return Err(EMULTIPATH);
         }
         let unbound: IpAddr = match socket.domain {
@@ -352,7 +352,7 @@ impl Control {
         let State::Connected { remote, .. } = socket.state else {
             return Err(libc::ENOTCONN);
         };
-        if socket.wish == Wish::Aware {
+        if socket.is_aware() {
             return Err(EMULTIPATH);
         }
         Ok((0, sockaddr(socket.domain, remote)))

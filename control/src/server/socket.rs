@@ -102,10 +102,15 @@ pub(super) struct Socket {
 }
 
 impl Socket {
+    /// Whether its program knows of several paths (the draft's sections 5.1 and 5.3).
+    pub(super) fn is_aware(&self) -> bool {
+        self.wish == Wish::Aware || self.domain == Domain::Multipath
+    }
+
     /// The flags that its slot shows.
     pub(super) fn flags(&self) -> SlotFlags {
         let mut flags = SlotFlags::default();
-        if self.wish == Wish::Aware {
+        if self.is_aware() {
             flags = flags.with(SlotFlags::AWARE);
         }
         match self.domain {

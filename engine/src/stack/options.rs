@@ -2,7 +2,7 @@
 //! are set up with (RFC 6897, draft-scharf-mptcp-api section 5).
 
 use super::Stack;
-use super::connection::ConnectionId;
+use super::connection::{ConnectionId, ListenerId};
 use super::route::{Constraint, Path};
 use super::sockets::is_redundancy;
 use crate::congestion::ControllerKind;
@@ -417,6 +417,32 @@ impl Stack {
             home.set_priority(subflow, priority, context)
         })?
         .map_err(SocketError::from)
+    }
+
+    /// Options of the connections that a listener takes from now on. Its device stays as it was
+    /// when it began to listen.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::BadHandle`] when there is no such listener,
+    /// [`SocketError::AddressNotAvailable`] for a local address of no interface,
+    /// [`SocketError::InvalidArgument`] for a redundancy out of bounds.
+    pub fn set_listener_options(
+        &mut self,
+        listener: ListenerId,
+        options: SocketOptions,
+    ) -> Result<(), SocketError> {
+        if !is_redundancy(options.redundancy) {
+            return Err(SocketError::InvalidArgument);
+        }
+        self.check_addresses(&options.local_addresses)?;
+        let listener = self
+            .listeners
+            .get_mut(listener.0)
+            .ok_or(SocketError::BadHandle)?;
+        let device = listener.options.socket.device;
+        listener.options.socket = SocketOptions { device, ..options };
+        Ok(())
     }
 
     /// Changes what further subflows of a connection are set up with.

@@ -9,6 +9,7 @@
 mod accept;
 mod connect;
 mod control;
+mod full_info;
 mod names;
 mod open;
 mod options;

@@ -1,10 +1,10 @@
 //! getsockopt(2) and setsockopt(2): options of this side of the shared memory are answered here, all
 //! others by the engine.
 
-use super::of;
+use super::{full_info, of};
 use crate::descriptor::OpenSocket;
 use crate::errno::Errno;
-use braid_shm::abi::{Operation, Plain};
+use braid_shm::abi::{MPTCP_FULL_INFO, Operation, Plain, SOL_MPTCP};
 use braid_shm::{Linger, SlotFlags, SlotState};
 use libc::{
     SO_ACCEPTCONN, SO_DOMAIN, SO_ERROR, SO_LINGER, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDLOWAT,
@@ -39,6 +39,9 @@ pub fn get_option(fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> Result<
     {
         return Ok(copy(&found, value));
     }
+    if (level, name) == (SOL_MPTCP, MPTCP_FULL_INFO) {
+        return full_info::get(&socket, fd, value);
+    }
     let capacity = u32::try_from(value.len()).unwrap_or(u32::MAX);
     let operation = Operation::GetOption {
         level,
@@ -51,7 +54,7 @@ pub fn get_option(fd: RawFd, level: i32, name: i32, value: &mut [u8]) -> Result<
     Ok(copy(&answer.data, value))
 }
 
-fn copy(from: &[u8], into: &mut [u8]) -> usize {
+pub(super) fn copy(from: &[u8], into: &mut [u8]) -> usize {
     for (to, byte) in into.iter_mut().zip(from) {
         *to = *byte;
     }

@@ -1,5 +1,7 @@
 //! Signals and forks (signal(7), pthread_atfork(3)).
 
+use super::check_length;
+use crate::errno::Errno;
 use std::mem;
 use std::ptr;
 
@@ -29,6 +31,34 @@ impl Drop for SignalsBlocked {
         unsafe {
             libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.before, ptr::null_mut())
         };
+    }
+}
+
+/// Writes to memory of this process at an address that was not looked at. Errors: EFAULT if it is not
+/// good for writing all of them.
+pub(crate) fn write_to_address(address: u64, bytes: &[u8]) -> Result<(), Errno> {
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    let Ok(address) = usize::try_from(address) else {
+        return Err(Errno::new(libc::EFAULT));
+    };
+    let from = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
+    let to = libc::iovec {
+        iov_base: std::ptr::without_provenance_mut(address),
+        iov_len: bytes.len(),
+    };
+    // SAFETY: `from` is only read, and live. The kernel judges `to`; that the program wants it
+    // overwritten is what it said by passing it, as to getsockopt(2).
+    let written =
+        unsafe { libc::process_vm_writev(libc::getpid(), &raw const from, 1, &raw const to, 1, 0) };
+    if check_length(written)? == bytes.len() {
+        Ok(())
+    } else {
+        Err(Errno::new(libc::EFAULT))
     }
 }
 

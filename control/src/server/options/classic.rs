@@ -147,6 +147,16 @@ impl Classic {
     }
 }
 
+impl Classic {
+    /// Whether what is in effect on a connection may be another than what was set.
+    const fn is_decided_by_stack(self) -> bool {
+        matches!(
+            self,
+            Self::SendBuffer | Self::ReceiveBuffer | Self::Congestion
+        )
+    }
+}
+
 /// What a connection is told of an option.
 type Change = fn(&mut Turn<'_>, ConnectionId, &SocketOptions) -> Result<(), SocketError>;
 
@@ -164,19 +174,24 @@ impl Control {
         let Some(socket) = self.sockets.get(key) else {
             return Ok(Err(libc::EBADF));
         };
-        if let (Some(change), Some(connection)) = (change, socket.connection()) {
-            let options = socket.options.clone();
-            let told = self
+        let Some(change) = change else {
+            return Ok(Ok((0, Vec::new())));
+        };
+        let options = socket.options.clone();
+        let told = match socket.state {
+            State::Connected { connection, .. } => self
                 .host
-                .call(move |turn| change(turn, connection, &options))?;
+                .call(move |turn| change(turn, connection, &options))?,
+            State::Listening { listener, .. } => self
+                .host
+                .call(move |turn| turn.stack.set_listener_options(listener, options))?,
+            State::Open { .. } | State::Ending { .. } => Ok(()),
+        };
+        Ok(match told {
             // A connection that is over takes any option, as the kernel's does.
-            if let Err(error) = told
-                && error != SocketError::BadHandle
-            {
-                return Ok(Err(errno(error)));
-            }
-        }
-        Ok(Ok((0, Vec::new())))
+            Ok(()) | Err(SocketError::BadHandle) => Ok((0, Vec::new())),
+            Err(error) => Err(errno(error)),
+        })
     }
 
     /// Judges a value and keeps it in the socket. What a connection has to be told of it comes back.
@@ -359,6 +374,13 @@ impl Control {
         let kept = socket.kept;
         let options = &socket.options;
         let stack = &self.config.stack;
+        let settings = match socket.connection() {
+            // Policy may have given it other buffers, and the command line another controller.
+            Some(connection) if option.is_decided_by_stack() => self
+                .host
+                .call(move |turn| turn.stack.connection_settings(connection))?,
+            _ => None,
+        };
         let flag = |flag: bool| value::of_int(flag.into());
         let data = match option {
             // The application's side takes the error from the slot; what is left is none.
@@ -383,10 +405,14 @@ impl Control {
             Classic::WindowClamp => value::of_int(kept.window_clamp),
             Classic::NotSentLowWater => value::of_int(kept.not_sent_low_water),
             Classic::Ipv6Only => flag(kept.ipv6_only),
-            Classic::SendBuffer => value::of_size(options.send_buffer.unwrap_or(stack.send_buffer)),
-            Classic::ReceiveBuffer => {
-                value::of_size(options.receive_buffer.unwrap_or(stack.receive_buffer))
-            }
+            Classic::SendBuffer => value::of_size(settings.map_or_else(
+                || options.send_buffer.unwrap_or(stack.send_buffer),
+                |settings| settings.send_buffer,
+            )),
+            Classic::ReceiveBuffer => value::of_size(settings.map_or_else(
+                || options.receive_buffer.unwrap_or(stack.receive_buffer),
+                |settings| settings.receive_buffer,
+            )),
             Classic::KeepAlive => flag(kept.keepalive),
             Classic::KeepIdle => value::of_size(kept.times.idle.as_secs()),
             Classic::KeepInterval => value::of_size(kept.times.interval.as_secs()),
@@ -405,7 +431,11 @@ impl Control {
                 value::of_size(options.user_timeout.unwrap_or_default().as_millis())
             }
             Classic::Congestion => {
-                value::of_name(options.congestion.unwrap_or(stack.congestion).name())
+                let controller = settings.map_or_else(
+                    || options.congestion.unwrap_or(stack.congestion),
+                    |settings| settings.congestion,
+                );
+                value::of_name(controller.name())
             }
             Classic::Info => return self.tcp_info(key),
             Classic::MaximumSegment => return self.maximum_segment(key),

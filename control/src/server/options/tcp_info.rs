@@ -14,10 +14,10 @@ pub(super) const CLOSE: u8 = 7;
 pub(super) const LISTEN: u8 = 10;
 
 /// Bytes of the struct, to `tcpi_rehash`.
-const LENGTH: usize = 240;
+pub(super) const LENGTH: usize = 240;
 
 /// Linux's numbers of the states (`TCP_ESTABLISHED` and so on).
-const fn state(state: State) -> u8 {
+pub(super) const fn state(state: State) -> u8 {
     match state {
         State::Established => 1,
         State::SynSent => 2,

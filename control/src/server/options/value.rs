@@ -10,6 +10,23 @@ pub(super) fn int(value: &[u8]) -> Result<i32, i32> {
         .ok_or(libc::EINVAL)
 }
 
+/// An `int` of exactly its size.
+pub(super) fn exact_int(value: &[u8]) -> Result<i32, i32> {
+    if value.len() == size_of::<i32>() {
+        int(value)
+    } else {
+        Err(libc::EINVAL)
+    }
+}
+
+/// An `int` as the answer to a caller with so much room; EINVAL where it does not fit.
+pub(super) fn answer(number: i32, capacity: usize) -> Result<(i64, Vec<u8>), i32> {
+    if capacity < size_of::<i32>() {
+        return Err(libc::EINVAL);
+    }
+    Ok((0, of_int(number)))
+}
+
 /// An `int` that is a truth value.
 pub(super) fn flag(value: &[u8]) -> Result<bool, i32> {
     int(value).map(|number| number != 0)

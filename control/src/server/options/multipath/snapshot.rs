@@ -1,0 +1,59 @@
+//! A connection at one moment: everything that an option tells of it comes from one look.
+
+use braid_engine::mptcp::path_manager::{EndpointFlags, Limits};
+use braid_engine::socket::{ConnectionInfo, SubflowInfo};
+use braid_engine::stack::ConnectionSettings;
+use braid_engine::time::Instant;
+
+use crate::server::control::Control;
+use crate::server::host::WorkerGone;
+use crate::server::table::Key;
+
+/// How many endpoints of the host are for what.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct EndpointCounts {
+    pub(super) signal: usize,
+    pub(super) subflow: usize,
+    pub(super) fullmesh: usize,
+}
+
+/// A connection at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    pub(super) now: Instant,
+    pub(super) info: ConnectionInfo,
+    pub(super) subflows: Vec<SubflowInfo>,
+    pub(super) settings: ConnectionSettings,
+    pub(super) limits: Limits,
+    pub(super) endpoints: EndpointCounts,
+}
+
+impl Control {
+    /// The socket's connection; ENOTCONN when it has none, or it is over.
+    pub(super) fn snapshot(&self, key: Key) -> Result<Result<Snapshot, i32>, WorkerGone> {
+        let Some(socket) = self.sockets.get(key) else {
+            return Ok(Err(libc::EBADF));
+        };
+        let Some(connection) = socket.connection() else {
+            return Ok(Err(libc::ENOTCONN));
+        };
+        let snapshot = self.host.call(move |turn| {
+            let (info, subflows) = turn.stack.snapshot(connection)?;
+            let endpoints = turn.stack.endpoints();
+            let with = |flags| endpoints.with(flags).count();
+            Some(Snapshot {
+                now: turn.now,
+                info,
+                subflows,
+                settings: turn.stack.connection_settings(connection)?,
+                limits: endpoints.limits,
+                endpoints: EndpointCounts {
+                    signal: with(EndpointFlags::SIGNAL),
+                    subflow: with(EndpointFlags::SUBFLOW),
+                    fullmesh: with(EndpointFlags::FULLMESH),
+                },
+            })
+        })?;
+        Ok(snapshot.ok_or(libc::ENOTCONN))
+    }
+}
