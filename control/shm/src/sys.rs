@@ -97,13 +97,17 @@ pub(crate) fn eventfd_clear(fd: BorrowedFd<'_>) {
 
 /// Sends one packet without waiting; whether it went.
 pub(crate) fn send_packet(fd: BorrowedFd<'_>, packet: &[u8]) -> bool {
+    let no_address = ptr::null::<libc::sockaddr>();
     // SAFETY: the packet is live for the call.
     let sent = unsafe {
-        libc::send(
+        libc::syscall(
+            libc::SYS_sendto,
             fd.as_raw_fd(),
-            packet.as_ptr().cast(),
+            packet.as_ptr(),
             packet.len(),
             libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+            no_address,
+            0,
         )
     };
     sent > 0
@@ -112,13 +116,17 @@ pub(crate) fn send_packet(fd: BorrowedFd<'_>, packet: &[u8]) -> bool {
 /// Takes one packet without waiting; whether there was one.
 pub(crate) fn take_packet(fd: BorrowedFd<'_>) -> bool {
     let mut byte = [0u8; 1];
+    let no_address = ptr::null_mut::<libc::sockaddr>();
     // SAFETY: one byte is written to a live array; the rest of the packet is dropped.
     let taken = unsafe {
-        libc::recv(
+        libc::syscall(
+            libc::SYS_recvfrom,
             fd.as_raw_fd(),
-            byte.as_mut_ptr().cast(),
-            1,
+            byte.as_mut_ptr(),
+            1usize,
             libc::MSG_DONTWAIT,
+            no_address,
+            ptr::null_mut::<libc::socklen_t>(),
         )
     };
     taken > 0
@@ -131,8 +139,21 @@ pub(crate) fn is_writable(fd: BorrowedFd<'_>) -> bool {
         events: libc::POLLOUT,
         revents: 0,
     };
-    // SAFETY: one live entry.
-    let ready = unsafe { libc::poll(&raw mut poll, 1, 0) };
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: one live entry and a live time; without a mask its length is not looked at.
+    let ready = unsafe {
+        libc::syscall(
+            libc::SYS_ppoll,
+            &raw mut poll,
+            1usize,
+            &raw mut now,
+            ptr::null::<libc::sigset_t>(),
+            0usize,
+        )
+    };
     // After a hang-up there is nothing to make unwritable.
     ready > 0 && poll.revents & libc::POLLOUT != 0 && poll.revents & libc::POLLHUP == 0
 }

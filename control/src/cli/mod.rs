@@ -7,6 +7,7 @@ mod demo;
 mod endpoint;
 mod engine;
 mod engine_socket;
+pub(crate) mod exec;
 mod limits;
 mod link;
 mod monitor;
@@ -40,6 +41,7 @@ enum Verb {
     Set(set::SetArguments),
     Stats(stats::StatsArguments),
     Monitor(monitor::MonitorArguments),
+    Exec(exec::ExecArguments),
 }
 
 /// Why the program ends with a status other than 0.
@@ -82,6 +84,7 @@ pub fn main() -> ExitCode {
         Verb::Set(arguments) => set::run(arguments),
         Verb::Stats(arguments) => stats::run(&arguments),
         Verb::Monitor(arguments) => monitor::run(&arguments),
+        Verb::Exec(arguments) => exec::run(&arguments),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

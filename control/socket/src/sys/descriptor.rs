@@ -20,8 +20,14 @@ pub(crate) fn is_connected_to(fd: BorrowedFd<'_>, path: &Path) -> bool {
     let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
     let mut length = mem::size_of::<libc::sockaddr_un>() as libc::socklen_t;
     // SAFETY: the address is live and of the length it is said to have.
-    let named =
-        unsafe { libc::getpeername(fd.as_raw_fd(), (&raw mut address).cast(), &raw mut length) };
+    let named = unsafe {
+        libc::syscall(
+            libc::SYS_getpeername,
+            fd.as_raw_fd(),
+            &raw mut address,
+            &raw mut length,
+        )
+    };
     let header = mem::offset_of!(libc::sockaddr_un, sun_path);
     let length = (length as usize).saturating_sub(header);
     named == 0
@@ -45,5 +51,5 @@ pub(crate) fn set_close_on_exec(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errn
 /// close(2).
 pub(crate) fn close(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: no pointer is passed; the caller gives the number up.
-    check(unsafe { libc::close(fd) }).map(drop)
+    check(unsafe { libc::syscall(libc::SYS_close, fd) as libc::c_int }).map(drop)
 }

@@ -77,13 +77,14 @@ pub(crate) fn send(
     loop {
         // SAFETY: the message points to live buffers, which the kernel only reads.
         let sent = unsafe {
-            libc::sendmsg(
+            libc::syscall(
+                libc::SYS_sendmsg,
                 connection.as_raw_fd(),
                 &raw const message,
                 libc::MSG_NOSIGNAL,
             )
         };
-        match check_length(sent) {
+        match check_length(sent as libc::ssize_t) {
             Err(errno) if errno.get() == libc::EINTR => {}
             other => return other.map(drop),
         }
@@ -115,8 +116,14 @@ pub(crate) fn receive(
     message.msg_controllen = mem::size_of_val(&control) as _;
     let flags = flags | libc::MSG_CMSG_CLOEXEC;
     // SAFETY: the message points to live buffers of the lengths it says.
-    let length =
-        check_length(unsafe { libc::recvmsg(connection.as_raw_fd(), &raw mut message, flags) })?;
+    let length = check_length(unsafe {
+        libc::syscall(
+            libc::SYS_recvmsg,
+            connection.as_raw_fd(),
+            &raw mut message,
+            flags,
+        ) as libc::ssize_t
+    })?;
     let mut descriptors = [const { None }; MAX_DESCRIPTORS];
     let mut slots = descriptors.iter_mut();
     // SAFETY: the kernel has filled `control` with whole control messages and set its length; the

@@ -1,5 +1,9 @@
 //! The system calls of the crate: packets with descriptors (`message`), sleeping (`poll`), signals
 //! and forks (`process`), names and flags of descriptors (`descriptor`).
+//!
+//! What is done to a socket's descriptor, and would mean something else when done to the socket, is
+//! the system call itself (syscall(2)): in the preload library the names of the C library are those of
+//! the sockets. So it is in `braid_shm::sys`.
 
 pub(crate) mod descriptor;
 pub(crate) mod message;

@@ -6,28 +6,34 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 use std::time::Duration;
 
+/// Bytes of the kernel's signal set.
+const KERNEL_SIGSET: usize = 8;
+
 /// ppoll(2): at most for `timeout`, with `mask` as the signal mask meanwhile; how many are ready.
 pub(crate) fn poll(
     entries: &mut [libc::pollfd],
     timeout: Option<Duration>,
     mask: Option<&libc::sigset_t>,
 ) -> Result<usize, Errno> {
-    let timeout = timeout.map(|time| libc::timespec {
+    let mut timeout = timeout.map(|time| libc::timespec {
         tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::from(time.subsec_nanos() as i32),
     });
-    let timeout = timeout.as_ref().map_or(ptr::null(), ptr::from_ref);
+    // The kernel writes the rest of the time there.
+    let timeout = timeout.as_mut().map_or(ptr::null_mut(), ptr::from_mut);
     let mask = mask.map_or(ptr::null(), ptr::from_ref);
     // SAFETY: the entries, the time and the mask are live for the call, or null.
     let ready = unsafe {
-        libc::ppoll(
+        libc::syscall(
+            libc::SYS_ppoll,
             entries.as_mut_ptr(),
-            entries.len() as libc::nfds_t,
+            entries.len(),
             timeout,
             mask,
+            KERNEL_SIGSET,
         )
     };
-    check(ready).map(|ready| usize::try_from(ready).unwrap_or(0))
+    check(ready as libc::c_int).map(|ready| usize::try_from(ready).unwrap_or(0))
 }
 
 /// Waits for `events` of one descriptor; what it has of them, 0 when the time is over.

@@ -1,0 +1,37 @@
+//! `libbraid_preload.so`: sockets of Braid's engine for unmodified programs (LD_PRELOAD, ld.so(8)).
+//!
+//! It stands before the C library and looks at every call that may concern a socket. A descriptor of
+//! the engine's goes to `braid_socket`, all others to the next library unchanged.
+//!
+//! - `real`: the functions behind ours; `exports`: ours, by topic, which parse what C passes and
+//!   leave the rest to what follows;
+//! - `candidate`: TCP sockets of the kernel whose address is not known yet; `takeover`: how one of
+//!   them becomes a socket of the engine under the same number;
+//! - `epoll_sets`: what is in which epoll set, because a descriptor that changes under its number has
+//!   to be put there again, and the kernel does not know of errors of ours;
+//! - `readiness`: poll(2) and select(2) over descriptors of both kinds;
+//! - `copy`: sendfile(2) and splice(2); `process`: exec, exit, and who shares whose memory;
+//! - `guarded`: state that signal handlers and forks leave whole; `policy`: what the environment asks
+//!   for; `report`: what is said on standard error; `start`: before main() and after it.
+//!
+//! # What cannot be seen from here
+//!
+//! Calls that glibc makes internally, and system calls without it. `stdio` on a socket is served by
+//! a stream of our own (`exports::stdio`), descriptors 0 to 2 that are sockets when a program starts
+//! included. `dprintf`, statically linked programs and Go's runtime are not served: the first would
+//! write into the engine's descriptor, and the others never come by here, so their sockets are the kernel's.
+
+mod arguments;
+mod candidate;
+mod copy;
+mod epoll_sets;
+mod exports;
+mod guarded;
+mod outcome;
+mod policy;
+mod process;
+mod readiness;
+mod real;
+mod report;
+mod start;
+mod takeover;
