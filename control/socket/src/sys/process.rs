@@ -68,10 +68,20 @@ pub(crate) fn raise_sigpipe() {
     unsafe { libc::raise(libc::SIGPIPE) };
 }
 
+/// Signals that a thread brings upon itself: they interrupt no wait.
+const FAULTS: [libc::c_int; 5] = [
+    libc::SIGSEGV,
+    libc::SIGBUS,
+    libc::SIGILL,
+    libc::SIGFPE,
+    libc::SIGTRAP,
+];
+
 /// Whether every handler of this process was installed with SA_RESTART: then the one that has just
 /// run was, too.
 pub(crate) fn every_handler_restarts() -> bool {
-    (1..=libc::SIGRTMAX()).all(|signal| {
+    let mut signals = (1..=libc::SIGRTMAX()).filter(|signal| !FAULTS.contains(signal));
+    signals.all(|signal| {
         // SAFETY: all-zero is a valid sigaction; with no new action only the old one is written.
         unsafe {
             let mut action: libc::sigaction = mem::zeroed();

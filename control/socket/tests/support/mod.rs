@@ -86,11 +86,12 @@ pub fn engine() -> &'static FakeEngine {
     })
 }
 
-/// An address that no other test of the program has.
+/// An address that no other test has, nor a forked child of one.
 pub fn address() -> SocketAddr {
     static PORT: AtomicU32 = AtomicU32::new(1000);
     let port = PORT.fetch_add(1, Ordering::Relaxed) as u16;
-    SocketAddr::from(([192, 0, 2, 1], port))
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    SocketAddr::from(([198, 18, high, low], port))
 }
 
 /// Two ends of a connection.
