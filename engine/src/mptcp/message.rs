@@ -99,6 +99,15 @@ impl FallbackReason {
     }
 }
 
+/// How received bytes come by their data sequence numbers.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Numbering {
+    /// A mapping of the peer says so, or its infinite mapping.
+    Mapped,
+    /// Nothing does: each byte follows the one before (RFC 8684 section 3.7).
+    Identity,
+}
+
 /// Why a subflow is gone.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum SubflowEnd {
@@ -139,6 +148,8 @@ pub enum ToHome {
     Data {
         /// Data sequence number of the first byte of `range`.
         data_sequence: DataSequenceNumber,
+        /// How it came by that number.
+        numbering: Numbering,
         /// The frame that holds the bytes.
         frame: Frame,
         /// Where in the frame's bytes they lie.

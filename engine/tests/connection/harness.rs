@@ -6,7 +6,9 @@ use braid_engine::mptcp::connection::{
 };
 use braid_engine::mptcp::counters::MptcpCounters;
 use braid_engine::mptcp::crypto::KeyDigest;
-use braid_engine::mptcp::message::{Establishment, Progress, SubflowEnd, ToHome, ToSubflow};
+use braid_engine::mptcp::message::{
+    Establishment, Numbering, Progress, SubflowEnd, ToHome, ToSubflow,
+};
 use braid_engine::mptcp::path_manager::{Endpoints, Limits};
 use braid_engine::sequence::DataSequenceNumber;
 use braid_engine::storage::frame::{Frame, FramePool};
@@ -152,13 +154,30 @@ impl Home {
         KeyDigest::from(REMOTE_KEY).initial_data_sequence_number + 1 + offset
     }
 
-    /// The bytes `bytes` of the peer's stream arrive at `offset` on subflow `from`.
+    /// The bytes `bytes` of the peer's stream arrive at `offset` on subflow `from`, with a mapping.
     pub(crate) fn data(&mut self, from: u64, offset: u64, bytes: &[u8]) {
         let data_sequence = self.remote(offset);
+        self.data_as(from, data_sequence, bytes, Numbering::Mapped);
+    }
+
+    /// Bytes arrive on subflow `from` that nothing numbers.
+    pub(crate) fn data_by_order(&mut self, from: u64, bytes: &[u8]) {
+        let data_sequence = DataSequenceNumber(0);
+        self.data_as(from, data_sequence, bytes, Numbering::Identity);
+    }
+
+    pub(crate) fn data_as(
+        &mut self,
+        from: u64,
+        data_sequence: DataSequenceNumber,
+        bytes: &[u8],
+        numbering: Numbering,
+    ) {
         self.deliver(
             from,
             ToHome::Data {
                 data_sequence,
+                numbering,
                 frame: Frame::from(bytes),
                 range: 0..bytes.len(),
                 long: true,

@@ -3,6 +3,7 @@
 
 mod checksum;
 mod closing;
+mod late_mappings;
 mod mapping;
 mod retaining;
 mod signals;

@@ -263,6 +263,7 @@ impl Side {
                     frame,
                     range,
                     long,
+                    ..
                 } => {
                     let bytes = frame.bytes()[range].to_vec();
                     assert!(!bytes.is_empty());

@@ -4,10 +4,10 @@ use super::context::{ConnectionEvent, Context, SubflowHandle};
 use super::send::{Acknowledged, Fin};
 use super::subflow_view::Phase;
 use super::{CloseEvent, Connection, Mode};
-use crate::mptcp::message::{Progress, ToHome, ToSubflow};
+use crate::mptcp::message::{Numbering, Progress, ToHome, ToSubflow};
 use crate::sequence::DataSequenceNumber;
 use crate::storage::frame::Frame;
-use crate::wire::mptcp_option::{DataNumber, MptcpOption};
+use crate::wire::mptcp_option::{DataNumber, MptcpOption, ResetReason};
 use core::ops::Range;
 
 /// True for what a subflow can only say after it has heard the peer. Its shape changes by timeouts
@@ -18,6 +18,15 @@ fn is_heard_from_peer(message: &ToHome, before: &Progress) -> bool {
         ToHome::Stalled | ToHome::Retained | ToHome::BadMapping | ToHome::Allowance { .. } => false,
         _ => true,
     }
+}
+
+/// Where received bytes belong.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Place {
+    /// At this data sequence number.
+    At(DataSequenceNumber),
+    /// After all that is in order.
+    Next,
 }
 
 impl Connection {
@@ -44,10 +53,15 @@ impl Connection {
             }
             ToHome::Data {
                 data_sequence,
+                numbering,
                 frame,
                 range,
                 long,
-            } => self.on_data(from, data_sequence, frame, range, long, cx),
+            } => {
+                self.published.long_data_ack |= long;
+                let place = self.place_of(data_sequence, numbering);
+                self.on_data(from, place, frame, range, cx);
+            }
             ToHome::DataFin { data_sequence } => self.on_data_fin(from, data_sequence, cx),
             ToHome::DataAck { data_ack, window } => self.on_data_ack(data_ack, window, cx),
             ToHome::Progress(progress) => self.on_progress(from, progress, cx),
@@ -69,13 +83,23 @@ impl Connection {
         }
     }
 
+    /// Where bytes belong. A connection that was regular TCP from the start never heard from where
+    /// the peer's numbers count.
+    fn place_of(&self, data_sequence: DataSequenceNumber, numbering: Numbering) -> Place {
+        match self.mode {
+            Mode::Fallback(_) if self.peer.is_none() || numbering == Numbering::Identity => {
+                Place::Next
+            }
+            _ => Place::At(data_sequence),
+        }
+    }
+
     fn on_data(
         &mut self,
         from: SubflowHandle,
-        data_sequence: DataSequenceNumber,
+        place: Place,
         frame: Frame,
         range: Range<usize>,
-        long: bool,
         cx: &mut Context<'_>,
     ) {
         if self
@@ -86,14 +110,16 @@ impl Connection {
             cx.pool.put(frame);
             return;
         }
-        self.published.long_data_ack |= long;
+        let data_sequence = match place {
+            Place::At(data_sequence) => data_sequence,
+            Place::Next => self.receive.data_ack(),
+        };
         let bytes = frame.bytes().get(range).unwrap_or_default();
         let readable_before = self.receive.buffer.readable();
         if self.released || !self.state.can_receive() {
             cx.counters.beyond_window_bytes += bytes.len() as u64;
             // A copy of what was read before is no news.
-            let fresh = matches!(self.mode, Mode::Fallback(_))
-                || self.receive.is_fresh(data_sequence, bytes.len());
+            let fresh = self.receive.is_fresh(data_sequence, bytes.len());
             let unwanted = fresh && self.released && self.state.can_receive();
             cx.pool.put(frame);
             if unwanted {
@@ -103,11 +129,14 @@ impl Connection {
             }
             return;
         }
-        if matches!(self.mode, Mode::Fallback(_)) {
-            self.receive.receive_next(bytes, cx.counters);
-        } else {
-            self.receive.receive(data_sequence, bytes, cx.counters);
+        if matches!(self.mode, Mode::Fallback(_)) && self.receive.is_ahead(data_sequence) {
+            // What belongs before it was lost with another subflow, and will not come here.
+            cx.pool.put(frame);
+            cx.counters.fallback_refused += 1;
+            self.reset_view(from, Some(ResetReason::MiddleboxInterference), cx);
+            return;
         }
+        self.receive.receive(data_sequence, bytes, cx.counters);
         let length = bytes.len() as u64;
         cx.pool.put(frame);
         self.receive.last_received = Some(cx.now);

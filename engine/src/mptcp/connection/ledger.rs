@@ -114,14 +114,14 @@ impl Ledger {
     /// True when the subflow's stream goes on as the connection's does, as an infinite mapping
     /// needs it: it carried all that is `outstanding` at data level, in order and in one run, and
     /// holds nothing else. What another subflow took to the peer without a DATA_ACK may have been
-    /// lost with it.
+    /// lost with it; and what is held though the peer has it is a copy, which a peer that goes by
+    /// order would take for what comes next.
     pub(super) fn carries_alone(&self, outstanding: &Range<u64>) -> bool {
+        let copies = self.lowest().is_some_and(|held| held < outstanding.start);
         let in_one_run = self.last.end == outstanding.end && self.runs.len() <= 1;
-        if outstanding.is_empty() {
-            in_one_run || self.runs.is_empty()
-        } else {
-            in_one_run && self.last.start <= outstanding.start
-        }
+        let carried_all = outstanding.is_empty() && self.runs.is_empty()
+            || in_one_run && self.last.start <= outstanding.start;
+        carried_all && !copies
     }
 
     /// How many bytes are held.

@@ -122,6 +122,11 @@ impl ReceiveState {
         self.is_contiguous() && data_sequence == self.data_ack()
     }
 
+    /// True when bytes are missing before `data_sequence`.
+    pub(super) fn is_ahead(&self, data_sequence: DataSequenceNumber) -> bool {
+        self.space.distance(data_sequence, self.rcv_nxt) > 0
+    }
+
     /// True when some of the `length` bytes that begin at `data_sequence` were never received in
     /// order.
     pub(super) fn is_fresh(&self, data_sequence: DataSequenceNumber, length: usize) -> bool {
@@ -153,11 +158,6 @@ impl ReceiveState {
             self.store(start, bytes, counters);
         }
         self.announced_edge = self.edge();
-    }
-
-    /// Takes the bytes that follow what is in order, for a connection that is regular TCP.
-    pub(super) fn receive_next(&mut self, bytes: &[u8], counters: &mut MptcpCounters) {
-        self.receive(self.data_ack(), bytes, counters);
     }
 
     fn store(&mut self, start: u64, bytes: &[u8], counters: &mut MptcpCounters) {

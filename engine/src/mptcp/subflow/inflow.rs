@@ -3,7 +3,7 @@
 
 use super::outbox::Outbox;
 use super::receive_mapping::{DeclaredChecksum, ReceiveMapping, ReceiveMappings};
-use crate::mptcp::message::ToHome;
+use crate::mptcp::message::{Numbering, ToHome};
 use crate::sequence::DataSequenceNumber;
 use crate::storage::frame::{Frame, FramePool};
 use crate::tcp::InOrder;
@@ -29,13 +29,19 @@ pub(super) enum Passage {
     Corrupt(DataSequenceNumber),
 }
 
-/// How bytes get their data sequence numbers.
+/// One line through both streams.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) enum Numbering {
-    /// By mappings.
-    Mapped,
-    /// Each byte follows the one before (RFC 8684 section 3.7).
-    Identity,
+struct InfiniteMapping {
+    offset: u64,
+    data_sequence: DataSequenceNumber,
+}
+
+impl InfiniteMapping {
+    /// The data sequence number of the byte at `offset`, on either side of where it begins.
+    const fn data_sequence_at(self, offset: u64) -> DataSequenceNumber {
+        let distance = offset.wrapping_sub(self.offset);
+        DataSequenceNumber(self.data_sequence.0.wrapping_add(distance))
+    }
 }
 
 /// The receiving half of a subflow above TCP.
@@ -49,8 +55,11 @@ pub(super) struct Inflow {
     held_bytes: u64,
     /// Offset of the first byte not yet passed on.
     offset: u64,
-    /// Its data sequence number under the identity mapping.
+    /// Its data sequence number under the identity mapping: after the highest passed on, for what
+    /// was passed on last may be a copy.
     data_sequence: DataSequenceNumber,
+    /// An infinite mapping came, which numbers all that has no other mapping.
+    infinite: Option<InfiniteMapping>,
     /// Until when data without a mapping may wait.
     patience: Option<Instant>,
     /// Home was told that data lacks its mapping or failed its checksum: it decides what follows.
@@ -73,6 +82,7 @@ impl Inflow {
             held_bytes: 0,
             offset: 0,
             data_sequence,
+            infinite: None,
             patience: None,
             blocked: false,
         }
@@ -90,18 +100,22 @@ impl Inflow {
         self.offset
     }
 
-    /// Identity mapping: the data sequence number of the byte at `offset`, which was not passed on.
+    /// The data sequence number of the byte at `offset`, which was not passed on, if no mapping says
+    /// otherwise.
     pub(super) fn data_sequence_at(&self, offset: u64) -> DataSequenceNumber {
-        self.data_sequence + offset.saturating_sub(self.offset)
+        match self.infinite {
+            Some(infinite) => infinite.data_sequence_at(offset),
+            None => self.data_sequence + offset.saturating_sub(self.offset),
+        }
     }
 
-    /// An infinite mapping says that the byte at `offset` has `data_sequence`.
-    pub(super) fn rebase(&mut self, offset: u64, data_sequence: DataSequenceNumber) {
-        self.data_sequence = DataSequenceNumber(
-            data_sequence
-                .0
-                .wrapping_add(self.offset.wrapping_sub(offset)),
-        );
+    /// An infinite mapping says that the byte at `offset` has `data_sequence`. The peer repeats it
+    /// until it is acknowledged.
+    pub(super) fn map_infinitely(&mut self, offset: u64, data_sequence: DataSequenceNumber) {
+        self.infinite.get_or_insert(InfiniteMapping {
+            offset,
+            data_sequence,
+        });
     }
 
     /// Room for one more piece: what waits is less than a mapping can reach.
@@ -175,7 +189,8 @@ impl Inflow {
         self.unblock();
     }
 
-    /// Passes on what can be passed on.
+    /// Passes on what can be passed on: with [`Numbering::Identity`] also what has no mapping, and
+    /// without a look at checksums.
     pub(super) fn pass(
         &mut self,
         numbering: Numbering,
@@ -184,7 +199,7 @@ impl Inflow {
     ) -> Passage {
         while let Some(front) = self.held.front() {
             let front_end = self.offset + front.range.len() as u64;
-            let (end, data_sequence, long) = match self.mappings.at(self.offset) {
+            let (end, data_sequence, long, by) = match self.mappings.at(self.offset) {
                 Some(mapping) => {
                     if let Some(checksum) = mapping.checksum
                         && numbering == Numbering::Mapped
@@ -202,12 +217,22 @@ impl Inflow {
                     }
                     let data_sequence = mapping.data_sequence_at(self.offset);
                     let end = self.mappings.run_end(self.offset..front_end);
-                    (end.unwrap_or(front_end), data_sequence, mapping.long)
+                    let end = end.unwrap_or(front_end);
+                    (end, data_sequence, mapping.long, Numbering::Mapped)
                 }
-                None if numbering == Numbering::Identity => (front_end, self.data_sequence, true),
+                None if numbering == Numbering::Identity => {
+                    // A mapping that begins later in the piece says where that part belongs.
+                    let end = self.mappings.next_start().unwrap_or(front_end);
+                    let by = match self.infinite {
+                        Some(_) => Numbering::Mapped,
+                        None => Numbering::Identity,
+                    };
+                    let data_sequence = self.data_sequence_at(self.offset);
+                    (end.min(front_end), data_sequence, true, by)
+                }
                 None => return Passage::Unmapped,
             };
-            self.pass_front(end, data_sequence, long, pool, out);
+            self.pass_front(end, data_sequence, by, long, pool, out);
         }
         Passage::Clear
     }
@@ -217,6 +242,7 @@ impl Inflow {
         &mut self,
         end: u64,
         data_sequence: DataSequenceNumber,
+        numbering: Numbering,
         long: bool,
         pool: &mut FramePool,
         out: &mut Outbox<ToHome>,
@@ -235,14 +261,20 @@ impl Inflow {
             (length, frame, 0..length)
         };
         self.held_bytes -= length as u64;
+        let next = data_sequence + length as u64;
+        // A joined subflow begins anywhere in the stream of the connection.
+        self.data_sequence = match self.offset {
+            0 => next,
+            _ => next.latest(self.data_sequence),
+        };
         self.offset += length as u64;
-        self.data_sequence = data_sequence + length as u64;
         self.patience = None;
         if length == 0 {
             pool.put(frame);
         } else {
             out.push(ToHome::Data {
                 data_sequence,
+                numbering,
                 frame,
                 range,
                 long,

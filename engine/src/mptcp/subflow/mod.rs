@@ -436,7 +436,11 @@ impl Subflow {
         self.adopt_share(home.share);
         let window = match self.phase {
             Phase::Plain(_) if !home.multipath => {
-                let next = self.inflow.data_sequence_at(self.tcp.received_offset());
+                let mut next = self.inflow.data_sequence_at(self.tcp.received_offset());
+                if self.phase.heeds_mappings() {
+                    // What this subflow carried may be behind what others have brought.
+                    next = next.latest(home.data_ack);
+                }
                 // Home may not know yet from where this subflow counts.
                 if !(0..=i64::from(i32::MAX)).contains(&(next - home.data_ack)) {
                     return;

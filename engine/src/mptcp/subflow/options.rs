@@ -2,11 +2,13 @@
 //! (RFC 8684 sections 3.3 to 3.8).
 
 use super::receive_mapping::{Declared, DeclaredChecksum, ReceiveMapping, widen};
-use super::{Input, Outbox, Phase, Subflow};
+use super::{Input, Outbox, Subflow};
 use crate::mptcp::message::{Published, ToHome};
 use crate::sequence::DataSequenceNumber;
 use crate::wire::checksum::{Sum, dss_checksum_is_valid};
-use crate::wire::mptcp_option::{CapableData, DataNumber, Dss, DssMapping, MptcpOption};
+use crate::wire::mptcp_option::{
+    CapableData, DataNumber, Dss, DssMapping, MptcpOption, ResetReason,
+};
 use crate::wire::tcp::{TcpFlags, TcpHeader};
 
 impl Subflow {
@@ -29,10 +31,8 @@ impl Subflow {
                 continue;
             }
             if !self.phase.is_multipath() {
-                if let MptcpOption::Dss(dss) = option
-                    && speaks_multipath(dss)
-                {
-                    self.step(Input::Dss, out);
+                if let MptcpOption::Dss(dss) = option {
+                    self.read_late_dss(dss, home, out);
                 }
                 continue;
             }
@@ -105,6 +105,19 @@ impl Subflow {
         }
     }
 
+    /// A DSS after fallback. What the peer sent before it heard of that keeps the number it was sent
+    /// with, and may be a copy of what came before.
+    fn read_late_dss(&mut self, dss: &Dss, home: &Published, out: &mut Outbox<ToHome>) {
+        if speaks_multipath(dss) {
+            self.step(Input::Dss, out);
+        }
+        if let Some(mapping) = dss.mapping
+            && self.phase.heeds_mappings()
+        {
+            self.read_mapping(mapping, dss.data_fin, home, out);
+        }
+    }
+
     fn read_mapping(
         &mut self,
         mapping: DssMapping,
@@ -127,6 +140,8 @@ impl Subflow {
             self.step(Input::ChecksumMismatch, out);
             return;
         }
+        // After fallback nobody asks for it.
+        let checksum = mapping.checksum.filter(|_| self.phase.is_multipath());
         let length = mapping.length - u16::from(data_fin);
         if length == 0 {
             if is_intact_data_fin(mapping, data_sequence) {
@@ -142,7 +157,7 @@ impl Subflow {
             data_sequence,
             length: length.into(),
             data_fin,
-            checksum: mapping.checksum.map(|value| DeclaredChecksum {
+            checksum: checksum.map(|value| DeclaredChecksum {
                 value,
                 length: mapping.length,
             }),
@@ -152,7 +167,7 @@ impl Subflow {
     }
 
     fn declare(&mut self, mapping: ReceiveMapping, out: &mut Outbox<ToHome>) {
-        if !self.phase.is_multipath() {
+        if !self.phase.heeds_mappings() {
             return;
         }
         match self.inflow.mappings.declare(mapping, self.inflow.offset()) {
@@ -164,7 +179,9 @@ impl Subflow {
                     out.push(ToHome::DataFin { data_sequence });
                 }
             }
-            Declared::Contradiction => self.report_bad_mapping(out),
+            Declared::Contradiction if self.phase.is_multipath() => self.report_bad_mapping(out),
+            // Home has nothing left to decide.
+            Declared::Contradiction => self.refuse(ResetReason::MiddleboxInterference, out),
         }
     }
 
@@ -184,10 +201,11 @@ impl Subflow {
     ) {
         // Relative number 0 names no byte; then data goes on where it stands.
         if subflow_offset != 0
-            && matches!(self.phase.on(Input::InfiniteMapping), super::Step::To(_))
+            && (matches!(self.phase.on(Input::InfiniteMapping), super::Step::To(_))
+                || self.phase.heeds_mappings())
             && let Some(offset) = widen(subflow_offset, self.tcp.received_offset())
         {
-            self.inflow.rebase(offset, data_sequence);
+            self.inflow.map_infinitely(offset, data_sequence);
         }
         self.step(Input::InfiniteMapping, out);
     }
@@ -217,7 +235,7 @@ impl Subflow {
     /// True when the segment would need a mapping that finds no room. It is to be treated as lost.
     pub(super) fn lacks_room_for_mapping(&self, header: &TcpHeader) -> bool {
         self.inflow.mappings.is_full()
-            && matches!(self.phase, Phase::Unconfirmed(_) | Phase::Confirmed(_))
+            && self.phase.heeds_mappings()
             && header.options.mptcp.iter().any(|option| match option {
                 MptcpOption::Dss(Dss {
                     mapping: Some(mapping),

@@ -37,7 +37,8 @@ pub enum Phase {
     /// A DSS has come: MPTCP works in this direction.
     Confirmed(Origin),
     /// Regular TCP: options of MPTCP are neither sent nor read, save that a DSS refutes
-    /// [`FallbackReason::NoDataFinAck`].
+    /// [`FallbackReason::NoDataFinAck`], and that mappings still number data from before a fallback
+    /// ([`Self::heeds_mappings`]).
     Plain(FallbackReason),
     /// Reset by this side; nothing but the RST is left.
     Reset,
@@ -152,6 +153,13 @@ impl Phase {
     /// Options of an established MPTCP subflow are sent and read.
     pub const fn is_multipath(self) -> bool {
         matches!(self, Self::Unconfirmed(_) | Self::Confirmed(_))
+    }
+
+    /// Mappings of received data count: also after a fallback from what had worked, for data that
+    /// the peer sent before it heard of that.
+    pub const fn heeds_mappings(self) -> bool {
+        use FallbackReason::{ChecksumFailed, PeerFellBack};
+        self.is_multipath() || matches!(self, Self::Plain(ChecksumFailed | PeerFellBack))
     }
 
     /// Data may be sent and passed on.

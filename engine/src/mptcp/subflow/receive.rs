@@ -1,8 +1,8 @@
 //! A segment comes in.
 
-use super::inflow::{Numbering, Passage};
+use super::inflow::Passage;
 use super::{Fin, Input, Outbox, Phase, Subflow};
-use crate::mptcp::message::{Published, ToHome};
+use crate::mptcp::message::{Numbering, Published, ToHome};
 use crate::storage::frame::FramePool;
 use crate::tcp::{Payload, Received, State};
 use crate::time::Instant;

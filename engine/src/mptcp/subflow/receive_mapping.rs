@@ -150,6 +150,11 @@ impl ReceiveMappings {
             .filter(|m| m.offset <= offset && offset < m.end())
     }
 
+    /// Where the first mapping begins.
+    pub(super) fn next_start(&self) -> Option<u64> {
+        self.mappings.front().map(|mapping| mapping.offset)
+    }
+
     /// True when the mapping at `offset` exists or lies before it.
     pub(super) fn knows(&self, offset: u64) -> bool {
         let index = self.mappings.partition_point(|m| m.end() <= offset);
