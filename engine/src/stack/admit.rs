@@ -235,7 +235,8 @@ impl Stack {
         })
     }
 
-    fn scheduler_of(&self, options: &SocketOptions) -> Scheduler {
+    /// Which scheduler such a connection has: what its application chose goes before all.
+    pub(super) fn scheduler_of(&self, options: &SocketOptions) -> Scheduler {
         let default = match options.profile {
             Some(_) => None,
             None => self.config.scheduler,

@@ -5,7 +5,7 @@ use super::config::ConfigError;
 use super::route::Prefix;
 use crate::wire::ethernet::{EthernetHeader, MacAddress};
 use crate::wire::neighbour_discovery::solicited_node_multicast;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// How an interface is to be set up.
 #[derive(Clone, PartialEq, Debug)]
@@ -81,6 +81,12 @@ impl InterfaceConfig {
 }
 
 /// True for an address that one host can have on a link and reach others from.
+/// The address and port alone, by the family that goes on the wire: an IPv4 address mapped to IPv6 is
+/// how a socket of IPv6 names it (RFC 4291 section 2.5.5.2).
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 pub(super) fn is_host_address(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => {

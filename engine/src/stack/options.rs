@@ -3,6 +3,7 @@
 
 use super::Stack;
 use super::connection::{ConnectionId, ListenerId};
+use super::interface::canonical;
 use super::route::{Constraint, Path};
 use super::sockets::is_redundancy;
 use crate::congestion::ControllerKind;
@@ -206,7 +207,7 @@ impl Stack {
             options.scheduler = None;
         })?;
         self.call(now, connection, |home, context| {
-            home.set_profile(profile, context);
+            home.set_profile(profile, profile.scheduler(), context);
         })
     }
 
@@ -254,12 +255,13 @@ impl Stack {
     fn apply_profile(&mut self, now: Instant, connection: ConnectionId) -> Result<(), SocketError> {
         let slot = self.live(connection).ok_or(SocketError::BadHandle)?;
         let profile = self.profile_of(&slot.options);
+        let scheduler = self.scheduler_of(&slot.options);
         // Without the policy TCP_NODELAY says nothing about the profile.
         if !self.config.nodelay_selects_latency || slot.connection.profile() == profile {
             return Ok(());
         }
         self.call(now, connection, |home, context| {
-            home.set_profile(profile, context);
+            home.set_profile(profile, scheduler, context);
         })
     }
 
@@ -319,8 +321,8 @@ impl Stack {
         connection: ConnectionId,
         addresses: &[IpAddr],
     ) -> Result<(), SocketError> {
-        self.check_addresses(addresses)?;
         let local = LocalAddresses::new(addresses).ok_or(SocketError::InvalidArgument)?;
+        self.check_addresses(local.as_slice())?;
         let slot = self.live(connection).ok_or(SocketError::BadHandle)?;
         let stays = local.allow(slot.flow.local.ip());
         if !stays && slot.connection.info().fallback.is_some() {
@@ -358,6 +360,7 @@ impl Stack {
         remote: Option<SocketAddr>,
         backup: bool,
     ) -> Result<(), SocketError> {
+        let (local, remote) = (local.map(canonical), remote.map(canonical));
         let source = local
             .map(|local| local.ip())
             .filter(|ip| !ip.is_unspecified());
@@ -456,8 +459,16 @@ impl Stack {
         Ok(())
     }
 
+    /// Judges the addresses that options name, and puts each as it goes on the wire.
+    pub(super) fn take_addresses(&self, options: &mut SocketOptions) -> Result<(), SocketError> {
+        for address in &mut options.local_addresses {
+            *address = address.to_canonical();
+        }
+        self.check_addresses(&options.local_addresses)
+    }
+
     /// Every address must be of an interface.
-    pub(super) fn check_addresses(&self, addresses: &[IpAddr]) -> Result<(), SocketError> {
+    fn check_addresses(&self, addresses: &[IpAddr]) -> Result<(), SocketError> {
         if addresses.iter().all(|address| self.owns(*address)) {
             Ok(())
         } else {

@@ -163,7 +163,8 @@ impl Routes {
         destination: IpAddr,
         constraint: Constraint,
     ) -> Option<Path> {
-        if interfaces.owner(destination).is_some() {
+        let mixed = |source: IpAddr| source.is_ipv4() != destination.is_ipv4();
+        if interfaces.owner(destination).is_some() || constraint.source.is_some_and(mixed) {
             return None;
         }
         self.list

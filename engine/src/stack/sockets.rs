@@ -4,7 +4,7 @@
 use super::Stack;
 use super::admit::NewConnection;
 use super::connection::{ConnectionId, ConnectionKey, ConnectionSlot, ListenerId};
-use super::interface::is_host_address;
+use super::interface::{canonical, is_host_address};
 use super::route::Constraint;
 use crate::mptcp::connection::{
     Connection, ConnectionError, IoError, MAX_REDUNDANCY, Role, SubflowError,
@@ -70,16 +70,16 @@ impl Stack {
     pub fn listen(
         &mut self,
         address: SocketAddr,
-        options: ListenOptions,
+        mut options: ListenOptions,
     ) -> Result<ListenerId, SocketError> {
+        let address = canonical(address);
         if address.port() == 0 || !is_redundancy(options.socket.redundancy) {
             return Err(SocketError::InvalidArgument);
         }
         if !address.ip().is_unspecified() && !self.owns(address.ip()) {
             return Err(SocketError::AddressNotAvailable);
         }
-        self.check_addresses(&options.socket.local_addresses)?;
-        let address = SocketAddr::new(address.ip(), address.port());
+        self.take_addresses(&mut options.socket)?;
         self.listeners.add(address, options).map(ListenerId)
     }
 
@@ -113,9 +113,11 @@ impl Stack {
     pub fn connect(
         &mut self,
         now: Instant,
-        options: ConnectOptions,
+        mut options: ConnectOptions,
     ) -> Result<ConnectionId, SocketError> {
-        let remote = SocketAddr::new(options.remote.ip(), options.remote.port());
+        let remote = canonical(options.remote);
+        options.local = options.local.map(canonical);
+        self.take_addresses(&mut options.socket)?;
         let redundancy = options.socket.redundancy;
         if !is_host_address(remote.ip()) || remote.port() == 0 || !is_redundancy(redundancy) {
             return Err(SocketError::InvalidArgument);
@@ -137,7 +139,6 @@ impl Stack {
             source,
             port: options.socket.device,
         };
-        self.check_addresses(&options.socket.local_addresses)?;
         let path = self.path_from(remote.ip(), constraint, &options.socket.local_addresses)?;
         if self.subflows.is_full() || self.connections.is_full() {
             self.counters.table_full += 1;

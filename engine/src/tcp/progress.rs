@@ -33,6 +33,8 @@ pub struct Progress {
     pub in_recovery: bool,
     /// Retransmission timeouts in a row without an acknowledgment.
     pub timeouts: u32,
+    /// Bytes deemed lost and not yet sent again.
+    pub lost: u32,
     /// Segments retransmitted so far.
     pub retransmissions: u64,
 }

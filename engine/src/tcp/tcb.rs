@@ -359,6 +359,7 @@ impl Tcb {
             retransmission_timeout: self.rtt.timeout(),
             in_recovery: !self.recovery.is_open(),
             timeouts: self.recovery.timeouts,
+            lost: u32::try_from(self.scoreboard.lost()).unwrap_or(u32::MAX),
             retransmissions: self.recovery.retransmissions,
         }
     }

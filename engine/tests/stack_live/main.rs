@@ -7,6 +7,7 @@ mod stack_support;
 mod addresses;
 mod bind;
 mod buffers;
+mod families;
 mod management;
 mod policies;
 mod profiles;

@@ -2,6 +2,7 @@
 
 use crate::stack_support::{Network, PLAIN, Side};
 use crate::{BOTH, Flow, Pair, greet, lasting, on_all, server_on, settle, with_endpoints};
+use braid_engine::mptcp::scheduler::Scheduler;
 use braid_engine::socket::{ConnectOptions, Profile, SocketOptions};
 use braid_engine::stack::StackConfig;
 use braid_engine::time::{Duration, Instant};
@@ -173,6 +174,38 @@ fn each_profile_follows_each_under_a_flow_of_data() {
             if side == Side::Client {
                 settle(&mut network, pair, 3);
             }
+        }
+    }
+}
+
+#[test]
+fn nodelay_leaves_a_scheduler_that_was_chosen() {
+    let config = || StackConfig {
+        nodelay_selects_latency: true,
+        ..StackConfig::default()
+    };
+    let chosen = Scheduler::RoundRobin;
+    for before in [true, false] {
+        let mut network = Network::with(config(), config(), 1, PLAIN);
+        network.listen();
+        let options = ConnectOptions {
+            socket: SocketOptions {
+                scheduler: before.then_some(chosen),
+                ..SocketOptions::default()
+            },
+            ..ConnectOptions::to(server_on(0))
+        };
+        let (client, _) = network.establish_with(options);
+        let now = network.now;
+        let stack = &mut network.client.stack;
+        if !before {
+            stack.set_scheduler(now, client, chosen).unwrap();
+        }
+        for nodelay in [true, false, true] {
+            stack.set_nodelay(now, client, nodelay).unwrap();
+            let settings = stack.connection_settings(client).unwrap();
+            let latency = settings.profile == Profile::LatencyOverflow;
+            assert_eq!((latency, settings.scheduler), (nodelay, chosen));
         }
     }
 }

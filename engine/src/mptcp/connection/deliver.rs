@@ -226,8 +226,7 @@ impl Connection {
             return;
         };
         let advanced = progress.acknowledged > view.progress.acknowledged;
-        let retransmissions = view.progress.retransmissions;
-        view.progress = progress;
+        let before = core::mem::replace(&mut view.progress, progress);
         view.ledger.acknowledge(progress.acknowledged);
         let recovered = view.stalled && (advanced || progress.timeouts == 0);
         if recovered {
@@ -250,7 +249,7 @@ impl Connection {
         if advanced || recovered {
             self.release_acknowledged(cx);
         }
-        self.repeat_losses(from, retransmissions, cx);
+        self.repeat_losses(from, &before, cx);
         self.recompute_coupling(cx);
     }
 

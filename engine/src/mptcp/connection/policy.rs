@@ -8,10 +8,11 @@ use super::error::SubflowError;
 use super::paths::is_usable;
 use super::subflow_view::{Phase, Rank, SubflowView};
 use crate::mptcp::info::SubflowPriority;
-use crate::mptcp::message::ToSubflow;
+use crate::mptcp::message::{Progress, ToSubflow};
 use crate::mptcp::path_manager::{
     Endpoints, Limits, LocalAddresses, MAX_SUBFLOWS, PathManagement, Selection,
 };
+use crate::mptcp::scheduler::Scheduler;
 use crate::socket::Profile;
 use crate::time::Duration;
 use crate::wire::mptcp_option::{MptcpOption, ResetReason};
@@ -124,12 +125,12 @@ impl Connection {
         self.policy.profile
     }
 
-    /// Makes the connection good at something else from now on: scheduler, and which subflows
-    /// there are.
-    pub fn set_profile(&mut self, profile: Profile, cx: &mut Context<'_>) {
+    /// Makes the connection good at something else from now on: which subflows there are, and the
+    /// scheduler, that of the profile or another.
+    pub fn set_profile(&mut self, profile: Profile, scheduler: Scheduler, cx: &mut Context<'_>) {
         self.policy.profile = profile;
         self.policy.overflow = 1;
-        self.use_scheduler(profile.scheduler());
+        self.use_scheduler(scheduler);
         if profile == Profile::LatencyStandby {
             self.trim(2, cx);
         } else {
@@ -459,17 +460,26 @@ impl Connection {
     }
 
     /// The latency profile with overflow: what a subflow lost goes out on another at once, while
-    /// it is repaired there.
-    pub(super) fn repeat_losses(&mut self, from: SubflowHandle, before: u64, cx: &mut Context<'_>) {
+    /// it is repaired there. That follows from its report `before` and the one now.
+    pub(super) fn repeat_losses(
+        &mut self,
+        from: SubflowHandle,
+        before: &Progress,
+        cx: &mut Context<'_>,
+    ) {
         if self.policy.profile != Profile::LatencyOverflow {
             return;
         }
         let Some(view) = self.views.iter().find(|view| view.handle == from) else {
             return;
         };
-        let lost = view.progress.retransmissions.saturating_sub(before);
-        let length = lost.saturating_mul(view.segment_size().into());
-        let Some(head) = view.ledger.ranges().next().filter(|_| lost > 0) else {
+        let now = &view.progress;
+        let repaired = now.retransmissions.saturating_sub(before.retransmissions);
+        let length = repaired
+            .saturating_mul(view.segment_size().into())
+            .saturating_add(now.lost.into())
+            .saturating_sub(before.lost.into());
+        let Some(head) = view.ledger.ranges().next().filter(|_| length > 0) else {
             return;
         };
         let end = head.end.min(head.start.saturating_add(length));

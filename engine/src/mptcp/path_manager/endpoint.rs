@@ -77,12 +77,13 @@ impl Endpoints {
         }
     }
 
-    /// Adds an endpoint.
+    /// Adds an endpoint. An IPv4 address mapped to IPv6 stands for itself.
     ///
     /// # Errors
     ///
     /// [`EndpointError`] when it contradicts itself or one that is there.
-    pub fn add(&mut self, endpoint: Endpoint) -> Result<(), EndpointError> {
+    pub fn add(&mut self, mut endpoint: Endpoint) -> Result<(), EndpointError> {
+        endpoint.address = endpoint.address.to_canonical();
         if endpoint.id == 0 {
             return Err(EndpointError::ReservedId);
         }

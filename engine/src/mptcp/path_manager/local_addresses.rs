@@ -11,10 +11,11 @@ pub struct LocalAddresses {
 }
 
 impl LocalAddresses {
-    /// These addresses, each counted once; `None` when they are more than [`MAX_ENDPOINTS`].
+    /// These addresses, each counted once; an IPv4 address mapped to IPv6 stands for itself. `None` when they are more than [`MAX_ENDPOINTS`].
     pub fn new(addresses: &[IpAddr]) -> Option<Self> {
         let mut list = ArrayVec::new();
-        for &address in addresses {
+        for address in addresses {
+            let address = address.to_canonical();
             if !list.contains(&address) {
                 list.try_push(address).ok()?;
             }

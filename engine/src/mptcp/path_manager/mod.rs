@@ -185,7 +185,8 @@ impl PathManager {
         let first_local = self.first.local.ip();
         let mut complete = true;
         for source in &sources {
-            if to_first && !self.first_removed && source.address != first_local {
+            let wanted = source.address != first_local && source.reaches(self.first.remote);
+            if to_first && !self.first_removed && wanted {
                 let attempt = from(source, self.first.remote, 0);
                 complete &= self.attempts.add(attempt, now);
             }
@@ -194,11 +195,9 @@ impl PathManager {
             let Some(&RemoteAddress { id, address }) = self.remote.get(index) else {
                 break;
             };
-            let same_family = |source: &&Source| source.address.is_ipv4() == address.is_ipv4();
             let mut meshed = sources
                 .iter()
-                .filter(|source| source.meshed)
-                .filter(same_family)
+                .filter(|source| source.meshed && source.reaches(address))
                 .peekable();
             if meshed.peek().is_none() {
                 // The stack chooses among the addresses that the connection may use.

@@ -4,7 +4,7 @@
 use super::endpoint::{Endpoint, EndpointFlags, Endpoints};
 use super::local_addresses::LocalAddresses;
 use super::management::PathManagement;
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
 /// The endpoints of the host as one connection sees them.
 #[derive(Copy, Clone, Debug)]
@@ -22,6 +22,13 @@ pub(super) struct Source {
     pub(super) backup: bool,
     /// To every address of the peer, and not to its first alone.
     pub(super) meshed: bool,
+}
+
+impl Source {
+    /// A subflow is of one family, though others of its connection may be of the other.
+    pub(super) const fn reaches(&self, remote: SocketAddr) -> bool {
+        self.address.is_ipv4() == remote.is_ipv4()
+    }
 }
 
 impl<'a> Selection<'a> {
