@@ -153,7 +153,10 @@ impl Stack {
         self.ports
             .choose(&self.secrets, SocketAddr::new(local, 0), remote, |flow| {
                 let port = flow.local.port();
-                !flows.contains(flow) && !listeners.uses_port(port) && !bindings.uses_port(port)
+                flow.local != flow.remote
+                    && !flows.contains(flow)
+                    && !listeners.uses_port(port)
+                    && !bindings.uses_port(port)
             })
     }
 

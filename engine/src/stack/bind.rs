@@ -55,7 +55,8 @@ impl Stack {
         self.interfaces.owner(address).is_some()
     }
 
-    /// True when packets to `address` have a way out by an interface whose link is up.
+    /// True when packets to `address` have a way: out by an interface whose link is up, or within the
+    /// host to an address of its own.
     pub fn has_route(&self, address: IpAddr) -> bool {
         self.routes
             .lookup(&self.interfaces, address, Constraint::default())

@@ -30,6 +30,10 @@ counters! {
     other_host => "LinkInOtherHost",
     /// Frames of a protocol that is not understood, or too short for their header.
     link_errors => "LinkInErrors",
+    /// Frames that the stack sent to itself.
+    loopback_frames => "LinkLoopbackFrames",
+    /// Frames for which the loopback had no room; they go with the next turn.
+    loopback_full => "LinkLoopbackFull",
     /// IP packets received.
     ip_received => "IpInReceives",
     /// IP packets with a malformed header.

@@ -2,6 +2,7 @@
 
 use super::batch::{Capabilities, PortId};
 use super::config::ConfigError;
+use super::loopback;
 use super::route::Prefix;
 use crate::wire::ethernet::{EthernetHeader, MacAddress};
 use crate::wire::neighbour_discovery::solicited_node_multicast;
@@ -166,12 +167,22 @@ impl Interface {
 pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
 /// All interfaces of a stack, in the order in which they were added.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Interfaces {
     list: Vec<Interface>,
+    /// Not in the list, for it has no addresses.
+    loopback: Interface,
 }
 
 impl Interfaces {
+    /// None but the loopback, with frames of the pool.
+    pub(super) fn new(frame_capacity: usize) -> Self {
+        Self {
+            list: Vec::new(),
+            loopback: loopback::interface(frame_capacity),
+        }
+    }
+
     pub(super) fn add(&mut self, config: InterfaceConfig) -> Result<(), ConfigError> {
         config.check()?;
         if self.by_port(config.port).is_some() {
@@ -198,7 +209,11 @@ impl Interfaces {
         self.list.iter()
     }
 
+    /// The interface of a port, that of the loopback among them.
     pub(super) fn by_port(&self, port: PortId) -> Option<&Interface> {
+        if port == PortId::LOOPBACK {
+            return Some(&self.loopback);
+        }
         self.list.iter().find(|interface| interface.port() == port)
     }
 
@@ -242,7 +257,7 @@ pub(super) mod tests {
     }
 
     fn refused(config: InterfaceConfig) -> String {
-        let mut interfaces = Interfaces::default();
+        let mut interfaces = Interfaces::new(2048);
         interfaces
             .add(super::tests::config(7, &[("10.9.9.9", 24)]))
             .unwrap();
@@ -299,7 +314,7 @@ pub(super) mod tests {
 
     #[test]
     fn takes_frames_to_itself_and_its_groups_only() {
-        let mut interfaces = Interfaces::default();
+        let mut interfaces = Interfaces::new(2048);
         interfaces.add(config(0, &[("fd00::1:2:3", 64)])).unwrap();
         let interface = interfaces.by_port(PortId(0)).unwrap();
         let takes = |mac| interface.takes_frames_to(MacAddress(mac));
@@ -313,7 +328,7 @@ pub(super) mod tests {
 
     #[test]
     fn broadcast_addresses_follow_the_prefix() {
-        let mut interfaces = Interfaces::default();
+        let mut interfaces = Interfaces::new(2048);
         interfaces
             .add(config(0, &[("10.1.2.3", 20), ("10.7.0.0", 31)]))
             .unwrap();

@@ -193,7 +193,7 @@ impl Stack {
             port: options.device,
         };
         let path = self.path_from(open.remote.ip(), constraint, &options.local_addresses)?;
-        if self.interfaces.owner(open.remote.ip()).is_some() {
+        if self.owns(open.remote.ip()) && !self.is_within_host(connection) {
             // The peer announced an address of this host.
             return Err(SocketError::InvalidArgument);
         }
@@ -212,7 +212,7 @@ impl Stack {
             local,
             remote: open.remote,
         };
-        if self.flows.contains(&flow) {
+        if self.flows.contains(&flow) || flow.local == flow.remote {
             return Err(SocketError::AddressInUse);
         }
         let config = JoinConfig {

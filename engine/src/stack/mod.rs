@@ -11,7 +11,7 @@
 //!   messages between them, their timers and events), `admit` (new ones), `sockets` (the application's
 //!   calls), `options`, `inspect`, `bind`, `defaults`, `event`;
 //! - out: `transmit` with `control` (packets of the stack's own) and `emit` (headers in place);
-//! - below: `interface`, `route`, `neighbor`, `ports`, `secrets`, `rate_limit`, `token`.
+//! - below: `interface`, `route`, `loopback`, `neighbor`, `ports`, `secrets`, `rate_limit`, `token`.
 
 mod admit;
 mod batch;
@@ -31,6 +31,7 @@ mod inspect;
 mod interface;
 mod join;
 mod listener;
+mod loopback;
 mod mailbox;
 mod neighbor;
 mod options;
@@ -87,6 +88,7 @@ use event::Events;
 use flow::Flow;
 use interface::Interfaces;
 use listener::Listeners;
+use loopback::Loopback;
 use mailbox::Mailbox;
 use neighbor::Neighbors;
 use ports::EphemeralPorts;
@@ -112,6 +114,8 @@ pub struct Stack {
     pool: FramePool,
     interfaces: Interfaces,
     routes: Routes,
+    /// Frames from this host to itself.
+    loopback: Loopback,
     neighbors: Neighbors,
     /// Neighbours given up in the present call; kept for its storage.
     failed_neighbors: Vec<(PortId, IpAddr)>,
@@ -173,8 +177,9 @@ impl Stack {
         Self {
             secrets: Secrets::new(&random),
             pool: FramePool::new(config.frame_capacity.max(64), config.frame_pool),
-            interfaces: Interfaces::default(),
+            interfaces: Interfaces::new(config.frame_capacity.max(64)),
             routes: Routes::default(),
+            loopback: Loopback::new(),
             neighbors: Neighbors::new(config.neighbors, hash_seeds("neighbours")),
             failed_neighbors: Vec::new(),
             endpoints: Endpoints::default(),
@@ -264,6 +269,9 @@ impl Stack {
             self.give_up_neighbors();
         }
         self.for_all_connections(|stack, connection| {
+            if stack.is_within_host(connection) {
+                return;
+            }
             for &address in &addresses {
                 stack.with_connection(now, connection, |home, context| {
                     if up {
@@ -345,8 +353,16 @@ impl Stack {
         &self.endpoints
     }
 
-    /// Fires every timer that is due.
+    /// True for a connection between two sockets of this stack: no link of the host carries it.
+    fn is_within_host(&self, connection: ConnectionKey) -> bool {
+        self.connections
+            .get(connection)
+            .is_some_and(|slot| self.owns(slot.flow.remote.ip()))
+    }
+
+    /// Fires every timer that is due, and takes the frames that the stack has sent to itself.
     pub fn advance(&mut self, now: Instant) {
+        self.receive_loopback(now);
         self.deliver_messages(now);
         // A timer may set the next one at once, but not for ever in one call.
         let bound = self.timers.len().saturating_mul(2).saturating_add(16);
@@ -383,6 +399,7 @@ impl Stack {
             self.time_wait.next_timeout(),
             self.neighbors.next_timeout(),
             self.mailbox.next_timeout(),
+            self.loopback.next_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -398,6 +415,7 @@ impl Stack {
     pub fn counters(&self) -> Counters {
         let mut stack = self.counters.clone();
         stack.neighbor_table_full = self.neighbors.refused();
+        stack.loopback_full = self.loopback.refused();
         stack.events_lost = self.events.lost();
         Counters {
             stack,

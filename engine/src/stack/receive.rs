@@ -64,10 +64,29 @@ impl Stack {
     /// sent goes with the next [`Stack::transmit`].
     pub fn receive(&mut self, now: Instant, frame: Frame, meta: ReceiveMeta) {
         self.counters.frames_received += 1;
+        if meta.port == PortId::LOOPBACK {
+            // From outside nothing comes by it.
+            self.counters.no_interface += 1;
+            return self.pool.put(frame);
+        }
         if let Some(frame) = self.take_frame(now, frame, meta) {
             self.pool.put(frame);
         }
         self.deliver_messages(now);
+    }
+
+    /// Takes what the stack has sent to itself; what it answers is for the next time.
+    pub(super) fn receive_loopback(&mut self, now: Instant) {
+        for _ in 0..self.loopback.len() {
+            let Some((frame, meta)) = self.loopback.pop() else {
+                break;
+            };
+            self.counters.loopback_frames += 1;
+            if let Some(frame) = self.take_frame(now, frame, meta) {
+                self.pool.put(frame);
+            }
+            self.deliver_messages(now);
+        }
     }
 
     /// Returns the frame when nobody keeps it.
@@ -130,14 +149,16 @@ impl Stack {
         header: IpHeader,
         payload: Range<usize>,
     ) -> Option<Frame> {
-        if self.is_martian(meta.port, header.source()) {
+        let within = meta.port == PortId::LOOPBACK;
+        if !within && self.is_martian(meta.port, header.source()) {
             self.counters.ip_martians += 1;
             return Some(frame);
         }
+        // By a wire come packets to that interface alone (RFC 1122 section 3.3.4.2).
         let own = self
             .interfaces
-            .by_port(meta.port)
-            .is_some_and(|interface| interface.owns(header.destination()));
+            .owner(header.destination())
+            .is_some_and(|interface| within || interface.port() == meta.port);
         let group = !own;
         if group && !is_group(header.destination()) {
             self.counters.ip_address_errors += 1;

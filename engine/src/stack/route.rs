@@ -156,7 +156,22 @@ impl Routes {
         select_source(interface, destination)
     }
 
-    /// The way to `destination`, by interfaces whose link is up.
+    /// The way to an address of this host, from that address itself unless another is asked for.
+    /// A socket that is bound to a device reaches it too, as Linux has it.
+    fn loopback(
+        interfaces: &Interfaces,
+        destination: IpAddr,
+        constraint: Constraint,
+    ) -> Option<Path> {
+        let source = constraint.source.unwrap_or(destination);
+        interfaces.owner(source).is_some().then_some(Path {
+            port: PortId::LOOPBACK,
+            source,
+            next_hop: destination,
+        })
+    }
+
+    /// The way to `destination`, by interfaces whose link is up, or within the host.
     pub(super) fn lookup(
         &self,
         interfaces: &Interfaces,
@@ -164,8 +179,11 @@ impl Routes {
         constraint: Constraint,
     ) -> Option<Path> {
         let mixed = |source: IpAddr| source.is_ipv4() != destination.is_ipv4();
-        if interfaces.owner(destination).is_some() || constraint.source.is_some_and(mixed) {
+        if constraint.source.is_some_and(mixed) {
             return None;
+        }
+        if interfaces.owner(destination).is_some() {
+            return Self::loopback(interfaces, destination, constraint);
         }
         self.list
             .iter()
@@ -213,7 +231,7 @@ mod tests {
     use super::*;
 
     fn set_up() -> (Interfaces, Routes) {
-        let mut interfaces = Interfaces::default();
+        let mut interfaces = Interfaces::new(2048);
         let mut first = config(0, &[("10.0.0.1", 24), ("fe80::1", 64), ("fd00::1", 64)]);
         first.gateways = vec![ip("10.0.0.254")];
         interfaces.add(first).unwrap();
@@ -289,6 +307,27 @@ mod tests {
         interfaces.by_port_mut(PortId(1)).unwrap().up = false;
         let way = |to| routes.lookup(&interfaces, ip(to), Constraint::default());
         assert_eq!(way("10.0.1.9"), path(0, "10.0.0.1", "10.0.0.254"));
-        assert_eq!(way("10.0.1.1"), None, "an own address is not on any wire");
+    }
+
+    #[test]
+    fn an_own_address_is_reached_within_the_host() {
+        let (mut interfaces, routes) = set_up();
+        // Whatever its link does.
+        interfaces.by_port_mut(PortId(1)).unwrap().up = false;
+        let way = |to, source: Option<&str>| {
+            let constraint = Constraint {
+                source: source.map(ip),
+                port: Some(PortId(1)),
+            };
+            routes.lookup(&interfaces, ip(to), constraint)
+        };
+        let loopback = |source, to| path(PortId::LOOPBACK.0, source, to);
+        assert_eq!(way("10.0.1.1", None), loopback("10.0.1.1", "10.0.1.1"));
+        assert_eq!(
+            way("10.0.1.1", Some("10.0.0.1")),
+            loopback("10.0.0.1", "10.0.1.1")
+        );
+        assert_eq!(way("10.0.1.1", Some("10.0.0.9")), None);
+        assert_eq!(way("10.0.1.1", Some("fd00::1")), None);
     }
 }

@@ -155,7 +155,8 @@ impl Stack {
             local: SocketAddr::new(path.source, local_port),
             remote,
         };
-        if self.flows.contains(&flow) {
+        // A socket does not connect to itself.
+        if self.flows.contains(&flow) || flow.local == flow.remote {
             return Err(SocketError::AddressInUse);
         }
         let multipath = options.multipath

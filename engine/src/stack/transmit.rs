@@ -2,9 +2,10 @@
 //! something to send, one each in turn. Headers are built and payloads copied in place.
 
 use super::Stack;
-use super::batch::{PortId, TransmitBatch};
+use super::batch::{PortId, TransmitBatch, TransmitMeta};
 use super::control::{Content, Packet};
 use super::emit::{Envelope, NOTHING, Pieces, SegmentForm, emit_segment};
+use super::loopback;
 use super::neighbor::{Purpose, Resolution};
 use super::subflow::SubflowKey;
 use crate::mptcp::connection::Connection;
@@ -47,6 +48,8 @@ enum Turn {
 enum Exit {
     /// To the neighbour with this address.
     Neighbor(MacAddress),
+    /// To this host itself.
+    Loopback,
     /// Not at all, for the neighbour does not answer.
     NobodyAnswers,
     /// Not at all, for the link is down. It may come back before TCP gives up.
@@ -112,6 +115,7 @@ impl Stack {
         };
         let next_hop = match packet {
             Packet::Discovery { to, .. } => *to,
+            Packet::Routed { .. } if port == PortId::LOOPBACK => loopback::ADDRESS,
             Packet::Routed { path, .. } => {
                 match self
                     .neighbors
@@ -123,14 +127,19 @@ impl Stack {
                 }
             }
         };
-        let Some(room) = batch.reserve(port, packet.frame_length()) else {
+        let length = packet.frame_length();
+        let room = if port == PortId::LOOPBACK {
+            self.loopback.reserve(&mut self.pool, length)
+        } else {
+            batch.reserve(port, length)
+        };
+        let Some(room) = room else {
             return Turn::PortFull;
         };
         let Ok(length) = packet.emit(interface, next_hop, self.config.hop_limit, room) else {
             return Turn::Idle;
         };
-        batch.commit(port, length, super::batch::TransmitMeta::default());
-        self.counters.frames_sent += 1;
+        self.commit(now, port, length, TransmitMeta::default(), batch);
         if matches!(
             packet,
             Packet::Routed {
@@ -141,6 +150,23 @@ impl Stack {
             self.counters.segments_sent += 1;
         }
         Turn::Sent
+    }
+
+    /// Sends what was written to the room last reserved.
+    fn commit(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        length: usize,
+        meta: TransmitMeta,
+        batch: &mut impl TransmitBatch,
+    ) {
+        if port == PortId::LOOPBACK {
+            self.loopback.commit(now, length, meta);
+        } else {
+            batch.commit(port, length, meta);
+            self.counters.frames_sent += 1;
+        }
     }
 
     fn transmit_subflows(&mut self, now: Instant, batch: &mut impl TransmitBatch) {
@@ -188,7 +214,9 @@ impl Stack {
         } else {
             link_frame
         };
-        let exit = if interface.up {
+        let exit = if port == PortId::LOOPBACK {
+            Exit::Loopback
+        } else if interface.up {
             match self
                 .neighbors
                 .resolve(now, port, slot.path.next_hop, Purpose::Subflow)
@@ -247,6 +275,7 @@ impl Stack {
             source_mac: target.source_mac,
             destination_mac: match target.exit {
                 Exit::Neighbor(mac) => mac,
+                Exit::Loopback => loopback::ADDRESS,
                 Exit::NobodyAnswers | Exit::LinkDown => MacAddress::default(),
             },
             source: slot.flow.local.ip(),
@@ -258,12 +287,14 @@ impl Stack {
         };
         // Room first: what a subflow has sent it cannot take back.
         let room = match target.exit {
-            Exit::Neighbor(_) => match batch.reserve(target.port, target.max_frame) {
-                Some(room) => Some(room),
-                None => return Turn::PortFull,
-            },
+            Exit::Neighbor(_) => Some(batch.reserve(target.port, target.max_frame)),
+            Exit::Loopback => Some(self.loopback.reserve(&mut self.pool, target.max_frame)),
             Exit::NobodyAnswers | Exit::LinkDown => None,
         };
+        if matches!(room, Some(None)) {
+            return Turn::PortFull;
+        }
+        let room = room.flatten();
         let (max_segments, tcp_header) = if target.segmentation {
             (MAX_SEGMENTS, MAX_TCP_HEADER)
         } else {
@@ -316,8 +347,7 @@ impl Stack {
         let envelope = Envelope { ecn, ..envelope };
         match emit_segment(&envelope, &header, payload, form, room) {
             Ok((length, meta)) => {
-                batch.commit(target.port, length, meta);
-                self.counters.frames_sent += 1;
+                self.commit(now, target.port, length, meta, batch);
                 self.counters.segments_sent += 1;
                 Turn::Sent
             }
