@@ -156,9 +156,6 @@ functions! {
     close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
         system_call!(SYS_close_range, first, last, flags)
     }
-    closefrom(first: c_int) -> () {
-        { let _: c_long = system_call!(SYS_close_range, first, c_uint::MAX, 0); }
-    }
     dup(fd: c_int) -> c_int { system_call!(SYS_dup, fd) }
     dup2(fd: c_int, to: c_int) -> c_int { system_call!(SYS_dup2, fd, to) }
     dup3(fd: c_int, to: c_int, flags: c_int) -> c_int { system_call!(SYS_dup3, fd, to, flags) }

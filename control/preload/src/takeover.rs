@@ -31,7 +31,8 @@ pub(crate) fn owner(address: &[u8], usage: Use) -> Result<Owner, Errno> {
     let parsed = SocketAddressStorage::from_sockaddr(address).and_then(|storage| storage.address());
     let of_kernel = match (parsed, usage) {
         (Some(address), _) if !is_loopback(address) => {
-            match attachment::owns(&address_bytes(&address), usage == Use::Remote) {
+            match with_numbers(|| attachment::owns(&address_bytes(&address), usage == Use::Remote))
+            {
                 Ok(true) => return Ok(Owner::Engine),
                 Ok(false) => libc::EADDRNOTAVAIL,
                 Err(errno) => {
@@ -71,7 +72,7 @@ pub(crate) fn take_over(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: no pointer is passed.
     let flags = check(unsafe { real::fcntl(fd, libc::F_GETFL, 0) })?;
     let kind = libc::SOCK_STREAM | libc::SOCK_CLOEXEC | (flags & libc::O_NONBLOCK);
-    let new = calls::socket(candidate.domain, kind, candidate.protocol)?;
+    let new = with_numbers(|| calls::socket(candidate.domain, kind, candidate.protocol))?;
     let Some((copies, _)) = candidate::lock().take(fd) else {
         // Another thread was faster.
         let _ = calls::close(new);
@@ -85,6 +86,18 @@ pub(crate) fn take_over(fd: RawFd) -> Result<(), Errno> {
     placed?;
     set_again(fd, &candidate);
     Ok(())
+}
+
+/// Does `work`, again with more numbers if there were too few: a program that has as many descriptors
+/// as it may have needs one more for a moment.
+fn with_numbers<T>(work: impl Fn() -> Result<T, Errno>) -> Result<T, Errno> {
+    match work() {
+        // A packet that lost its descriptors on the way is EPROTO.
+        Err(errno) if [libc::EMFILE, libc::EPROTO].contains(&errno.get()) => {
+            descriptor::with_spare_numbers(work)
+        }
+        other => other,
+    }
 }
 
 /// Puts `new` over `copy`, with the flags that `copy` has.

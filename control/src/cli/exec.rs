@@ -13,8 +13,6 @@ use super::Failure;
 
 /// The library that stands before the C library.
 const LIBRARY: &str = "libbraid_preload.so";
-/// Where the engine listens unless something else is said.
-const ENGINE: &str = "/run/braid/engine.sock";
 
 /// Run a program with its TCP sockets at the engine.
 ///
@@ -55,7 +53,7 @@ pub(super) fn run(arguments: &ExecArguments) -> Result<(), Failure> {
         .socket
         .clone()
         .or_else(|| env::var_os("BRAID_SOCKET").map(PathBuf::from))
-        .unwrap_or_else(|| ENGINE.into());
+        .unwrap_or_else(|| crate::config::DEFAULT_SOCKET.into());
     // The program may change its directory.
     let socket = std::path::absolute(&socket).unwrap_or(socket);
     look_for_engine(&socket)?;
@@ -97,7 +95,7 @@ pub(crate) fn preload(library: &Path, set: Option<OsString>) -> OsString {
     list
 }
 
-/// Where the library is: named by BRAID_PRELOAD_LIBRARY, beside this program, where cargo puts it, or
+/// Where the library is: named by BRAID_PRELOAD_LIBRARY, where cargo puts it, beside this program, or
 /// in `../lib/braid`.
 ///
 /// # Errors
@@ -108,8 +106,9 @@ pub(crate) fn library() -> Result<PathBuf, Failure> {
     let program = env::current_exe().unwrap_or_default();
     let folder = program.parent().unwrap_or(Path::new("/"));
     let places = [
-        folder.join(LIBRARY),
+        // Before the one beside the program, which only a build of the library itself renews.
         folder.join("deps").join(LIBRARY),
+        folder.join(LIBRARY),
         folder.join("..").join("lib").join("braid").join(LIBRARY),
     ];
     let found = match named {

@@ -1,7 +1,7 @@
 //! close(2), close_range(2), closefrom(3), the family of dup(2): which number is which socket.
 
 use super::is_ours;
-use crate::outcome::aside;
+use crate::outcome::{aside, set_errno};
 use crate::process::borrows_memory;
 use crate::{candidate, epoll_sets, real};
 use braid_socket::{calls, descriptor};
@@ -22,6 +22,11 @@ unsafe extern "C" fn close(fd: c_int) -> c_int {
     if (candidate::may_be(fd) || !epoll_sets::is_empty() || is_ours(fd)) && !borrows_memory() {
         aside(|| leave(fd));
     }
+    if descriptor::is_own(fd) {
+        // The program does not know of it: it closes all numbers that there may be.
+        set_errno(libc::EBADF);
+        return -1;
+    }
     // SAFETY: no pointer is passed.
     unsafe { real::close(fd) }
 }
@@ -33,14 +38,37 @@ unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c
         aside(|| leave_range(first, last));
     }
     // SAFETY: no pointer is passed.
-    unsafe { real::close_range(first, last, flags) }
+    around_own(first, last, |first, last| unsafe {
+        real::close_range(first, last, flags)
+    })
+}
+
+/// Does `close` to the pieces of a range that our own descriptors leave of it.
+fn around_own(first: c_uint, last: c_uint, close: impl Fn(c_uint, c_uint) -> c_int) -> c_int {
+    let own: Vec<c_uint> = descriptor::own()
+        .filter_map(|fd| c_uint::try_from(fd).ok())
+        .filter(|fd| (first..=last).contains(fd))
+        .collect();
+    if own.is_empty() {
+        return close(first, last);
+    }
+    let mut next = first;
+    for fd in own.into_iter().chain([c_uint::MAX]) {
+        // Behind the last of them comes the rest of the range.
+        let end = fd.saturating_sub(1).min(last);
+        if next <= end && close(next, end) < 0 {
+            return -1;
+        }
+        next = fd.saturating_add(1);
+    }
+    0
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn closefrom(first: c_int) {
-    aside(|| leave_range(c_uint::try_from(first).unwrap_or(0), c_uint::MAX));
+    let first = c_uint::try_from(first).unwrap_or(0);
     // SAFETY: no pointer is passed.
-    unsafe { real::closefrom(first) }
+    unsafe { close_range(first, c_uint::MAX, 0) };
 }
 
 fn leave_range(first: c_uint, last: c_uint) {

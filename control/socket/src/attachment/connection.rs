@@ -1,9 +1,10 @@
 //! The control connection: one request, one answer (`braid_shm::abi`, control messages).
 
 use crate::errno::Errno;
+use crate::sys::numbers::{give_back, out_of_the_way};
 use crate::sys::{message, poll};
 use braid_shm::abi::{ABI_VERSION, Attach, Attached, MAX_MESSAGE_BYTES, Refused, Reply, Request};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,6 +14,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A connection to an engine.
 #[derive(Debug)]
 pub(crate) struct Connection(OwnedFd);
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        give_back(self.0.as_raw_fd());
+    }
+}
 
 /// What came back.
 #[derive(Debug)]
@@ -43,7 +50,9 @@ impl From<Errno> for Failure {
 
 impl Connection {
     pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
-        message::connect(path).map(Self).map_err(Failure::Errno)
+        message::connect(path)
+            .map(|connection| Self(out_of_the_way(connection)))
+            .map_err(Failure::Errno)
     }
 
     /// Asks for a region.

@@ -2,9 +2,10 @@
 
 use super::connection::Connection;
 use crate::errno::Errno;
+use crate::sys::numbers::{give_back, out_of_the_way};
 use braid_shm::ApplicationRegion;
 use braid_shm::abi::Attached;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -16,6 +17,13 @@ pub(crate) struct Region {
     memory: ApplicationRegion,
     connection: Arc<Connection>,
     dead: AtomicBool,
+    descriptors: [RawFd; 3],
+}
+
+impl Drop for Region {
+    fn drop(&mut self) {
+        self.descriptors.into_iter().for_each(give_back);
+    }
 }
 
 impl Region {
@@ -29,6 +37,9 @@ impl Region {
         let [Some(memfd), Some(worker_bell), Some(control_bell), None] = descriptors else {
             return Err(Errno::new(libc::EPROTO));
         };
+        let [memfd, worker_bell, control_bell] =
+            [memfd, worker_bell, control_bell].map(out_of_the_way);
+        let numbers = [&memfd, &worker_bell, &control_bell].map(AsRawFd::as_raw_fd);
         let layout = message.layout().map_err(|_| Errno::new(libc::EPROTO))?;
         let memory =
             ApplicationRegion::open(layout, memfd, worker_bell, control_bell).map_err(wrong)?;
@@ -38,6 +49,7 @@ impl Region {
             memory,
             connection,
             dead: AtomicBool::new(false),
+            descriptors: numbers,
         })
     }
 

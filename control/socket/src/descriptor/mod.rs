@@ -14,6 +14,7 @@ pub(crate) use table::{PoolGuard, lock};
 use crate::attachment::{self, Found};
 use crate::errno::Errno;
 use crate::sys::descriptor::borrow;
+pub use crate::sys::numbers::{is_own, own, with_spare_numbers};
 use std::os::fd::RawFd;
 
 /// The socket that `fd` was last known to be. No system call. `None`: it is not known; it may be a

@@ -1,5 +1,6 @@
 //! The system calls of the crate: packets with descriptors (`message`), sleeping (`poll`), signals
-//! and forks (`process`), names and flags of descriptors (`descriptor`).
+//! and forks (`process`), names and flags of descriptors (`descriptor`),
+//! and where those of our own stand (`numbers`).
 //!
 //! What is done to a socket's descriptor, and would mean something else when done to the socket, is
 //! the system call itself (syscall(2)): in the preload library the names of the C library are those of
@@ -7,6 +8,7 @@
 
 pub(crate) mod descriptor;
 pub(crate) mod message;
+pub(crate) mod numbers;
 pub(crate) mod poll;
 pub(crate) mod process;
 

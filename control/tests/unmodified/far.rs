@@ -1,0 +1,69 @@
+//! The far end of the programs: this kernel's sockets, told by the first byte of a connection what to
+//! do.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+/// The port of the programs' listeners.
+const DIALLED: u16 = 7007;
+/// Long enough for a program to have gone to sleep.
+const LATER: Duration = Duration::from_millis(150);
+
+/// Serves connections, each in a thread of its own, as long as the process lives.
+pub(crate) fn serve(listener: TcpListener) {
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            // Called from here, so that the thread is in the namespace of its listener.
+            thread::spawn(move || {
+                // A program that is killed resets its connections: nothing is left to do then.
+                let _ = serve_one(stream);
+            });
+        }
+    });
+}
+
+fn serve_one(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut what = [0];
+    stream.set_nodelay(true)?;
+    stream.read_exact(&mut what)?;
+    match &what {
+        // Sends everything back.
+        b"e" => echo(&mut stream),
+        // Closes behind a word.
+        b"c" => stream.write_all(b"bye"),
+        // Resets.
+        b"r" => socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)),
+        // Says something later.
+        b"l" => {
+            thread::sleep(LATER);
+            stream.write_all(b"late")?;
+            echo(&mut stream)
+        }
+        // Waits for the end.
+        b"w" => stream.read_to_end(&mut Vec::new()).map(drop),
+        // Dials back, says hello, and passes the answer on.
+        b"d" => {
+            thread::sleep(LATER);
+            let program = SocketAddr::new(stream.peer_addr()?.ip(), DIALLED);
+            let mut there = TcpStream::connect(program)?;
+            there.write_all(b"hello")?;
+            let mut answer = [0; 6];
+            there.read_exact(&mut answer)?;
+            stream.write_all(&answer)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn echo(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let count = stream.read(&mut buffer)?;
+        if count == 0 {
+            return stream.shutdown(Shutdown::Write);
+        }
+        stream.write_all(buffer.get(..count).unwrap_or_default())?;
+    }
+}

@@ -1,0 +1,30 @@
+//! Unmodified programs under `braid exec`, with the kernel's behaviour as the oracle: each program in
+//! `programs` runs once on this kernel's sockets and once on the engine's, and must print the same.
+
+#[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
+#[path = "../sockets/support/engine.rs"]
+mod engine;
+mod far;
+#[path = "../sockets/support/namespaces.rs"]
+mod namespaces;
+mod oracle;
+mod strict;
+
+use oracle::same_as_kernel;
+
+/// One test for each program, named after it.
+macro_rules! programs {
+    ($($name:ident)*) => {
+        $(
+            #[test]
+            fn $name() {
+                same_as_kernel(stringify!($name));
+            }
+        )*
+    };
+}
+
+programs! {
+    close_range copies dup dup_over epoll_edge epoll_nested exec fork handler listener options passing
+    select_many spawn states streams threads vfork
+}
