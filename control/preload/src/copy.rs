@@ -4,7 +4,7 @@
 use crate::outcome::check_length;
 use crate::real;
 use braid_socket::{Errno, calls, descriptor};
-use libc::{POLLIN, POLLOUT, c_int, off_t, pollfd};
+use libc::{POLLIN, POLLOUT, off_t, pollfd};
 use std::os::fd::RawFd;
 
 /// Bytes moved in one go.
@@ -80,15 +80,15 @@ fn wait_for(fd: RawFd, events: libc::c_short) -> Result<(), Errno> {
     calls::poll(&mut entries, None, None).map(drop)
 }
 
-/// splice(2) out of a pipe into the socket `to`; 0: the pipe has ended.
+/// splice(2) out of a pipe into the socket `to`; 0: the pipe has ended. `wait`: for the pipe; for room
+/// the socket waits unless it is non-blocking.
 pub(crate) fn splice_in(to: RawFd, pipe: RawFd, count: usize, wait: bool) -> Result<usize, Errno> {
-    let flags = if wait { 0 } else { libc::MSG_DONTWAIT };
     let mut buffer = vec![0; PIECE.min(count)];
     loop {
         let socket = descriptor::find(to).ok_or(Errno::new(libc::EBADF))?;
         // What is taken out of the pipe must go: no more than there is room for.
         let room = socket.slot().room()?;
-        let nonblocking = !wait || socket.slot().nonblocking();
+        let nonblocking = socket.slot().nonblocking();
         drop(socket);
         if room == 0 {
             if nonblocking {
@@ -97,7 +97,7 @@ pub(crate) fn splice_in(to: RawFd, pipe: RawFd, count: usize, wait: bool) -> Res
             wait_for(to, POLLOUT)?;
             continue;
         }
-        if !wait && !has_bytes(pipe)? {
+        if !wait && !is_ready(pipe, POLLIN)? {
             return Err(Errno::new(libc::EAGAIN));
         }
         let most = buffer.len().min(room);
@@ -106,34 +106,25 @@ pub(crate) fn splice_in(to: RawFd, pipe: RawFd, count: usize, wait: bool) -> Res
         if read == 0 {
             return Ok(0);
         }
-        return calls::send_one(to, buffer.get(..read).unwrap_or_default(), flags);
+        return calls::send_one(to, buffer.get(..read).unwrap_or_default(), 0);
     }
 }
 
-fn has_bytes(pipe: RawFd) -> Result<bool, Errno> {
-    let mut entries = [pollfd {
-        fd: pipe,
-        events: POLLIN,
-        revents: 0,
-    }];
-    Ok(calls::poll(&mut entries, Some(std::time::Duration::ZERO), None)? > 0)
-}
-
-/// splice(2) out of the socket `from` into a pipe; 0: the peer has sent its last.
+/// splice(2) out of the socket `from` into a pipe; 0: the peer has sent its last. `wait`: for the pipe;
+/// for bytes the socket waits unless it is non-blocking.
 pub(crate) fn splice_out(
     pipe: RawFd,
     from: RawFd,
     count: usize,
     wait: bool,
 ) -> Result<usize, Errno> {
-    let flags: c_int = if wait { 0 } else { libc::MSG_DONTWAIT };
     let mut buffer = vec![0; PIECE.min(count)];
     // First a look, so that what the pipe does not take stays in the socket.
-    let seen = calls::receive_one(from, &mut buffer, flags | libc::MSG_PEEK)?;
+    let seen = calls::receive_one(from, &mut buffer, libc::MSG_PEEK)?;
     if seen == 0 {
         return Ok(0);
     }
-    if !wait && !has_room(pipe)? {
+    if !wait && !is_ready(pipe, POLLOUT)? {
         return Err(Errno::new(libc::EAGAIN));
     }
     let bytes = buffer.get(..seen).unwrap_or_default();
@@ -144,10 +135,10 @@ pub(crate) fn splice_out(
     Ok(written)
 }
 
-fn has_room(pipe: RawFd) -> Result<bool, Errno> {
+fn is_ready(pipe: RawFd, events: libc::c_short) -> Result<bool, Errno> {
     let mut entries = [pollfd {
         fd: pipe,
-        events: POLLOUT,
+        events,
         revents: 0,
     }];
     Ok(calls::poll(&mut entries, Some(std::time::Duration::ZERO), None)? > 0)

@@ -60,11 +60,13 @@ pub(crate) fn run(namespace: &Namespace, mut command: Command) -> Output {
     waiting.join().unwrap()
 }
 
-/// `braid exec` for a program, quiet.
-pub(crate) fn under_braid(net: &Net, program: &Path) -> Command {
+/// `braid exec` for a program.
+pub(crate) fn under_braid(net: &Net, program: &Path, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
     command
-        .args(["exec", "--quiet", "--strict", "--socket"])
+        .arg("exec")
+        .args(flags)
+        .arg("--socket")
         .arg(net.socket())
         .arg("--")
         .arg(program);
@@ -91,7 +93,10 @@ pub(crate) fn same_as_kernel(name: &str) {
         let program = compile(name);
         let kernel = run(&net.peer, Command::new(&program));
         let engine = net.start();
-        let ours = run(&net.engine, under_braid(&net, &program));
+        let ours = run(
+            &net.engine,
+            under_braid(&net, &program, &["--quiet", "--strict"]),
+        );
         drop(engine);
         let _ = std::fs::remove_file(&program);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -68,11 +68,19 @@ unsafe extern "C" fn splice(
         return unsafe { real::splice(from, from_offset, to, to_offset, count, flags) };
     }
     answer(|| {
-        if (reads && !from_offset.is_null()) || (writes && !to_offset.is_null()) {
+        // One side must be a pipe, and neither it nor a socket has an offset.
+        if reads && writes {
+            return Err(Errno::new(libc::EINVAL));
+        }
+        let (of_socket, of_pipe) = if reads {
+            (from_offset, to_offset)
+        } else {
+            (to_offset, from_offset)
+        };
+        if !of_pipe.is_null() {
             return Err(Errno::new(libc::ESPIPE));
         }
-        // One side must be a pipe.
-        if reads && writes {
+        if !of_socket.is_null() {
             return Err(Errno::new(libc::EINVAL));
         }
         if count == 0 {

@@ -19,7 +19,14 @@ int main(void) {
     SHOW(recv(fd, bytes, 14, MSG_PEEK | MSG_WAITALL));
     SHOW(splice(fd, NULL, pipes[1], NULL, 14, 0));
     show_bytes(pipes[0], 14);
+    int on = 1, off = 0;
+    SHOW(ioctl(fd, FIONBIO, &on));
     SHOW(splice(fd, NULL, pipes[1], NULL, 14, SPLICE_F_NONBLOCK));
+    SHOW(ioctl(fd, FIONBIO, &off));
+    SHOW(splice(pipes[0], NULL, fd, NULL, 14, SPLICE_F_NONBLOCK));
+    SHOW(splice(fd, &offset, pipes[1], NULL, 14, 0));
+    SHOW(splice(fd, NULL, fd, NULL, 14, 0));
+    SHOW(sendfile(fd, fd, NULL, 1));
     struct iovec out[3] = {{"ab", 2}, {NULL, 0}, {"cde", 3}};
     SHOW(writev(fd, out, 3));
     char first[2], second[8];

@@ -9,8 +9,9 @@ static void run(int fd, int as, char *const arguments[]) {
     posix_spawn_file_actions_adddup2(&actions, fd, as);
     pid_t child;
     int status;
-    SHOW(posix_spawnp(&child, arguments[0], &actions, NULL, arguments, environ));
+    int result = posix_spawnp(&child, arguments[0], &actions, NULL, arguments, environ);
     waitpid(child, &status, 0);
+    SHOW(result);
     SHOW(WEXITSTATUS(status));
     posix_spawn_file_actions_destroy(&actions);
 }
