@@ -13,7 +13,7 @@ pub(crate) use table::{PoolGuard, lock};
 
 use crate::attachment::{self, Found};
 use crate::errno::Errno;
-use crate::sys::descriptor::borrow;
+use crate::sys::descriptor::{borrow, is_open};
 pub use crate::sys::numbers::{is_own, own, with_spare_numbers};
 use std::os::fd::RawFd;
 
@@ -24,13 +24,20 @@ pub fn find(fd: RawFd) -> Option<Descriptor> {
 }
 
 /// The socket that `fd` is, asking the kernel for its peer's name, and the engine if that is the
-/// engine's. Errors: ENOTSOCK if it is none, those of [`crate::attachment::attach`].
+/// engine's. Errors: ENOTSOCK if it is none, EBADF if it is no descriptor at all, those of
+/// [`crate::attachment::attach`].
 pub fn recognise(fd: RawFd) -> Result<Descriptor, Errno> {
     if let Some(descriptor) = find(fd) {
         return Ok(descriptor);
     }
     let borrowed = borrow(fd).ok_or(Errno::new(libc::EBADF))?;
-    let found = attachment::adopt(borrowed)?;
+    let found = attachment::adopt(borrowed).map_err(|errno| {
+        if is_open(borrowed) {
+            errno
+        } else {
+            Errno::new(libc::EBADF)
+        }
+    })?;
     insert(fd, found)?;
     find(fd).ok_or(Errno::new(libc::EBADF))
 }

@@ -41,6 +41,12 @@ pub(crate) fn is_connected_to(fd: BorrowedFd<'_>, path: &Path) -> bool {
             .eq(path.as_os_str().as_bytes().iter().copied())
 }
 
+/// Whether the number names a descriptor.
+pub(crate) fn is_open(fd: BorrowedFd<'_>) -> bool {
+    // SAFETY: no pointer is passed.
+    check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFD) }).is_ok()
+}
+
 /// Sets or clears FD_CLOEXEC.
 pub(crate) fn set_close_on_exec(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errno> {
     let flags = if on { libc::FD_CLOEXEC } else { 0 };

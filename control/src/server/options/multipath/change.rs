@@ -9,6 +9,7 @@ use braid_engine::mptcp::scheduler::Scheduler;
 use braid_engine::socket::{Profile, SocketError, SocketOptions};
 use braid_engine::stack::ConnectionId;
 
+use super::snapshot::is_over;
 use super::{DONE, Outcome};
 use crate::server::control::Control;
 use crate::server::host::{Turn, WorkerGone};
@@ -47,6 +48,9 @@ impl Change {
     /// Changes a connection that is there.
     fn tell(&self, turn: &mut Turn<'_>, connection: ConnectionId) -> Result<(), SocketError> {
         let (now, stack) = (turn.now, &mut *turn.stack);
+        if is_over(stack, connection) {
+            return Err(SocketError::BadHandle);
+        }
         match self {
             Self::Profile(profile) => stack.set_profile(now, connection, *profile),
             Self::MaxSubflows(max) => stack.set_max_subflows(now, connection, *max),

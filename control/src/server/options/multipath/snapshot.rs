@@ -1,8 +1,9 @@
 //! A connection at one moment: everything that an option tells of it comes from one look.
 
+use braid_engine::mptcp::connection::DataState;
 use braid_engine::mptcp::path_manager::{EndpointFlags, Limits};
 use braid_engine::socket::{ConnectionInfo, SubflowInfo};
-use braid_engine::stack::ConnectionSettings;
+use braid_engine::stack::{ConnectionId, ConnectionSettings, Stack};
 use braid_engine::time::Instant;
 
 use crate::server::control::Control;
@@ -28,6 +29,13 @@ pub(super) struct Snapshot {
     pub(super) endpoints: EndpointCounts,
 }
 
+/// Whether a connection has come to its end: nothing that is set can mean anything any more.
+pub(super) fn is_over(stack: &Stack, connection: ConnectionId) -> bool {
+    stack
+        .connection_info(connection)
+        .is_none_or(|info| info.state == DataState::Closed)
+}
+
 impl Control {
     /// The socket's connection; ENOTCONN when it has none, or it is over.
     pub(super) fn snapshot(&self, key: Key) -> Result<Result<Snapshot, i32>, WorkerGone> {
@@ -38,6 +46,9 @@ impl Control {
             return Ok(Err(libc::ENOTCONN));
         };
         let snapshot = self.host.call(move |turn| {
+            if is_over(turn.stack, connection) {
+                return None;
+            }
             let (info, subflows) = turn.stack.snapshot(connection)?;
             let endpoints = turn.stack.endpoints();
             let with = |flags| endpoints.with(flags).count();

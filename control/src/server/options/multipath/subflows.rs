@@ -12,6 +12,7 @@ use braid_shm::abi::{
 };
 
 use super::parse::{self, NewSubflow};
+use super::snapshot::is_over;
 use super::{DONE, Outcome};
 use crate::server::control::Control;
 use crate::server::host::WorkerGone;
@@ -81,6 +82,9 @@ impl Control {
         };
         let told = self.host.call(move |turn| {
             let (now, stack) = (turn.now, &mut *turn.stack);
+            if is_over(stack, connection) {
+                return Err(SocketError::BadHandle);
+            }
             match parsed {
                 Parsed::Add(new) => {
                     stack.add_subflow(now, connection, new.local, new.remote, new.backup)
