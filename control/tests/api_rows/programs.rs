@@ -1,0 +1,75 @@
+//! C programs that are compiled by the tests and run beside the engine.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::engine::Net;
+
+/// How a program comes to the engine's sockets.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Driver {
+    /// It calls libbraid.
+    BraidH,
+    /// It calls the C library, and the preload library takes over.
+    Preload,
+}
+
+impl Driver {
+    /// Compiles the rows, runs them and asserts that all hold.
+    pub(crate) fn run(self, net: &Net, arguments: &[&str], rows: usize) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/api_rows/rows");
+        let mut sources: Vec<PathBuf> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
+            .collect();
+        sources.sort();
+        let program = self.compile("rows", &sources);
+        let output = net
+            .engine
+            .run(|| {
+                let mut command = Command::new(&program);
+                if self == Self::Preload {
+                    command.env("LD_PRELOAD", library("libbraid_preload.so"));
+                    command.env("BRAID_QUIET", "1");
+                }
+                command
+                    .args(arguments)
+                    .env("BRAID_SOCKET", net.socket())
+                    .output()
+                    .unwrap()
+            })
+            .unwrap();
+        let shown = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "{}\n{shown}", output.status);
+        let held = shown.lines().filter(|line| line.starts_with("ok ")).count();
+        assert_eq!(held, rows, "rows are missing:\n{shown}");
+    }
+
+    /// The program of these sources.
+    pub(crate) fn compile(self, name: &str, sources: &[PathBuf]) -> PathBuf {
+        let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{self:?}"));
+        let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("socket/include");
+        let mut command = Command::new("cc");
+        command.args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-I"]);
+        command.arg(include).args(sources).arg("-o").arg(&program);
+        if self == Self::BraidH {
+            let folder = library("libbraid.so").parent().unwrap().to_owned();
+            command.arg("-DBY_BRAID_H").arg("-L").arg(&folder);
+            command
+                .arg("-lbraid")
+                .arg(format!("-Wl,-rpath,{}", folder.display()));
+        }
+        let output = command.output().unwrap();
+        let complaints = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{name}: {complaints}");
+        program
+    }
+}
+
+/// A library that was built with the tests: cargo puts those that they depend on beside them.
+fn library(name: &str) -> PathBuf {
+    let path = std::env::current_exe().unwrap().with_file_name(name);
+    assert!(path.exists(), "{} was not built", path.display());
+    path
+}
