@@ -7,6 +7,7 @@ pub mod config;
 pub mod demo;
 pub mod lab;
 pub mod management;
+pub mod open_lab;
 pub mod peer;
 pub mod server;
 pub mod stream;

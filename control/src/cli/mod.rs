@@ -8,10 +8,11 @@ mod endpoint;
 mod engine;
 mod engine_socket;
 pub(crate) mod exec;
+mod lab;
 mod limits;
 mod link;
 mod monitor;
-mod output;
+pub(crate) mod output;
 mod set;
 mod show;
 pub(crate) mod size;
@@ -35,6 +36,7 @@ struct Arguments {
 enum Verb {
     Demo(demo::DemoArguments),
     Engine(engine::EngineArguments),
+    Lab(lab::LabArguments),
     Show(show::ShowArguments),
     Endpoint(endpoint::EndpointArguments),
     Limits(limits::LimitsArguments),
@@ -56,6 +58,9 @@ pub enum Failure {
     /// The same, and the report has said so already. Exit status 1.
     #[error("a run failed")]
     Reported,
+    /// A program of the user's ended with this status, which is passed on.
+    #[error("the command ended with status {0}")]
+    Program(u8),
 }
 
 impl Failure {
@@ -63,6 +68,7 @@ impl Failure {
         match self {
             Self::Configuration(_) => ExitCode::from(2),
             Self::Run(_) | Self::Reported => ExitCode::from(1),
+            Self::Program(status) => ExitCode::from(*status),
         }
     }
 }
@@ -78,6 +84,7 @@ pub fn main() -> ExitCode {
     let result = guarded(|| match arguments.verb {
         Verb::Demo(arguments) => demo::run(arguments),
         Verb::Engine(arguments) => engine::run(&arguments),
+        Verb::Lab(arguments) => lab::run(arguments),
         Verb::Show(arguments) => show::run(&arguments),
         Verb::Endpoint(arguments) => endpoint::run(arguments),
         Verb::Limits(arguments) => limits::run(&arguments),
@@ -89,7 +96,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            if !matches!(failure, Failure::Reported) {
+            if !matches!(failure, Failure::Reported | Failure::Program(_)) {
                 eprintln!("braid: {failure}");
             }
             failure.exit_code()

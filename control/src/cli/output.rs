@@ -31,7 +31,7 @@ pub(super) enum Side {
 
 /// Rows of cells under titles, in columns as wide as their widest cell.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct Table {
     columns: Vec<(&'static str, Side)>,
     rows: Vec<Vec<String>>,
 }
@@ -39,7 +39,7 @@ pub(super) struct Table {
 impl Table {
     /// A table without rows yet. A title that begins with `>` stands, with its cells, on the right
     /// of its column, as numbers do.
-    pub(super) fn new(titles: &[&'static str]) -> Self {
+    pub(crate) fn new(titles: &[&'static str]) -> Self {
         let column = |title: &&'static str| match title.strip_prefix('>') {
             Some(title) => (title, Side::Right),
             None => (*title, Side::Left),
@@ -51,12 +51,12 @@ impl Table {
     }
 
     /// Adds a row, a cell for each title.
-    pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.into());
     }
 
     /// The lines, titles first. Nothing at all when there are no rows, as programs of this kind do.
-    pub(super) fn as_text(&self) -> String {
+    pub(crate) fn as_text(&self) -> String {
         if self.rows.is_empty() {
             return String::new();
         }
@@ -88,17 +88,17 @@ impl Table {
 }
 
 /// A cell that may be empty.
-pub(super) fn or_dash(cell: Option<impl ToString>) -> String {
+pub(crate) fn or_dash(cell: Option<impl ToString>) -> String {
     cell.map_or_else(|| "-".into(), |cell| cell.to_string())
 }
 
 /// A round trip for people.
-pub(super) fn round_trip(micros: Option<u64>) -> String {
+pub(crate) fn round_trip(micros: Option<u64>) -> String {
     or_dash(micros.map(|micros| format!("{:.2} ms", micros as f64 / 1_000.0)))
 }
 
 /// A number of bytes for people.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     let value = count as f64;
     match count {
         0..=9_999 => format!("{count} B"),

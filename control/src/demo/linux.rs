@@ -19,7 +19,7 @@ use crate::peer::{self, Activity, Listener, Outcome, PeerProtocol, Progress, Rol
 
 /// What a host does about further paths.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) enum PathRole {
+pub(crate) enum PathRole {
     /// As a server: announces its addresses on every link but the first, where connections begin.
     Announce,
     /// As a client: opens a subflow to every address that the server announces.
@@ -61,7 +61,7 @@ impl LinuxPeer {
         tune(&namespace, plan.family, plan.checksum)?;
         let kind = linux.port.unwrap_or_else(usable_kind);
         let (engine, ports) = match kind {
-            PortKind::Tap => (None, open_taps(&namespace, plan.links)?),
+            PortKind::Tap => (None, open_taps(&namespace, plan.links, true)?),
             PortKind::AfPacket => {
                 let engine = Namespace::create()?;
                 let ports = open_packet_sockets(&engine, &namespace, plan.links)?;
@@ -151,7 +151,7 @@ impl LinuxPeer {
 }
 
 /// Prepares a namespace's kernel, before it has links.
-pub(super) fn tune(namespace: &Namespace, family: Family, checksum: bool) -> Result<(), LabError> {
+pub(crate) fn tune(namespace: &Namespace, family: Family, checksum: bool) -> Result<(), LabError> {
     namespace.set(
         "net.mptcp.checksum_enabled",
         if checksum { "1" } else { "0" },
@@ -164,7 +164,7 @@ pub(super) fn tune(namespace: &Namespace, family: Family, checksum: bool) -> Res
 }
 
 /// Sets the path manager's endpoints and limits for connections over `links` links.
-pub(super) fn manage_paths(
+pub(crate) fn manage_paths(
     namespace: &Namespace,
     role: PathRole,
     links: u8,

@@ -6,11 +6,11 @@ pub mod baseline;
 pub mod capture;
 mod engine_host;
 mod engine_runs;
-mod linux;
+pub(crate) mod linux;
 mod linux_runs;
 mod measured;
 mod plan;
-mod ports;
+pub(crate) mod ports;
 mod report;
 mod runs;
 pub mod supervision;
@@ -107,7 +107,7 @@ pub fn run(plan: &Plan) -> Result<Report, DemoError> {
 }
 
 /// Leaves the machine's network, and finds out whether Linux can be the peer.
-fn isolate() -> Result<(), LabError> {
+pub(crate) fn isolate() -> Result<(), LabError> {
     leave_host_network()?;
     Namespace::create()?
         .run(peer::probe)?

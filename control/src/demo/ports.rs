@@ -19,7 +19,7 @@ use crate::lab::link::Link;
 use crate::lab::namespace::Namespace;
 
 /// TAP devices if this user may open them, otherwise packet sockets.
-pub(super) fn usable_kind() -> PortKind {
+pub(crate) fn usable_kind() -> PortKind {
     match OpenOptions::new()
         .read(true)
         .write(true)
@@ -30,18 +30,23 @@ pub(super) fn usable_kind() -> PortKind {
     }
 }
 
-/// Makes a TAP device for each link: the kernel's side in `peer`, the other in our hands.
-pub(super) fn open_taps(peer: &Namespace, links: u8) -> Result<Vec<AnyPort>, DemoError> {
+/// Makes a TAP device for each link: the kernel's side in `peer`, the other in our hands. With
+/// `offload` it takes and gives segments that are yet to be split.
+pub(crate) fn open_taps(
+    peer: &Namespace,
+    links: u8,
+    offload: bool,
+) -> Result<Vec<AnyPort>, DemoError> {
     let open = || {
         Link::all(links)
-            .map(|link| TapPort::open(&link.interface(), true).map(AnyPort::from))
+            .map(|link| TapPort::open(&link.interface(), offload).map(AnyPort::from))
             .collect::<Result<Vec<_>, PortError>>()
     };
     peer.run(open)?.map_err(DemoError::Port)
 }
 
 /// Makes a veth pair for each link, and opens a packet socket on the end in `engine`.
-pub(super) fn open_packet_sockets(
+pub(crate) fn open_packet_sockets(
     engine: &Namespace,
     peer: &Namespace,
     links: u8,
@@ -110,7 +115,8 @@ const SHORTEST_QUEUE: u128 = 256 * 1_024;
 /// The queue's bound, in bytes.
 const LONGEST_QUEUE: u128 = 64 * 1_024 * 1_024;
 
-fn wire(behaviour: MemoryLinks) -> LinkConfig {
+/// One direction of a link that behaves so.
+pub(crate) fn wire(behaviour: MemoryLinks) -> LinkConfig {
     let rate = behaviour.rate.map(|bits| (bits / 8).max(1));
     let round_trip = u128::from(rate.unwrap_or(0)) * 2 * behaviour.delay.as_micros() / 1_000_000;
     LinkConfig {

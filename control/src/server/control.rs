@@ -103,7 +103,6 @@ impl Control {
 
     /// Serves until a signal ends it.
     pub(super) fn run(mut self) -> Result<(), ServerError> {
-        eprintln!("braid: ready at {}", self.listener.path().display());
         let mut ready: Vec<Ready> = Vec::new();
         loop {
             // Whoever has asked before this look is answered, whoever asks later rings.

@@ -51,11 +51,6 @@ impl Listener {
         })
     }
 
-    /// The path that it listens at.
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// The address of that path.
     pub(super) fn address(&self) -> &SocketAddrUnix {
         &self.address

@@ -29,7 +29,7 @@ mod table;
 
 use std::path::Path;
 
-pub use start::StartError;
+pub use start::{OpenPorts, StartError};
 
 use crate::config::Config;
 
@@ -59,8 +59,29 @@ pub enum ServerError {
 /// [`ServerError::Start`] when something the configuration asks for cannot be had; nothing is
 /// begun then.
 pub fn run(config: Config, path: &Path) -> Result<(), ServerError> {
-    let started = start::start(&config)?;
-    control::Control::new(config, path, started)?.run()
+    let started = start::start(&config, || start::open_ports(&config))?;
+    let ready = format!("braid: ready at {}", config.socket.display());
+    let control = control::Control::new(config, path, started)?;
+    eprintln!("{ready}");
+    control.run()
+}
+
+/// As [`run`], with the configuration's ports in the caller's hands; `ready` is called once programs
+/// can attach.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_on(
+    config: Config,
+    ports: OpenPorts,
+    ready: impl FnOnce() -> std::io::Result<()>,
+) -> Result<(), ServerError> {
+    let started = start::start(&config, || Ok(ports))?;
+    let path = config.socket.clone();
+    let control = control::Control::new(config, &path, started)?;
+    ready()?;
+    control.run()
 }
 
 /// How many sockets there can be: each has a connection, or is one of few that do not.

@@ -86,19 +86,38 @@ pub(super) struct Started {
     pub(super) reports: Arc<Reports>,
 }
 
-pub(super) fn start(config: &Config) -> Result<Started, StartError> {
-    let system = |what| move |source: io::Error| StartError::System { what, source };
-    let listener = Listener::bind(&config.socket)?;
-    let mut ports = Vec::new();
-    let mut macs = Vec::new();
-    for port in &config.ports {
-        let opened = open(port).map_err(|source| StartError::Port {
+/// The ports of the configuration, opened.
+#[derive(Debug)]
+pub struct OpenPorts {
+    /// In the order of the configuration, each with the link address that it has where the
+    /// configuration names none.
+    pub ports: Vec<(AnyPort, MacAddress)>,
+    /// The clock of the engine and of links that go wrong.
+    pub clock: Clock,
+}
+
+pub(super) fn open_ports(config: &Config) -> Result<OpenPorts, StartError> {
+    let open = |port: &PortConfig| {
+        open(port).map_err(|source| StartError::Port {
             name: port.name.clone(),
             source,
-        })?;
-        ports.push(opened.0);
-        macs.push(opened.1);
-    }
+        })
+    };
+    Ok(OpenPorts {
+        ports: config.ports.iter().map(open).collect::<Result<_, _>>()?,
+        clock: Clock::start(),
+    })
+}
+
+/// Starts with what `open` opens, once no other engine is in the way.
+pub(super) fn start(
+    config: &Config,
+    open: impl FnOnce() -> Result<OpenPorts, StartError>,
+) -> Result<Started, StartError> {
+    let system = |what| move |source: io::Error| StartError::System { what, source };
+    let listener = Listener::bind(&config.socket)?;
+    let OpenPorts { ports, clock } = open()?;
+    let (ports, macs): (Vec<AnyPort>, Vec<MacAddress>) = ports.into_iter().unzip();
     let seed = random_seed().map_err(system("cannot read /dev/urandom"))?;
     let stack_config = StackConfig {
         multipath: !told_to_keep_clear(config),
@@ -113,7 +132,6 @@ pub(super) fn start(config: &Config) -> Result<Started, StartError> {
     for route in &config.routes {
         stack.add_route(route.port, route.to, route.gateway)?;
     }
-    let clock = Clock::start();
     stack.set_limits(clock.now(), config.limits);
     for &endpoint in &config.endpoints {
         stack.add_endpoint(clock.now(), endpoint)?;

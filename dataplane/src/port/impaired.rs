@@ -2,7 +2,8 @@
 //! corrupted, and passes middleboxes, as in the simulation but on the clock of the host.
 //!
 //! Made for links in memory (wrap both ends of a [`MemoryPort`](super::memory::MemoryPort)), and
-//! good for any port. Each end impairs what it sends; what it receives it leaves alone.
+//! good for any port. Each end impairs what it sends; what it receives it leaves alone, unless
+//! nobody does so at the other end ([`ImpairedPort::with_inbound`]).
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
@@ -14,7 +15,7 @@ use braid_engine::testing::link::{Link, LinkConfig, LinkCounters, Transit};
 use braid_engine::testing::middlebox::{Direction, Kind, Middlebox};
 use braid_engine::time::Instant;
 
-use super::{Burst, Port, PortCounters, PortError};
+use super::{Burst, Port, PortCounters, PortError, Received};
 use crate::worker::Clock;
 
 /// What goes wrong at one end of a link.
@@ -40,7 +41,15 @@ pub struct ImpairedPort<P> {
     link: Link,
     /// The frame being built; its length is that of the largest frame.
     outgoing: Box<[u8]>,
+    inbound: Option<Inbound>,
     counters: PortCounters,
+}
+
+/// The other direction, where the far end does not impair it.
+struct Inbound {
+    link: Link,
+    /// What the port brought; empty between calls.
+    arrived: Burst,
 }
 
 impl<P: Port> ImpairedPort<P> {
@@ -65,8 +74,21 @@ impl<P: Port> ImpairedPort<P> {
             middleboxes,
             link: Link::new(impairments.link, fork("link")),
             outgoing: vec![0; largest].into_boxed_slice(),
+            inbound: None,
             counters: PortCounters::default(),
         }
+    }
+
+    /// Puts what is received on a link of its own too: for a far end that is nobody's of ours, such
+    /// as a kernel. Its middleboxes are passed by what is sent alone.
+    #[must_use]
+    pub fn with_inbound(mut self, link: LinkConfig, seed: u64) -> Self {
+        let random = Random::from_u64(seed).fork("inbound");
+        self.inbound = Some(Inbound {
+            link: Link::new(link, random),
+            arrived: Burst::new(),
+        });
+        self
     }
 
     /// What became of the frames this end sent.
@@ -94,6 +116,12 @@ impl<P: Port> ImpairedPort<P> {
                 self.pass(now, index + 1, frame);
             }
         }
+    }
+
+    /// When something that was sent moves on.
+    fn outgoing_due(&self) -> Option<Instant> {
+        let releases = self.middleboxes.iter().map(Middlebox::next_release);
+        releases.chain([self.link.next_arrival()]).flatten().min()
     }
 
     /// Hands over what has reached the far end of the link.
@@ -138,7 +166,30 @@ impl<P: Port> Port for ImpairedPort<P> {
         pool: &mut FramePool,
         burst: &mut Burst,
     ) -> Result<usize, PortError> {
-        self.port.receive(id, pool, burst)
+        let Some(inbound) = &mut self.inbound else {
+            return self.port.receive(id, pool, burst);
+        };
+        let now = self.clock.now();
+        let result = self.port.receive(id, pool, &mut inbound.arrived);
+        for Received { frame, meta } in inbound.arrived.drain(..) {
+            let bytes = frame.bytes().to_vec();
+            inbound.link.send(now, &Transit { bytes, meta });
+            pool.put(frame);
+        }
+        result?;
+        let before = burst.len();
+        while burst.len() < burst.capacity()
+            && let Some(Transit { bytes, meta }) = inbound.link.poll(now)
+        {
+            let mut frame = pool.take();
+            // What came in such a frame fits one.
+            if let Some(room) = frame.buffer_mut().get_mut(..bytes.len()) {
+                room.copy_from_slice(&bytes);
+                frame.set_filled(0..bytes.len());
+                burst.push(Received { frame, meta });
+            }
+        }
+        Ok(burst.len() - before)
     }
 
     fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
@@ -166,17 +217,21 @@ impl<P: Port> Port for ImpairedPort<P> {
         self.port.room_fd()
     }
 
-    /// When a frame reaches the far end of the link, or a middlebox lets one go.
+    /// When a frame reaches either end of the link, or a middlebox lets one go.
     fn flush_due(&self, now: Instant) -> Option<Instant> {
-        let releases = self.middleboxes.iter().map(Middlebox::next_release);
-        releases
-            .chain([self.link.next_arrival(), self.port.flush_due(now)])
-            .flatten()
-            .min()
+        let inbound = self.inbound.as_ref();
+        [
+            self.outgoing_due(),
+            inbound.and_then(|inbound| inbound.link.next_arrival()),
+            self.port.flush_due(now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn transmit_pending(&self) -> bool {
-        self.flush_due(self.clock.now()).is_some() || self.port.transmit_pending()
+        self.outgoing_due().is_some() || self.port.transmit_pending()
     }
 
     fn prepare_to_sleep(&mut self) -> bool {
@@ -307,6 +362,32 @@ mod tests {
         assert!((20..80).contains(&counters.corrupted), "{counters:?}");
         let numbers: Vec<u8> = arrived.iter().map(|frame| frame[20]).collect();
         assert!(!numbers.is_sorted(), "some passed others");
+    }
+
+    #[test]
+    fn what_is_received_takes_its_time_too() {
+        let delay = Duration::from_millis(20);
+        let config = LinkConfig {
+            delay,
+            ..LinkConfig::default()
+        };
+        let (near, mut far) = pair(LinkConfig::default());
+        let mut near = near.with_inbound(config, 7);
+        let start = std::time::Instant::now();
+        send(&mut far, &frame(1));
+        assert_eq!(received(&mut near), Vec::<Vec<u8>>::new());
+        assert!(
+            near.flush_due(near.clock.now()).is_some(),
+            "nobody wakes for it"
+        );
+        assert!(!near.transmit_pending());
+        let mut frames = Vec::new();
+        while frames.is_empty() && start.elapsed() < Duration::from_secs(5) {
+            frames = received(&mut near);
+        }
+        assert_eq!(frames, [frame(1)]);
+        assert!(start.elapsed() >= delay);
+        assert_eq!(near.flush_due(near.clock.now()), None);
     }
 
     #[test]
