@@ -109,7 +109,7 @@ pub(super) fn run(arguments: LabArguments) -> Result<(), Failure> {
         wait_port: arguments.wait_port,
         library: exec::library()?,
     })
-    .map_err(failure)?;
+    .map_err(|error| failure(&error))?;
     // Standard output is the command's.
     eprint!("{}", report.as_text());
     if let Some(file) = json {
@@ -122,7 +122,7 @@ pub(super) fn run(arguments: LabArguments) -> Result<(), Failure> {
     }
 }
 
-fn failure(error: OpenLabError) -> Failure {
+fn failure(error: &OpenLabError) -> Failure {
     let text = error.to_string();
     match error {
         OpenLabError::Lab(_)

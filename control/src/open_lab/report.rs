@@ -144,8 +144,9 @@ impl Report {
         }
         for (link, (subflows, sent, received)) in links {
             text.push_str(&format!(
-                "link {}: {subflows} subflows, {} sent, {} received\n",
+                "link {}: {subflows} {}, {} sent, {} received\n",
                 or_dash(link),
+                if subflows == 1 { "subflow" } else { "subflows" },
                 bytes(sent),
                 bytes(received)
             ));

@@ -9,15 +9,13 @@ use std::time::{Duration, Instant};
 use super::OpenLabError;
 use super::report::UsedSubflow;
 use super::topology::Topology;
-use crate::management::{
-    Client, ConnectionRow, EventKind, EventRecord, Monitor, Request, SubflowRow,
-};
+use crate::management::{Client, EventKind, EventRecord, Monitor, Request, SubflowRow};
 
-/// How long connections may take to close once the command has ended.
+/// How long subflows may take to end once the command has.
 const CLOSING: Duration = Duration::from_secs(2);
 
 /// How often they are looked at.
-const INTERVAL: Duration = Duration::from_millis(10);
+const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Subflows that are remembered; more are counted like events that were lost.
 const MOST: usize = 100_000;
@@ -26,6 +24,8 @@ const MOST: usize = 100_000;
 #[derive(Debug, Default)]
 struct Seen {
     closed: Vec<UsedSubflow>,
+    /// Subflows that were established and have not ended.
+    open: u64,
     lost: u64,
 }
 
@@ -56,16 +56,20 @@ impl Watcher {
         })
     }
 
-    /// Waits until the connections are closed, but not for ever.
+    /// Waits until the subflows have ended, but not for ever.
     pub(super) fn settle(&self) {
         let start = Instant::now();
-        while start.elapsed() < CLOSING {
-            let connections = Client::connect(&self.socket)
-                .and_then(|mut client| client.ask::<Vec<ConnectionRow>>(&Request::ShowConnections));
-            if connections.is_ok_and(|rows| rows.is_empty()) {
-                break;
-            }
+        loop {
+            // What the command did last is told within this time.
             thread::sleep(INTERVAL);
+            let open = self
+                .seen
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .open;
+            if open == 0 || start.elapsed() > CLOSING {
+                return;
+            }
         }
     }
 
@@ -80,7 +84,7 @@ impl Watcher {
         // Events that were told before that answer are on their way to the thread at most.
         thread::sleep(INTERVAL);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Seen { closed, lost } = std::mem::take(&mut *seen);
+        let Seen { closed, lost, .. } = std::mem::take(&mut *seen);
         let mut all = closed;
         for row in open {
             let known = |subflow: &UsedSubflow| {
@@ -101,6 +105,13 @@ impl Watcher {
 fn listen(mut monitor: Monitor, seen: &Mutex<Seen>) {
     while let Ok(EventRecord { event, .. }) = monitor.next_event() {
         let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match &event {
+            EventKind::SubflowEstablished { .. } => seen.open += 1,
+            EventKind::SubflowClosed { totals, .. } => {
+                seen.open = seen.open.saturating_sub(totals.established.into());
+            }
+            _ => {}
+        }
         match event {
             EventKind::SubflowClosed { .. } if seen.closed.len() >= MOST => seen.lost += 1,
             EventKind::Lost { events } => seen.lost += events,

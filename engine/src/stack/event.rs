@@ -71,7 +71,8 @@ pub(super) struct Pending {
 /// and listeners as there may be, so they are lost only when nobody polls at all.
 #[derive(Debug)]
 pub(super) struct Events {
-    queue: VecDeque<Event>,
+    /// Each with whether only watchers want it.
+    queue: VecDeque<(Event, bool)>,
     max: usize,
     /// How many events that only watchers want are in the queue, and how many may be.
     optional: usize,
@@ -109,19 +110,26 @@ impl Events {
 
     pub(super) fn push(&mut self, event: Event) {
         let optional = event.is_optional();
+        self.push_as(event, optional);
+    }
+
+    /// Queues an event of a connection that no application has any more.
+    pub(super) fn push_for_watchers(&mut self, event: Event) {
+        self.push_as(event, true);
+    }
+
+    fn push_as(&mut self, event: Event, optional: bool) {
         if self.queue.len() >= self.max || optional && self.optional >= self.max_optional {
             self.lost += 1;
             return;
         }
         self.optional += usize::from(optional);
-        self.queue.push_back(event);
+        self.queue.push_back((event, optional));
     }
 
     pub(super) fn pop(&mut self) -> Option<Event> {
-        let event = self.queue.pop_front()?;
-        if event.is_optional() {
-            self.optional -= 1;
-        }
+        let (event, optional) = self.queue.pop_front()?;
+        self.optional -= usize::from(optional);
         Some(event)
     }
 

@@ -160,16 +160,16 @@ impl Stack {
         }
     }
 
-    /// Turns an event of a connection into one for the sockets.
+    /// Turns an event of a connection into one for the sockets. Of a connection that the application
+    /// has closed only watchers are told.
     fn report(&mut self, key: ConnectionKey, event: &ConnectionEvent) {
         let Some(slot) = self.connections.get_mut(key) else {
             return;
         };
-        if slot.closed {
-            return;
-        }
+        let closed = slot.closed;
         let id = ConnectionId(key);
         let event = match *event {
+            ConnectionEvent::Readable | ConnectionEvent::Writable if closed => return,
             ConnectionEvent::Readable => {
                 if core::mem::replace(&mut slot.pending.readable, true) {
                     return;
@@ -205,7 +205,11 @@ impl Stack {
                 address_id,
             },
         };
-        self.events.push(event);
+        if closed {
+            self.events.push_for_watchers(event);
+        } else {
+            self.events.push(event);
+        }
     }
 
     /// The next event, or `None` when there is none.
