@@ -5,6 +5,7 @@
 mod data;
 mod death;
 mod hostile;
+mod library;
 mod policy;
 mod support;
 mod whole_engine;
