@@ -34,7 +34,7 @@ pub(super) fn get(
         capacity: u32::try_from(ARGUMENT_BYTES).unwrap_or(u32::MAX),
     };
     let argument = value.get(..value.len().min(BYTES)).unwrap_or_default();
-    let answer = socket.call(fd, operation, &argument.to_vec())?.data;
+    let answer = socket.call(fd, operation, argument)?.data;
     let (full, arrays) = answer
         .split_at_checked(BYTES)
         .ok_or(Errno::new(libc::EPROTO))?;
