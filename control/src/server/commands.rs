@@ -151,7 +151,15 @@ impl Control {
             Ok(parsed) => parsed,
             Err(errno) => return Ok(Err(errno)),
         };
-        let bound = match self.host.call(move |turn| turn.stack.reserve(address))? {
+        let ipv6_only = socket.kept.ipv6_only();
+        let reserved = self.host.call(move |turn| {
+            if ipv6_only {
+                turn.stack.reserve_ipv6_only(address)
+            } else {
+                turn.stack.reserve(address)
+            }
+        })?;
+        let bound = match reserved {
             Ok(bound) => bound,
             Err(error) => return Ok(Err(errno(error))),
         };
@@ -181,8 +189,13 @@ impl Control {
         };
         let bound = match socket.state {
             State::Open { bound } => bound,
-            // The kernel changes the backlog; here it stays.
-            State::Listening { .. } => return Ok(DONE),
+            State::Listening { listener, .. } => {
+                let backlog = usize::try_from(backlog).unwrap_or(0);
+                let changed = self
+                    .host
+                    .call(move |turn| turn.stack.set_backlog(listener, backlog))?;
+                return Ok(changed.map_or_else(|error| Err(errno(error)), |()| DONE));
+            }
             State::Connected { .. } | State::Ending { .. } => return Ok(Err(libc::EINVAL)),
         };
         let anywhere: IpAddr = match socket.domain {
@@ -193,12 +206,16 @@ impl Control {
         let options = ListenOptions {
             backlog: usize::try_from(backlog).unwrap_or(0).max(1),
             multipath: self.wants_multipath(socket, bound.map(|address| address.ip())),
+            ipv6_only: socket.kept.ipv6_only(),
             socket: socket.options.clone(),
         };
+        let ipv6_only = options.ipv6_only;
         let was_bound = bound.is_some();
         let listening = self.host.call(move |turn| {
             let address = if was_bound {
                 address
+            } else if ipv6_only {
+                turn.stack.reserve_ipv6_only(address)?
             } else {
                 turn.stack.reserve(address)?
             };

@@ -44,6 +44,9 @@ pub struct SocketOptions {
     /// TCP_MP_REDUNDANCY: on how many subflows each byte goes out, 1 to 32; `None` leaves it to the
     /// scheduler, which means all of them with [`Scheduler::Redundant`] and one with any other.
     pub redundancy: Option<u8>,
+    /// TCP_MAXSEG: bytes of a segment at most, in both directions; what the link allows bounds it
+    /// too. Of subflows to come.
+    pub maximum_segment: Option<u16>,
     /// SO_BINDTODEVICE: the connection stays on this port, on a single path.
     pub device: Option<PortId>,
 }
@@ -67,6 +70,7 @@ impl Default for SocketOptions {
             traffic_class: 0,
             scheduler: None,
             redundancy: None,
+            maximum_segment: None,
             device: None,
         }
     }
@@ -80,6 +84,8 @@ pub struct ListenOptions {
     pub backlog: usize,
     /// MPTCP is offered to peers that ask for it.
     pub multipath: bool,
+    /// IPV6_V6ONLY: listening on all IPv6 addresses leaves those of IPv4 to others.
+    pub ipv6_only: bool,
     /// Options of the connections.
     pub socket: SocketOptions,
 }
@@ -90,6 +96,7 @@ impl Default for ListenOptions {
         Self {
             backlog: 128,
             multipath: true,
+            ipv6_only: false,
             socket: SocketOptions::default(),
         }
     }

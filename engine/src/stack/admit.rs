@@ -7,7 +7,7 @@ use super::config::{MAX_BUFFER, MIN_BUFFER, SmallBuffer};
 use super::connection::{ConnectionKey, ConnectionSlot};
 use super::event::Pending;
 use super::flow::Flow;
-use super::handshake::SynAnswer;
+use super::handshake::{SynAnswer, SynWish};
 use super::route::Path;
 use super::subflow::{SubflowKey, SubflowSlot, handle};
 use crate::mptcp::connection::{Connection, ConnectionConfig, Role, SubflowPath};
@@ -167,7 +167,7 @@ impl Stack {
         flow: &FourTuple,
         options: &SocketOptions,
     ) -> TcbConfig {
-        let answer = self.syn_answer(port, flow, options.receive_buffer);
+        let answer = self.syn_answer(port, flow, options.into());
         TcbConfig {
             maximum_segment_size: answer.maximum_segment_size,
             window_scale: answer.window_scale,
@@ -182,12 +182,7 @@ impl Stack {
     }
 
     /// What this side says of itself in the SYN or SYN/ACK of a flow by `port`.
-    pub(super) fn syn_answer(
-        &self,
-        port: PortId,
-        flow: &FourTuple,
-        receive_buffer: Option<u32>,
-    ) -> SynAnswer {
+    pub(super) fn syn_answer(&self, port: PortId, flow: &FourTuple, wish: SynWish) -> SynAnswer {
         let mtu = self
             .interfaces
             .by_port(port)
@@ -197,12 +192,14 @@ impl Stack {
         } else {
             HEADERS_IPV6
         };
-        let window = self.buffer_size(receive_buffer, self.config.receive_buffer);
+        let window = self.buffer_size(wish.receive_buffer, self.config.receive_buffer);
         let window_scale = (0..MAX_SHIFT)
             .find(|shift| MAX_UNSCALED << shift >= window)
             .unwrap_or(MAX_SHIFT);
         SynAnswer {
-            maximum_segment_size: mtu.saturating_sub(headers),
+            maximum_segment_size: mtu
+                .saturating_sub(headers)
+                .min(wish.maximum_segment.unwrap_or(u16::MAX)),
             window_scale,
             window,
         }

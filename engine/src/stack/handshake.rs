@@ -2,6 +2,7 @@
 //! section 3.10.7.2, RFC 7323 section 2.2, RFC 3168 section 6.1.1).
 
 use crate::sequence::SequenceNumber;
+use crate::socket::SocketOptions;
 use crate::storage::flow_table::FourTuple;
 use crate::tcp::Negotiated;
 use crate::time::Instant;
@@ -67,6 +68,24 @@ impl SynOffer {
             timestamps: self.timestamp.map(|offered| timestamp.unwrap_or(offered)),
             timestamp_offset,
             ecn: self.ecn,
+        }
+    }
+}
+
+/// What the sockets' options ask of the handshake.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct SynWish {
+    /// SO_RCVBUF.
+    pub(super) receive_buffer: Option<u32>,
+    /// TCP_MAXSEG.
+    pub(super) maximum_segment: Option<u16>,
+}
+
+impl From<&SocketOptions> for SynWish {
+    fn from(options: &SocketOptions) -> Self {
+        Self {
+            receive_buffer: options.receive_buffer,
+            maximum_segment: options.maximum_segment,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Listeners and their accept queues (RFC 9293 section 3.10.1, RFC 1122 section 4.2.4.4).
 
 use super::batch::PortId;
+use super::bind::Scope;
 use super::connection::ConnectionSlot;
 use crate::socket::{ListenOptions, SocketError};
 use crate::storage::slab::{Key, Slab};
@@ -46,9 +47,10 @@ impl Listener {
 
     fn takes(&self, address: IpAddr, port: PortId) -> bool {
         let own = self.address.ip();
-        // Listening on all IPv6 addresses takes IPv4 too, as without IPV6_V6ONLY.
-        let of_address =
-            own == address || (own.is_unspecified() && (own.is_ipv6() || address.is_ipv4()));
+        // Listening on all IPv6 addresses takes IPv4 too, but for IPV6_V6ONLY.
+        let both = own.is_ipv6() && !self.options.ipv6_only;
+        let of_address = own == address
+            || (own.is_unspecified() && (both || own.is_ipv4() == address.is_ipv4()));
         let local = &self.options.socket.local_addresses;
         of_address
             && (local.is_empty() || local.contains(&address))
@@ -84,6 +86,7 @@ impl Listeners {
         address: SocketAddr,
         options: ListenOptions,
     ) -> Result<ListenerKey, SocketError> {
+        let backlog = self.backlog(options.backlog);
         let of_port = self.by_port.entry(address.port()).or_default();
         let device = options.socket.device;
         let taken = of_port
@@ -93,7 +96,6 @@ impl Listeners {
         if taken {
             return Err(SocketError::AddressInUse);
         }
-        let backlog = options.backlog.clamp(1, self.accept_queue.max(1));
         let accepted = VecDeque::with_capacity(backlog.min(128));
         let listener = Listener {
             address,
@@ -108,6 +110,17 @@ impl Listeners {
             .map_err(|_| SocketError::NoBuffers)?;
         of_port.push(key);
         Ok(key)
+    }
+
+    fn backlog(&self, wanted: usize) -> usize {
+        wanted.clamp(1, self.accept_queue.max(1))
+    }
+
+    /// Changes how many connections may wait; those that do stay. False without that listener.
+    pub(super) fn set_backlog(&mut self, key: ListenerKey, wanted: usize) -> bool {
+        let backlog = self.backlog(wanted);
+        let listener = self.slab.get_mut(key);
+        listener.map(|found| found.backlog = backlog).is_some()
     }
 
     pub(super) fn remove(&mut self, key: ListenerKey) -> Option<Listener> {
@@ -148,11 +161,14 @@ impl Listeners {
     }
 
     /// Where listeners of that port number listen.
-    pub(super) fn of_port(&self, port: u16) -> impl Iterator<Item = SocketAddr> + '_ {
+    pub(super) fn of_port(&self, port: u16) -> impl Iterator<Item = Scope> + '_ {
         let keys = self.by_port.get(&port).map_or(&[][..], Vec::as_slice);
         keys.iter()
             .filter_map(|key| self.slab.get(*key))
-            .map(|listener| listener.address)
+            .map(|listener| Scope {
+                address: listener.address.ip(),
+                ipv6_only: listener.options.ipv6_only,
+            })
     }
 
     /// True when somebody listens on that port number.

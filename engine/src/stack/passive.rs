@@ -6,7 +6,7 @@ use super::admit::NewConnection;
 use super::connection::ConnectionKey;
 use super::event::Event;
 use super::flow::Flow;
-use super::handshake::SynOffer;
+use super::handshake::{SynOffer, SynWish};
 use super::listener::ListenerKey;
 use super::receive::ReceivedSegment;
 use super::request::{Request, RequestKey, RequestKind, Verdict, capable_syn_ack};
@@ -184,22 +184,22 @@ impl Stack {
         floor: Option<SequenceNumber>,
     ) {
         let flow = segment.flow;
-        let receive_buffer = match &kind {
+        let wish = match &kind {
             RequestKind::Plain { listener, .. } | RequestKind::Capable { listener, .. } => self
                 .listeners
                 .get(*listener)
-                .and_then(|listener| listener.options.socket.receive_buffer),
+                .map(|listener| SynWish::from(&listener.options.socket)),
             RequestKind::Join(join) => self
                 .connections
                 .get(join.connection)
-                .and_then(|slot| slot.options.receive_buffer),
+                .map(|slot| SynWish::from(&slot.options)),
         };
         let chosen = self.secrets.initial_sequence(&flow, now);
         let request = Request {
             flow,
             kind,
             offer: SynOffer::of(&flow, &segment.header),
-            answer: self.syn_answer(segment.port, &flow, receive_buffer),
+            answer: self.syn_answer(segment.port, &flow, wish.unwrap_or_default()),
             iss: floor.map_or(chosen, |floor| floor.latest(chosen)),
             timestamp_offset: self.secrets.timestamp_offset(&flow),
             syn_ack_sent: Some(now),
@@ -234,11 +234,11 @@ impl Stack {
     ) {
         let flow = segment.flow;
         let offer = SynOffer::of(&flow, &segment.header);
-        let receive_buffer = self
+        let wish = self
             .listeners
             .get(listener)
-            .and_then(|listener| listener.options.socket.receive_buffer);
-        let answer = self.syn_answer(segment.port, &flow, receive_buffer);
+            .map(|listener| SynWish::from(&listener.options.socket));
+        let answer = self.syn_answer(segment.port, &flow, wish.unwrap_or_default());
         let iss = syn_cookie::encode(&self.secrets, &flow, &offer, now);
         let offset = self.secrets.timestamp_offset(&flow);
         let timestamp = syn_cookie::encode_timestamp(&offer, now, offset);

@@ -83,6 +83,17 @@ impl Stack {
         self.listeners.add(address, options).map(ListenerId)
     }
 
+    /// Changes how many connections may wait at a listener, within the stack's bound. Those that wait
+    /// stay.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::BadHandle`] when there is no such listener.
+    pub fn set_backlog(&mut self, listener: ListenerId, backlog: usize) -> Result<(), SocketError> {
+        let found = self.listeners.set_backlog(listener.0, backlog);
+        found.then_some(()).ok_or(SocketError::BadHandle)
+    }
+
     /// Takes the oldest connection that waits at a listener. After [`super::Event::Acceptable`] call
     /// until `None`: the event does not come again for those that are left.
     pub fn accept(&mut self, listener: ListenerId) -> Option<ConnectionId> {

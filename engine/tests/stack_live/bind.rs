@@ -65,6 +65,34 @@ fn an_address_is_held_once_with_all_that_it_covers() {
 }
 
 #[test]
+fn ipv6_alone_leaves_ipv4_to_others() {
+    let mut host = host();
+    let (six, four) = (SocketAddr::new(ANY6, 80), SocketAddr::new(ANY4, 80));
+    assert_eq!(host.stack.reserve_ipv6_only(six), Ok(six));
+    assert_eq!(host.stack.reserve(four), Ok(four));
+    for taken in [six, SocketAddr::new(v6(Side::Client, 0), 80)] {
+        assert_eq!(
+            host.stack.bind_check(taken),
+            Err(SocketError::AddressInUse),
+            "{taken}"
+        );
+    }
+    host.stack.release(four);
+    let options = ListenOptions {
+        ipv6_only: true,
+        ..ListenOptions::default()
+    };
+    let listener = host.stack.listen(six, options).unwrap();
+    host.stack.release(six);
+    assert_eq!(host.stack.bind_check(four), Ok(four));
+    assert_eq!(host.stack.set_backlog(listener, 7), Ok(()));
+    assert_eq!(host.stack.listeners().next().unwrap().backlog, 7);
+    host.stack.close_listener(Default::default(), listener);
+    let gone = host.stack.set_backlog(listener, 7);
+    assert_eq!(gone, Err(SocketError::BadHandle));
+}
+
+#[test]
 fn port_zero_gives_each_a_port_of_its_own_until_there_are_none() {
     let mut host = host();
     let any = SocketAddr::new(ANY4, 0);

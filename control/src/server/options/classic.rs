@@ -36,6 +36,13 @@ pub(in crate::server) struct Kept {
     times: Keepalive,
 }
 
+impl Kept {
+    /// IPV6_V6ONLY.
+    pub(in crate::server) fn ipv6_only(&self) -> bool {
+        self.ipv6_only
+    }
+}
+
 impl Default for Kept {
     /// Linux's defaults.
     fn default() -> Self {
@@ -244,7 +251,9 @@ impl Control {
             }
             Classic::MaximumSegment => {
                 kept.maximum_segment = value::within(bytes, 88, 32_767)?;
-                return Ok(None);
+                options.maximum_segment = u16::try_from(kept.maximum_segment).ok();
+                // Connections to come of a listener have it; on one that is there it changes nothing.
+                |_, _, _| Ok(())
             }
             Classic::SynCount => {
                 kept.syn_count = value::within(bytes, 1, 127)?;
