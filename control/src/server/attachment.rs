@@ -1,5 +1,6 @@
 //! An application's region: its memory, its slots, and who it belongs to.
 
+use std::collections::VecDeque;
 use std::fs;
 
 use braid_dataplane::application::RegionId;
@@ -10,6 +11,9 @@ use braid_shm::{CommandServer, EngineRegion, SlotFlags, SlotHandle};
 use super::packets::Credentials;
 use super::table::Key;
 use crate::config::{Config, ProgramRule};
+
+/// As many slots rest after their sockets before they are used again, while there are fresh ones.
+const RESTING: usize = 64;
 
 /// A region and its sockets.
 #[derive(Debug)]
@@ -26,7 +30,8 @@ pub(super) struct Attachment {
     pub(super) rule: Option<ProgramRule>,
     /// The socket in each slot.
     slots: Box<[Option<Key>]>,
-    free: Vec<u32>,
+    /// Slots that were given back, oldest first.
+    free: VecDeque<u32>,
     /// Slots from here on have never been used.
     unused: u32,
     sockets: usize,
@@ -58,7 +63,7 @@ impl Attachment {
                 .cloned(),
             program,
             slots: vec![None; limits.sockets as usize].into(),
-            free: Vec::new(),
+            free: VecDeque::new(),
             unused: 0,
             sockets: 0,
             members: 0,
@@ -67,13 +72,14 @@ impl Attachment {
 
     /// Opens a free slot. `None` when all are in use.
     pub(super) fn open_slot(&mut self, flags: SlotFlags) -> Option<SlotHandle> {
-        let slot = match self.free.pop() {
-            Some(slot) => slot,
-            None if self.unused < self.region.layout().sockets() => {
+        let unused = (self.unused < self.region.layout().sockets()).then_some(self.unused);
+        let slot = match unused {
+            // A slot rests, so that a thread that races with its own close() meets no new socket.
+            Some(unused) if self.free.len() < RESTING => {
                 self.unused += 1;
-                self.unused - 1
+                unused
             }
-            None => return None,
+            _ => self.free.pop_front()?,
         };
         let handle = self.region.open_slot(slot, flags)?;
         self.sockets += 1;
@@ -105,7 +111,7 @@ impl Attachment {
         if let Err(error) = self.region.release_slot(handle) {
             eprintln!("braid: the memory of a socket stays in use: {error}");
         }
-        self.free.push(handle.slot());
+        self.free.push_back(handle.slot());
         self.sockets = self.sockets.saturating_sub(1);
     }
 

@@ -82,6 +82,9 @@ impl Control {
         command: &Command,
         argument: &[u8],
     ) -> Result<Outcome, WorkerGone> {
+        if self.closing && begins_something(command.operation) {
+            return Ok(Err(libc::ESHUTDOWN));
+        }
         if let Operation::Owns { remote } = command.operation {
             return self.owns(argument, remote);
         }
@@ -373,6 +376,21 @@ impl Control {
             return Err(EMULTIPATH);
         }
         Ok((0, sockaddr(socket.domain, remote)))
+    }
+}
+
+/// Whether an engine that ends refuses it; what is left tells of sockets as they are, or ends them.
+const fn begins_something(operation: Operation) -> bool {
+    match operation {
+        Operation::Owns { .. }
+        | Operation::Bind
+        | Operation::Listen { .. }
+        | Operation::Connect
+        | Operation::SetOption { .. } => true,
+        Operation::Shutdown { .. }
+        | Operation::GetOption { .. }
+        | Operation::LocalAddress
+        | Operation::PeerAddress => false,
     }
 }
 

@@ -65,6 +65,8 @@ pub(super) struct Control {
     /// How many regions there have been.
     pub(super) serial: u64,
     pub(super) complaints: Complaints,
+    /// The engine ends: nothing new is begun.
+    pub(super) closing: bool,
 }
 
 impl From<WorkerGone> for ServerError {
@@ -96,6 +98,7 @@ impl Control {
             leavings: Leavings::default(),
             serial: 0,
             complaints: Complaints::default(),
+            closing: false,
             config,
             path: path.into(),
         })
@@ -262,10 +265,13 @@ impl Control {
     }
 
     /// Closes the connections in order, and aborts those that are left when the time is over.
-    /// Programs see the end of their descriptors when this thread's ends go.
+    /// Programs see the end of their descriptors when this thread's ends go; what they ask until then
+    /// is answered.
     fn close(mut self) -> Result<(), ServerError> {
         let deadline = Instant::now() + self.config.shutdown_timeout;
+        self.closing = true;
         self.end_all_sockets()?;
+        let mut ready: Vec<Ready> = Vec::new();
         loop {
             let left = self.host.call(|turn| turn.stack.connection_count())?;
             if left == 0 {
@@ -276,11 +282,34 @@ impl Control {
                 self.host.call(|turn| turn.abort_all())?;
                 break;
             }
-            std::thread::sleep(CLOSING_INTERVAL);
+            self.answer_while_closing(&mut ready)?;
         }
         for (_, attachment) in self.attachments.iter() {
             attachment.region.retire();
         }
         Ok(())
+    }
+
+    /// One interval of the end. Reports of the worker wait: the slots stay as they are, for what
+    /// arrived can still be read.
+    fn answer_while_closing(&mut self, ready: &mut Vec<Ready>) -> Result<(), ServerError> {
+        self.poller.wait(Some(CLOSING_INTERVAL), ready)?;
+        self.host.reports().bell().clear();
+        for event in ready.iter() {
+            match event.token {
+                SIGNALS => {
+                    while self
+                        .signals
+                        .read_signal()
+                        .map_err(io::Error::from)?
+                        .is_some()
+                    {}
+                }
+                LISTENER => self.accept_peers(),
+                WORKER => {}
+                token => self.on_ready(token, event.flags)?,
+            }
+        }
+        Ok(self.take_commands()?)
     }
 }

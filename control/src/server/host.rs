@@ -7,10 +7,14 @@ use std::thread::{self, JoinHandle};
 use braid_dataplane::application::{Applications, Reports};
 use braid_dataplane::worker::{Ports, Waker, Worker};
 use braid_engine::stack::Stack;
-use braid_engine::time::Instant;
+use braid_engine::time::{Duration, Instant};
 
 /// Tasks that wait for the worker; the control thread waits for each, so few ever do.
 const TASKS: usize = 16;
+
+/// The worker sleeps no longer while there are applications: one that was killed between the mark that
+/// it wakes the worker and the ring of the bell must not leave it asleep.
+const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 
 /// What a task has in its hands.
 pub(super) struct Turn<'a> {
@@ -151,7 +155,8 @@ fn run(mut worker: Worker<Stack>, mut applications: Applications, tasks: &Receiv
         }
         busy |= applications.serve(now, worker.engine_mut());
         if !busy {
-            worker.rest_beside(work, None, &mut applications);
+            let deadline = applications.has_regions().then(|| now + LONGEST_SLEEP);
+            worker.rest_beside(work, deadline, &mut applications);
         }
     }
 }

@@ -140,6 +140,12 @@ impl Control {
         descriptors: Vec<OwnedFd>,
     ) -> Result<bool, WorkerGone> {
         let reply = match Request::parse(packet) {
+            Ok(Request::Attach(_) | Request::OpenSocket(_) | Request::Adopt) if self.closing => {
+                Answer::refused(
+                    libc::ESHUTDOWN,
+                    "the engine ends: try again once it is back",
+                )
+            }
             Ok(Request::Attach(attach)) => self.attach(key, &attach)?,
             Ok(Request::OpenSocket(open)) => self.open_socket(key, open),
             Ok(Request::Adopt) => self.adopt(key, descriptors),

@@ -1,7 +1,7 @@
 //! Programs that die: what they had is ended and freed within a second.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,9 @@ const PORT: u16 = 5002;
 
 /// Makes the test binary a program that connects, sends, and waits to be killed.
 const VICTIM: &str = "BRAID_TEST_VICTIM";
+
+/// Where the victim that sends does so.
+const SENDS_TO: &str = "BRAID_TEST_VICTIM_SENDS_TO";
 
 /// The victim's part, as a test that does nothing unless asked to.
 #[test]
@@ -33,10 +36,36 @@ fn victim() {
     }
 }
 
+/// The part of a victim that sends without end.
+#[test]
+fn sender() {
+    let (Some(socket), Ok(to)) = (std::env::var_os(VICTIM), std::env::var(SENDS_TO)) else {
+        return;
+    };
+    let client = Client::attach(socket.as_ref());
+    let socket = client.open();
+    socket.connect(to.parse().unwrap()).unwrap();
+    println!("victim is ready");
+    std::io::stdout().flush().unwrap();
+    loop {
+        socket.send_all(&[7; 50_000]).unwrap();
+    }
+}
+
 fn start_victim(net: &Net) -> Child {
+    start(net, "death::victim", linux(PORT))
+}
+
+/// A program that sends to `to` until it is killed.
+pub(crate) fn start_sender(net: &Net, to: SocketAddr) -> Child {
+    start(net, "death::sender", to)
+}
+
+fn start(net: &Net, part: &str, to: SocketAddr) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["death::victim", "--exact", "--nocapture"])
+        .args([part, "--exact", "--nocapture"])
         .env(VICTIM, net.socket())
+        .env(SENDS_TO, to.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

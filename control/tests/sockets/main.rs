@@ -6,6 +6,8 @@ mod data;
 mod death;
 mod hostile;
 mod library;
+mod listening;
 mod policy;
+mod soak;
 mod support;
 mod whole_engine;

@@ -172,6 +172,11 @@ impl Applications {
         }
     }
 
+    /// Whether any region is served.
+    pub fn has_regions(&self) -> bool {
+        self.regions.any()
+    }
+
     /// How many sockets have a connection.
     pub fn socket_count(&self) -> usize {
         self.sockets.len()

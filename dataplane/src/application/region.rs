@@ -127,6 +127,11 @@ impl Regions {
             .is_some_and(|region| !core::mem::replace(&mut region.silenced, true))
     }
 
+    /// Whether there is any.
+    pub(super) fn any(&self) -> bool {
+        self.list.iter().any(Option::is_some)
+    }
+
     fn served(&self) -> impl Iterator<Item = &Region> {
         self.list.iter().flatten().filter(|region| !region.silenced)
     }

@@ -31,6 +31,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn attach(path: &Path) -> Self {
+        Self::try_attach(path).unwrap_or_else(|refused| panic!("not attached: {refused:?}"))
+    }
+
+    /// What the engine says instead of attaching is the error.
+    pub(crate) fn try_attach(path: &Path) -> Result<Self, Reply> {
         let connection = connect(path);
         let attach = Request::Attach(Attach {
             version: ABI_VERSION,
@@ -40,15 +45,16 @@ impl Client {
         });
         send(&connection, &attach.encode(), &[]);
         let (packet, descriptors) = receive(&connection);
-        let Ok(Reply::Attached(attached)) = Reply::parse(&packet) else {
-            panic!("not attached: {:?}", Reply::parse(&packet));
+        let attached = match Reply::parse(&packet).unwrap() {
+            Reply::Attached(attached) => attached,
+            other => return Err(other),
         };
         let memory = descriptors[0].try_clone().unwrap();
-        Self {
+        Ok(Self {
             connection,
             region: open_region(&attached, descriptors),
             memory,
-        }
+        })
     }
 
     pub(crate) fn request(&self, request: &Request, with: &[&OwnedFd]) -> (Reply, Vec<OwnedFd>) {
@@ -58,8 +64,12 @@ impl Client {
     }
 
     pub(crate) fn open(&self) -> Socket {
+        self.open_domain(libc::AF_INET)
+    }
+
+    pub(crate) fn open_domain(&self, domain: i32) -> Socket {
         let open = Request::OpenSocket(OpenSocket {
-            domain: libc::AF_INET,
+            domain,
             protocol: 0,
             flags: 0,
             reserved: 0,

@@ -72,6 +72,14 @@ impl Net {
         fs::write(self.configuration(), text + more).unwrap();
     }
 
+    /// How many connections the engine has.
+    pub(crate) fn connections(&self) -> usize {
+        use braid_control::management::{Client, ConnectionRow, Request};
+        let mut client = Client::connect(&self.socket()).unwrap();
+        let rows: Vec<ConnectionRow> = client.ask(&Request::ShowConnections).unwrap();
+        rows.len()
+    }
+
     /// Starts an engine and waits until it is ready.
     pub(crate) fn start(&self) -> Engine {
         let mut child = self
@@ -158,6 +166,14 @@ impl Engine {
     pub(crate) fn descriptors(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.child.id());
         fs::read_dir(folder).unwrap().count()
+    }
+
+    /// Kibibytes of memory that only it has, so that the regions of programs do not count.
+    pub(crate) fn own_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+        let number = line.and_then(|line| line.split_whitespace().nth(1));
+        number.unwrap().parse().unwrap()
     }
 
     /// How many regions it has mapped.

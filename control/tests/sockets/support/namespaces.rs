@@ -13,18 +13,38 @@ pub(crate) fn run(test: &str, body: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return body();
     }
-    let possible = Command::new("unshare").args(["-Urn", "true"]).output();
+    run_by(test, &["-Urn"]);
+}
+
+/// As [`run`], as root of this machine and not of a user namespace: there are other users then.
+pub(crate) fn run_as_root(test: &str, body: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return body();
+    }
+    if rustix::process::geteuid().is_root() {
+        run_by(test, &["-n"]);
+    } else {
+        eprintln!("skipped {test}: it takes root");
+    }
+}
+
+fn run_by(test: &str, namespaces: &[&str]) {
+    let possible = Command::new("unshare")
+        .args(namespaces)
+        .arg("true")
+        .output();
     if !possible.is_ok_and(|output| output.status.success()) {
         assert_ne!(
             std::env::var("CI").as_deref(),
             Ok("true"),
-            "{test} cannot run here: `unshare -Urn true` fails"
+            "{test} cannot run here: `unshare {namespaces:?} true` fails"
         );
-        eprintln!("skipped {test}: `unshare -Urn true` fails");
+        eprintln!("skipped {test}: `unshare {namespaces:?} true` fails");
         return;
     }
     let output = Command::new("unshare")
-        .args(["-Urn", "--kill-child"])
+        .args(namespaces)
+        .arg("--kill-child")
         .arg(std::env::current_exe().unwrap())
         .args([test, "--exact", "--nocapture"])
         .env(INSIDE, "1")
@@ -32,6 +52,9 @@ pub(crate) fn run(test: &str, body: impl FnOnce()) {
         .unwrap();
     let shown = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{test} failed:\n{shown}");
+    if std::env::var_os("BRAID_SOAK").is_some() {
+        eprint!("{shown}");
+    }
     assert!(
         shown.contains("1 passed"),
         "{test} is not the name of a test:\n{shown}"

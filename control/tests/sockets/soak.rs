@@ -1,0 +1,258 @@
+//! The same again and again, and what is left over at the end.
+//!
+//! `BRAID_SOAK=1` makes them as long as a release asks for: 200 kills, 50 restarts, a minute.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use braid_shm::ReadEnd;
+use rustix::event::PollFlags;
+
+use crate::death::start_sender;
+use crate::support::client::{Client, wait};
+use crate::support::engine::{Engine, Net, SOON, linux, within};
+use crate::support::namespaces;
+
+const PORT: u16 = 5006;
+
+/// What the first rounds leave behind for good, such as pools of frames, and not each further one.
+const WARM_UP: usize = 5;
+
+/// Memory that may be more at the end, in KiB, for what allocators and caches keep.
+const SLACK: u64 = 8 << 10;
+
+fn is_whole() -> bool {
+    std::env::var_os("BRAID_SOAK").is_some()
+}
+
+/// A listener of Linux that reads, or sends back, all it gets.
+fn linux_listener(net: &Net, echo: bool) {
+    let listener = net
+        .peer
+        .run(|| TcpListener::bind(linux(PORT)))
+        .unwrap()
+        .unwrap();
+    thread::spawn(move || {
+        for there in listener.incoming() {
+            thread::spawn(move || serve(there.unwrap(), echo));
+        }
+    });
+}
+
+fn serve(mut there: TcpStream, echo: bool) {
+    // A peer whose engine was killed says nothing any more, not even that it is gone.
+    there.set_read_timeout(Some(SOON / 2)).unwrap();
+    let mut buffer = [0; 1 << 16];
+    while let Ok(count @ 1..) = there.read(&mut buffer) {
+        if echo && there.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+}
+
+/// What an engine holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Holdings {
+    descriptors: usize,
+    regions: usize,
+    connections: usize,
+    /// KiB.
+    memory: u64,
+}
+
+impl Holdings {
+    fn of(engine: &Engine, net: &Net) -> Self {
+        Self {
+            descriptors: engine.descriptors(),
+            regions: engine.regions(),
+            connections: net.connections(),
+            memory: engine.own_memory(),
+        }
+    }
+
+    fn is_no_more_than(self, before: Self) -> bool {
+        self.descriptors <= before.descriptors
+            && self.regions <= before.regions
+            && self.connections <= before.connections
+            && self.memory <= before.memory + SLACK
+    }
+}
+
+#[test]
+fn kills_in_the_middle_of_transfers_leave_nothing_behind() {
+    namespaces::run(
+        "soak::kills_in_the_middle_of_transfers_leave_nothing_behind",
+        || {
+            let rounds = if is_whole() { 200 } else { 12 };
+            let net = Net::create("kills");
+            net.configure("");
+            let engine = net.start();
+            linux_listener(&net, false);
+            let mut before = None;
+            for round in 0..rounds {
+                if is_whole() && round % 20 == 0 {
+                    eprintln!("round {round}: {:?}", Holdings::of(&engine, &net));
+                }
+                if round == WARM_UP {
+                    before = Some(Holdings::of(&engine, &net));
+                }
+                let mut victim = start_sender(&net, linux(PORT));
+                thread::sleep(Duration::from_millis(5 + (round as u64 * 7) % 40));
+                victim.kill().unwrap();
+                victim.wait().unwrap();
+                assert!(
+                    within(Duration::from_secs(1), || engine.regions() == 0),
+                    "round {round}: the region stays"
+                );
+            }
+            let before = before.unwrap();
+            let mut after = Holdings::of(&engine, &net);
+            within(SOON, || {
+                after = Holdings::of(&engine, &net);
+                after.is_no_more_than(before)
+            });
+            eprintln!("{rounds} kills: {before:?} before, {after:?} after");
+            assert!(after.is_no_more_than(before), "{before:?}, {after:?}");
+        },
+    );
+}
+
+#[test]
+fn restarts_of_the_engine_leave_nothing_behind() {
+    namespaces::run("soak::restarts_of_the_engine_leave_nothing_behind", || {
+        let rounds = if is_whole() { 50 } else { 4 };
+        let net = Net::create("restarts");
+        net.configure("");
+        linux_listener(&net, true);
+        let (mut first, mut last) = (None, None);
+        let own = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let mut before = 0;
+        for round in 0..rounds {
+            let mut engine = net.start();
+            let client = Client::attach(&net.socket());
+            let socket = client.open();
+            socket.connect(linux(PORT)).unwrap();
+            socket.send_all(&vec![3; 100_000]).unwrap();
+            assert!(socket.recv(&mut [0; 1000]).unwrap() > 0);
+            let holdings = Holdings::of(&engine, &net);
+            first.get_or_insert(holdings);
+            last = Some(holdings);
+            engine.kill();
+            assert!(wait(&socket.end, PollFlags::HUP, SOON), "round {round}");
+            // What had arrived may still be read; then the end is told, and nobody hangs.
+            let mut buffer = vec![0; 1 << 16];
+            while socket.recv(&mut buffer).is_ok() {}
+            assert_eq!(socket.slot.read_end(), ReadEnd::Open);
+            drop((socket, client, engine));
+            if round == 0 {
+                before = own();
+            }
+        }
+        let (first, last) = (first.unwrap(), last.unwrap());
+        eprintln!(
+            "{rounds} restarts: {first:?} in the first, {last:?} in the last; {before} descriptors \
+             of the program before, {} after",
+            own()
+        );
+        assert!(last.is_no_more_than(first), "{first:?}, {last:?}");
+        // Threads of Linux's side may have theirs for a moment yet.
+        assert!(within(SOON, || own() <= before + 2), "{before}, {}", own());
+    });
+}
+
+#[test]
+fn a_hostile_program_spoils_nothing_of_its_neighbour() {
+    namespaces::run(
+        "soak::a_hostile_program_spoils_nothing_of_its_neighbour",
+        || {
+            let time = Duration::from_secs(if is_whole() { 60 } else { 3 });
+            let net = Net::create("minute");
+            net.configure("");
+            let engine = net.start();
+            linux_listener(&net, true);
+            let good = Client::attach(&net.socket());
+            let over = AtomicBool::new(false);
+            let (bytes, cut) = thread::scope(|scope| {
+                let exact = scope.spawn(|| exchange(&good, &over));
+                let cut = attack(&net, time);
+                over.store(true, Ordering::Relaxed);
+                (exact.join().unwrap(), cut)
+            });
+            let logged = engine
+                .log()
+                .iter()
+                .filter(|line| line.contains("was cut off"))
+                .count();
+            eprintln!("{time:?}: {bytes} bytes exact, {cut} hostile programs cut off");
+            assert!(bytes > 100_000 && cut > 0, "{bytes} bytes, {cut} cut off");
+            assert!(!good.is_cut_off());
+            assert!(logged > 0, "no reason was logged");
+            assert!(within(SOON, || engine.regions() == 1));
+        },
+    );
+}
+
+/// Sends and reads back until it is over; how many bytes came back exactly.
+fn exchange(client: &Client, over: &AtomicBool) -> usize {
+    let socket = client.open();
+    socket.connect(linux(PORT)).unwrap();
+    let mut seed = 11u64;
+    let mut total = 0;
+    while !over.load(Ordering::Relaxed) {
+        let said: Vec<u8> = (0..60_000)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (seed >> 56) as u8
+            })
+            .collect();
+        socket.send_all(&said).unwrap();
+        let mut heard = vec![0; said.len()];
+        let mut position = 0;
+        while position < heard.len() {
+            let count = socket.recv(&mut heard[position..]).unwrap();
+            assert!(count > 0, "the neighbour's stream ended");
+            position += count;
+        }
+        assert!(said == heard, "the neighbour's bytes differ after {total}");
+        total += said.len();
+    }
+    total
+}
+
+/// Programs that write random bytes over every shared word, one after the other; how many were cut
+/// off.
+fn attack(net: &Net, time: Duration) -> usize {
+    /// Header, doorbells, thread blocks and the first slots.
+    const WORDS: u64 = 48 * (64 << 10);
+    let until = Instant::now() + time;
+    let mut seed = 5u64;
+    let mut cut = 0;
+    let mut random = move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        seed ^ seed >> 29
+    };
+    while Instant::now() < until {
+        let bad = Client::attach(&net.socket());
+        let socket = bad.open();
+        socket.connect(linux(PORT)).unwrap();
+        socket.send_all(&[1; 1000]).unwrap();
+        let mut garbage = vec![0; 64 << 10];
+        let mut offset = 0;
+        while Instant::now() < until && !bad.is_cut_off() {
+            for word in garbage.chunks_exact_mut(8) {
+                word.copy_from_slice(&random().to_ne_bytes());
+            }
+            rustix::io::pwrite(&bad.memory, &garbage, offset).unwrap();
+            offset = (offset + garbage.len() as u64) % WORDS;
+            // Every bit of the bells' words, so that the engine looks.
+            rustix::io::pwrite(&bad.memory, &[0xff; 512], 256).unwrap();
+            rustix::io::pwrite(&bad.memory, &[0xff; 512], 4096).unwrap();
+            socket.slot.kick();
+        }
+        cut += usize::from(bad.is_cut_off());
+    }
+    cut
+}
