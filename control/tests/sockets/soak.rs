@@ -152,14 +152,15 @@ fn restarts_of_the_engine_leave_nothing_behind() {
             }
         }
         let (first, last) = (first.unwrap(), last.unwrap());
+        assert!(last.is_no_more_than(first), "{first:?}, {last:?}");
+        // Threads of Linux's side may have theirs for a moment yet.
+        let few = within(SOON, || own() <= before + 2);
         eprintln!(
             "{rounds} restarts: {first:?} in the first, {last:?} in the last; {before} descriptors \
              of the program before, {} after",
             own()
         );
-        assert!(last.is_no_more_than(first), "{first:?}, {last:?}");
-        // Threads of Linux's side may have theirs for a moment yet.
-        assert!(within(SOON, || own() <= before + 2), "{before}, {}", own());
+        assert!(few, "{before}, {}", own());
     });
 }
 

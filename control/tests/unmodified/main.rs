@@ -5,6 +5,7 @@
 #[path = "../sockets/support/engine.rs"]
 mod engine;
 mod far;
+#[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
 #[path = "../sockets/support/namespaces.rs"]
 mod namespaces;
 mod oracle;
