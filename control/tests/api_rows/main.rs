@@ -8,6 +8,7 @@
 )]
 #[path = "../sockets/support/engine.rs"]
 mod engine;
+mod examples;
 #[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
 #[path = "../sockets/support/namespaces.rs"]
 mod namespaces;

@@ -15,9 +15,13 @@ use crate::engine::{Net, SOON};
 
 const MULTIPATH_PORT: u16 = 6001;
 const PLAIN_PORT: u16 = 6002;
+/// An echo from the first byte on (RFC 862).
+pub(crate) const ECHO_PORT: u16 = 6003;
+/// Reads to the end, then closes (RFC 863).
+pub(crate) const DISCARD_PORT: u16 = 6004;
 
-/// Listens at both ports, for both families, until the process ends. A connection begins with a
-/// byte that says what becomes of it: `e`, an echo; `r`, a reset; `c` and an address, a connection
+/// Listens at all ports, for both families, until the process ends. A connection to the first
+/// two begins with a byte that says what becomes of it: `e`, an echo; `r`, a reset; `c` and an address, a connection
 /// to there, which greets by `h` and echoes.
 pub(crate) fn start(net: &Net) {
     let tag: IpAddr = "2001:20::1".parse().unwrap();
@@ -39,6 +43,8 @@ pub(crate) fn start(net: &Net) {
     for (protocol, port) in [
         (Protocol::MPTCP, MULTIPATH_PORT),
         (Protocol::TCP, PLAIN_PORT),
+        (Protocol::MPTCP, ECHO_PORT),
+        (Protocol::MPTCP, DISCARD_PORT),
     ] {
         let four: SocketAddr = (Ipv4Addr::UNSPECIFIED, port).into();
         let six: SocketAddr = (Ipv6Addr::UNSPECIFIED, port).into();
@@ -49,9 +55,13 @@ pub(crate) fn start(net: &Net) {
                 // Threads that it starts, and their sockets, are in the namespace too.
                 setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
                 while let Ok((connection, _)) = listener.accept() {
-                    thread::spawn(|| {
+                    thread::spawn(move || {
                         // The row sees what went wrong.
-                        let _ = answer(connection);
+                        let _ = match port {
+                            ECHO_PORT => echo(connection),
+                            DISCARD_PORT => discard(connection),
+                            _ => answer(connection),
+                        };
                     });
                 }
             });
@@ -97,4 +107,8 @@ fn echo(mut connection: Socket) -> io::Result<()> {
             count => connection.write_all(&buffer[..count])?,
         }
     }
+}
+
+fn discard(mut connection: Socket) -> io::Result<()> {
+    io::copy(&mut connection, &mut io::sink()).map(|_| ())
 }

@@ -1,7 +1,7 @@
 //! C programs that are compiled by the tests and run beside the engine.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use crate::engine::Net;
 
@@ -25,29 +25,40 @@ impl Driver {
             .collect();
         sources.sort();
         let program = self.compile("rows", &sources);
-        let output = net
-            .engine
-            .run(|| {
-                let mut command = Command::new(&program);
-                if self == Self::Preload {
-                    command.env("LD_PRELOAD", library("libbraid_preload.so"));
-                    command.env("BRAID_QUIET", "1");
-                }
-                command
-                    .args(arguments)
-                    .env("BRAID_SOCKET", net.socket())
-                    .output()
-                    .unwrap()
-            })
-            .unwrap();
-        let shown = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(output.status.success(), "{}\n{shown}", output.status);
+        let shown = self.start(net, &program, arguments).end();
         let held = shown.lines().filter(|line| line.starts_with("ok ")).count();
         assert_eq!(held, rows, "rows are missing:\n{shown}");
     }
 
+    /// Starts a program beside the engine.
+    pub(crate) fn start(self, net: &Net, program: &Path, arguments: &[&str]) -> Running {
+        let child = net.engine.run(|| {
+            let mut command = Command::new(program);
+            if self == Self::Preload {
+                command.env("LD_PRELOAD", library("libbraid_preload.so"));
+                command.env("BRAID_QUIET", "1");
+            }
+            command
+                .args(arguments)
+                .env("BRAID_SOCKET", net.socket())
+                // Cargo's own goes before the program's, and to a libbraid of some other build.
+                .env_remove("LD_LIBRARY_PATH")
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
+        });
+        Running(child.unwrap())
+    }
+
+    /// Compiles an example of `deploy/examples`.
+    pub(crate) fn example(self, name: &str) -> PathBuf {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/examples");
+        self.compile(name, &[folder.join(name).with_extension("c")])
+    }
+
     /// The program of these sources.
-    pub(crate) fn compile(self, name: &str, sources: &[PathBuf]) -> PathBuf {
+    fn compile(self, name: &str, sources: &[PathBuf]) -> PathBuf {
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{self:?}"));
         let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("socket/include");
         let mut command = Command::new("cc");
@@ -64,6 +75,19 @@ impl Driver {
         let complaints = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{name}: {complaints}");
         program
+    }
+}
+
+/// A program that runs.
+pub(crate) struct Running(Child);
+
+impl Running {
+    /// Waits for its end, which has to be a good one, and gives what it said.
+    pub(crate) fn end(self) -> String {
+        let output = self.0.wait_with_output().unwrap();
+        let shown = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "{}\n{shown}", output.status);
+        shown
     }
 }
 
