@@ -125,7 +125,7 @@ fn info(of: &Snapshot) -> Vec<u8> {
         (80, byte(subflows.len())),
         (82, byte(endpoints.fullmesh)),
     ] {
-        record.put(offset, number);
+        record.put(offset, &number);
     }
     let flags = if info.remote_token.is_some() {
         REMOTE_KEY_RECEIVED
@@ -141,7 +141,7 @@ fn info(of: &Snapshot) -> Vec<u8> {
         (88, ago(info.last_data_received)),
         (92, ago(info.last_acknowledgment)),
     ] {
-        record.put(offset, number);
+        record.put(offset, &number);
     }
     for (offset, number) in [
         (16, info.write_sequence.0),
@@ -152,7 +152,7 @@ fn info(of: &Snapshot) -> Vec<u8> {
         (64, info.bytes_received),
         (72, info.bytes_acknowledged),
     ] {
-        record.put(offset, number);
+        record.put(offset, &number);
     }
     record.0
 }
@@ -182,7 +182,7 @@ fn per_subflow(
     bytes.resize(data_bytes, 0);
     let mut header = Record(bytes);
     for (offset, number) in [(4, of.subflows.len()), (8, record_bytes), (12, user_bytes)] {
-        header.put(offset, u32::try_from(number).unwrap_or(u32::MAX));
+        header.put(offset, &u32::try_from(number).unwrap_or(u32::MAX));
     }
     let mut bytes = header.0;
     for subflow in of.subflows.iter().take(fit) {
@@ -227,14 +227,14 @@ fn full_info(of: &Snapshot, argument: &[u8], capacity: usize) -> Result<Vec<u8>,
         (12, user_subflow),
         (16, of.subflows.len()),
     ] {
-        full.put(offset, u32::try_from(number).unwrap_or(u32::MAX));
+        full.put(offset, &u32::try_from(number).unwrap_or(u32::MAX));
     }
     let mut bytes = full.0;
     bytes.truncate(FULL_HEADER_BYTES);
     bytes.extend(info(of));
     for subflow in of.subflows.iter().take(most) {
         let mut one = Record::of(8);
-        one.put(0, subflow.id);
+        one.put(0, &subflow.id);
         one.0.extend(addresses(subflow));
         bytes.extend(one.0.into_iter().take(user_subflow));
     }
@@ -267,7 +267,7 @@ impl Record {
         Self(vec![0; bytes])
     }
 
-    fn put(&mut self, offset: usize, number: impl Plain) {
+    fn put(&mut self, offset: usize, number: &impl Plain) {
         number.write(self.0.get_mut(offset..).unwrap_or_default());
     }
 }
