@@ -7,6 +7,7 @@
 #[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
 #[path = "../sockets/support/engine.rs"]
 mod engine;
+#[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
 #[path = "../sockets/support/namespaces.rs"]
 mod namespaces;
 mod rig;

@@ -140,3 +140,27 @@ fn serves_many_of_linux_from_both_workers() {
         rig.assert_engine_is_content();
     });
 }
+
+#[test]
+fn serves_wrk_and_curl_at_the_same_engine() {
+    let test = "nginx::serves_wrk_and_curl_at_the_same_engine";
+    let programs = ["nginx", "curl", "wrk"].map(|name| installed(test, name));
+    let [Some(nginx), Some(curl), Some(wrk)] = programs else {
+        return;
+    };
+    namespaces::run(test, || {
+        let rig = Rig::start("nginx-same");
+        let file = content(24 << 20);
+        fs::write(rig.path("file"), &file).unwrap();
+        let server = Server::start(&rig, &nginx, PORT, Rig::ours);
+        rig.wait_for_our_listener(PORT, server.process());
+        let url = format!("http://{}/", ours_at(PORT));
+        let curl = rig.ours(&curl, &["-sS", "-o", "got", &(url.clone() + "file")]);
+        curl.finish().assert_well();
+        assert_eq!(digest_of_file(&rig.path("got")), digest(&file));
+        let wrk = rig.ours(&wrk, &wrk::arguments(&(url + "page")));
+        wrk::assert_report(&wrk.finish());
+        server.finish();
+        rig.assert_engine_is_content();
+    });
+}

@@ -16,10 +16,9 @@ const VALUE: &str = "16384";
 /// Starts a program on one of the sides.
 type Start = fn(&Rig, &Path, &[&str]) -> Process;
 
-/// A server at every address that keeps nothing.
-const SERVER: [&str; 12] = [
-    "--bind",
-    "0.0.0.0",
+/// A server that keeps nothing. Without being told it listens at every address of IPv4, and with a
+/// second socket at every one of IPv6.
+const SERVER: [&str; 10] = [
     "--save",
     "",
     "--appendonly",
