@@ -190,7 +190,7 @@ fn while_the_engine_ends_commands_are_answered() {
             assert_eq!(other.bind(anywhere(PORT)), Err(libc::ESHUTDOWN));
             assert_eq!(other.connect(linux(PORT)), Err(libc::ESHUTDOWN));
             assert_eq!(socket.peer_address(), Ok(linux(PORT)));
-            let refused = Client::try_attach(&net.socket()).err();
+            let refused = Client::try_attach(&net.socket()).err().map(|reply| *reply);
             assert!(
                 matches!(&refused, Some(Reply::Refused(why)) if why.errno == libc::ESHUTDOWN),
                 "{refused:?}"
@@ -230,7 +230,7 @@ fn another_user_attaches_only_where_it_is_allowed() {
                 })
                 .join()
                 .unwrap();
-                match attached {
+                match attached.map_err(|refused| *refused) {
                     Ok(address) => assert_eq!((allowed, address), (true, Ok(anywhere(0)))),
                     Err(Reply::Refused(why)) => {
                         assert_eq!((allowed, why.errno), (false, libc::EACCES));

@@ -35,7 +35,7 @@ impl Client {
     }
 
     /// What the engine says instead of attaching is the error.
-    pub(crate) fn try_attach(path: &Path) -> Result<Self, Reply> {
+    pub(crate) fn try_attach(path: &Path) -> Result<Self, Box<Reply>> {
         let connection = connect(path);
         let attach = Request::Attach(Attach {
             version: ABI_VERSION,
@@ -47,7 +47,7 @@ impl Client {
         let (packet, descriptors) = receive(&connection);
         let attached = match Reply::parse(&packet).unwrap() {
             Reply::Attached(attached) => attached,
-            other => return Err(other),
+            other => return Err(Box::new(other)),
         };
         let memory = descriptors[0].try_clone().unwrap();
         Ok(Self {
