@@ -1,6 +1,8 @@
 //! When Multipath TCP is used: the policy of the configuration, the rules for programs, and what
 //! the program itself says (draft-scharf-mptcp-api-01 sections 4.4 and 5.1).
 
+use std::io::Read as _;
+
 use braid_control::peer::{Listener, PeerProtocol};
 use braid_shm::abi::{
     EMULTIPATH, TCP_IS_MPTCP, TCP_MP_CONNID, TCP_MP_ENABLE, TCP_MULTIPATH_ENABLE,
@@ -11,6 +13,8 @@ use crate::support::engine::{Net, SOON, linux};
 use crate::support::namespaces;
 
 const PORT: u16 = 5005;
+/// Completes the handshake: an acknowledgement of data comes back.
+const GREETING: &[u8] = b"so that the handshake is complete";
 const TCP: i32 = libc::IPPROTO_TCP;
 
 fn number(value: i32) -> Vec<u8> {
@@ -25,11 +29,10 @@ fn is_multipath(net: &Net, socket: &Socket) -> bool {
         .unwrap()
         .unwrap();
     socket.connect(linux(PORT)).unwrap();
-    let there = listener.accept(SOON, || false).unwrap();
-    socket
-        .send_all(b"so that the handshake is complete")
-        .unwrap();
-    std::io::Read::read(&mut { there }, &mut [0; 10]).unwrap();
+    let mut there = listener.accept(SOON, || false).unwrap();
+    socket.send_all(GREETING).unwrap();
+    // All of it, and the end stays open: a close with bytes unread is an MP_FASTCLOSE.
+    there.read_exact(&mut [0; GREETING.len()]).unwrap();
     let ours = socket.get(TCP, TCP_IS_MPTCP).unwrap();
     assert_eq!(socket.get(TCP, TCP_MP_ENABLE), Ok(ours.clone()));
     assert_eq!(
