@@ -186,6 +186,7 @@ fn every_verb_has_help_with_an_example() {
         &["set"],
         &["stats"],
         &["monitor"],
+        &["lab"],
     ] {
         let mut arguments = verb.to_vec();
         arguments.push("--help");
@@ -195,4 +196,23 @@ fn every_verb_has_help_with_an_example() {
         let example = format!("Example: braid {}", verb.join(" "));
         assert!(help.contains(&example), "{help} has no {example:?}");
     }
+}
+
+#[test]
+fn laboratories_that_cannot_be() {
+    refused(&["lab"], &["COMMAND"]);
+    refused(
+        &["lab", "--links", "9", "--", "true"],
+        &["--links", "1..=8"],
+    );
+    refused(
+        &["lab", "--links", "3", "--rate", "1M,2M", "--", "true"],
+        &["--rate has 2 values for 3 links", "one for each"],
+    );
+    refused(&["lab", "--delay", "5", "--", "true"], &["--delay", "20ms"]);
+    refused(&["lab", "--wait-port", "80", "--", "true"], &["--peer"]);
+    refused(
+        &["lab", "--json", "/proc/nope", "--", "true"],
+        &["/proc/nope", "can write"],
+    );
 }
