@@ -212,8 +212,12 @@ impl Application {
         self.reached_end && self.read == self.plan.expected
     }
 
-    /// Takes note that the stack closed the connection.
+    /// Takes note that the stack closed the connection. Once the program has closed it, that is
+    /// told to watchers only, and the program sees nothing of it.
     pub fn on_closed(&mut self, result: Result<(), SocketError>) {
+        if self.closed {
+            return;
+        }
         if let Err(error) = result {
             self.error.get_or_insert(error);
         }
