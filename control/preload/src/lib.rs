@@ -16,10 +16,16 @@
 //!
 //! # What cannot be seen from here
 //!
-//! Calls that glibc makes internally, and system calls without it. `stdio` on a socket is served by
-//! a stream of our own (`exports::stdio`), descriptors 0 to 2 that are sockets when a program starts
-//! included. `dprintf`, statically linked programs and Go's runtime are not served: the first would
-//! write into the engine's descriptor, and the others never come by here, so their sockets are the kernel's.
+//! Calls that glibc makes internally, and system calls without it. A stream of stdio over a socket
+//! has functions of ours (`exports::stdio`), also the standard ones, whether their descriptors were
+//! sockets when the program started or became so by dup2(2); a pointer to `stdout` that was taken
+//! before that, as iostreams of C++ do, still means the stream of the C library. dprintf(3) and
+//! execl(3), whose arguments Rust cannot name, are served on x86-64 (`exports::variadic`); elsewhere
+//! bytes of dprintf(3) are lost, and a socket that execl(3) closes is reset.
+//!
+//! aio_read(3) and io_uring(7) on a socket of the engine, statically linked programs and Go's runtime are
+//! not served: the former meet the engine's descriptor, where what is written is ignored, and the
+//! others never come by here, so their sockets are the kernel's.
 
 mod arguments;
 mod candidate;

@@ -16,6 +16,12 @@ const KERNEL_SIGSET: size_t = 8;
 /// A stream of stdio.
 pub(crate) type File = libc::FILE;
 
+/// What a function is given of a `va_list`: on x86-64 and on 64-bit ARM a pointer.
+pub(crate) type VaList = c_void;
+
+/// ioctl: whether the next byte is the urgent one.
+pub(crate) const SIOCATMARK: c_ulong = 0x8905;
+
 macro_rules! system_call {
     ($number:ident $(, $argument:expr)*) => {
         // SAFETY: the caller's promise; the system call takes the same arguments. The type is that of
@@ -42,6 +48,9 @@ macro_rules! functions {
                 let found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
                 TABLE.$name.store(found, Ordering::Release);
             )*
+            for behind in [&EXECL, &EXECLP, &EXECLE] {
+                behind.find();
+            }
         }
 
         $(
@@ -232,6 +241,63 @@ functions! {
         { let _ = (fd, mode); ptr::null_mut() }
     }
     fclose(file: *mut File) -> c_int { no_stream(file) }
+    vdprintf(fd: c_int, format: *const c_char, list: *mut VaList) -> c_int {
+        { let _ = (fd, list); no_such_function(format, ptr::null()) }
+    }
+    __vdprintf_chk(fd: c_int, flag: c_int, format: *const c_char, list: *mut VaList) -> c_int {
+        { let _ = (fd, flag, list); no_such_function(format, ptr::null()) }
+    }
+    sockatmark(fd: c_int) -> c_int {
+        { let mut at_mark: c_int = 0; let failed: c_int = system_call!(SYS_ioctl, fd, SIOCATMARK, &raw mut at_mark);
+          if failed < 0 { failed } else { at_mark } }
+    }
+}
+
+/// A function with `...` behind ours: it is never called, only jumped to.
+#[derive(Debug)]
+pub(crate) struct Behind {
+    name: &'static CStr,
+    found: AtomicPtr<c_void>,
+}
+
+/// execl(3).
+pub(crate) static EXECL: Behind = Behind::new(c"execl");
+/// execlp(3).
+pub(crate) static EXECLP: Behind = Behind::new(c"execlp");
+/// execle(3).
+pub(crate) static EXECLE: Behind = Behind::new(c"execle");
+
+impl Behind {
+    const fn new(name: &'static CStr) -> Self {
+        Self {
+            name,
+            found: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    fn find(&self) {
+        // SAFETY: dlsym reads the name only.
+        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        self.found.store(found, Ordering::Release);
+    }
+
+    /// Where it begins, or something that fails with ENOSYS.
+    pub(crate) fn address(&self) -> *const c_void {
+        if self.found.load(Ordering::Acquire).is_null() {
+            // A constructor of another library, before ours.
+            self.find();
+        }
+        let found = self.found.load(Ordering::Acquire);
+        if found.is_null() {
+            missing as extern "C" fn() -> c_int as *const c_void
+        } else {
+            found
+        }
+    }
+}
+
+extern "C" fn missing() -> c_int {
+    no_such_function(ptr::null(), ptr::null())
 }
 
 fn no_such_function(_: *const c_char, _: *const *const c_char) -> c_int {

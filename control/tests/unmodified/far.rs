@@ -3,13 +3,19 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The port of the programs' listeners.
 const DIALLED: u16 = 7007;
 /// Long enough for a program to have gone to sleep.
 const LATER: Duration = Duration::from_millis(150);
+
+/// How long a question for an end waits for it.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How the connections ended that were to be watched, and have not been asked for.
+static ENDS: Mutex<Vec<&str>> = Mutex::new(Vec::new());
 
 /// Serves connections, each in a thread of its own, as long as the process lives.
 pub(crate) fn serve(listener: TcpListener) {
@@ -43,6 +49,27 @@ fn serve_one(mut stream: TcpStream) -> std::io::Result<()> {
         }
         // Waits for the end.
         b"w" => stream.read_to_end(&mut Vec::new()).map(drop),
+        // Notes how the connection ends.
+        b"t" => {
+            let end = match stream.read_to_end(&mut Vec::new()) {
+                Ok(_) => "end",
+                Err(_) => "reset",
+            };
+            ENDS.lock().unwrap().push(end);
+            Ok(())
+        }
+        // Tells how that one ended.
+        b"q" => {
+            let deadline = Instant::now() + PATIENCE;
+            let end = loop {
+                match ENDS.lock().unwrap().pop() {
+                    Some(end) => break end,
+                    None if Instant::now() > deadline => break "none",
+                    None => thread::sleep(Duration::from_millis(5)),
+                }
+            };
+            stream.write_all(end.as_bytes())
+        }
         // Dials back, says hello, and passes the answer on.
         b"d" => {
             thread::sleep(LATER);

@@ -26,6 +26,6 @@ macro_rules! programs {
 }
 
 programs! {
-    close_range copies dup dup_over epoll_edge epoll_nested exec fork handler listener options passing
-    select_many spawn states streams threads vfork
+    close_range copies dup dup_over epoll_edge epoll_nested exec execl fork handler listener options passing
+    printed select_many spawn states streams threads vfork
 }

@@ -18,7 +18,7 @@ fn leave(fd: RawFd) {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn close(fd: c_int) -> c_int {
+pub(super) unsafe extern "C" fn close(fd: c_int) -> c_int {
     if (candidate::may_be(fd) || !epoll_sets::is_empty() || is_ours(fd)) && !borrows_memory() {
         aside(|| leave(fd));
     }
@@ -98,6 +98,7 @@ pub(super) fn note_copy(fd: RawFd, copy: RawFd) {
     aside(|| {
         if is_ours(fd) {
             let _ = descriptor::duplicate(fd, copy);
+            super::stdio::follow(copy);
         } else if candidate::may_be(fd) {
             candidate::lock().duplicate(fd, copy);
         }

@@ -16,6 +16,8 @@ mod process;
 mod sockets;
 pub(crate) mod stdio;
 mod stream;
+#[cfg(target_arch = "x86_64")]
+mod variadic;
 
 use braid_socket::descriptor;
 use std::os::fd::RawFd;

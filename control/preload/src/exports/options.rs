@@ -114,7 +114,7 @@ unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_void) -
             }
             libc::FIONBIO => return answer(|| calls::set_nonblocking(fd, *number()? != 0)),
             // No urgent data: never at its mark.
-            SIOCATMARK => {
+            real::SIOCATMARK => {
                 return answer(|| {
                     *number()? = 0;
                     Ok(())
@@ -127,8 +127,15 @@ unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_void) -
     unsafe { real::ioctl(fd, request, argument) }
 }
 
-/// ioctl: whether the next byte is the urgent one.
-const SIOCATMARK: c_ulong = 0x8905;
+/// sockatmark(3), which asks the kernel behind our back.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn sockatmark(fd: c_int) -> c_int {
+    if is_ours(fd) {
+        return 0;
+    }
+    // SAFETY: no pointer is passed.
+    unsafe { real::sockatmark(fd) }
+}
 
 /// fcntl(2), under both of its names.
 ///

@@ -53,7 +53,7 @@ unsafe fn send_vector(fd: c_int, start: *const iovec, count: c_int, flags: c_int
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, count: size_t) -> ssize_t {
+pub(super) unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, count: size_t) -> ssize_t {
     // SAFETY: the caller's promise, for all that follow as well.
     unsafe {
         if is_ours(fd) {
@@ -64,7 +64,7 @@ unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, count: size_t) -> ssiz
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, count: size_t) -> ssize_t {
+pub(super) unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, count: size_t) -> ssize_t {
     // SAFETY: the caller's promise.
     unsafe {
         if is_ours(fd) {
