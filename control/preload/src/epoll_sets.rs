@@ -2,22 +2,31 @@
 //!
 //! The kernel knows when a socket's descriptor is readable or writable. That a connection has failed or
 //! is over in both directions it does not know: EPOLLERR and EPOLLHUP are added to what epoll_wait(2)
-//! gives, by the data that the program registered the descriptor with.
+//! gives, by the data that the program registered the descriptor with. Where several have the same
+//! data, which of them an event is about cannot be told: then only what is so of all of them is added.
 
 use crate::guarded::{Guarded, Held};
 use braid_shm::SlotState;
 use braid_socket::{calls, descriptor};
 use libc::{EPOLL_CTL_DEL, EPOLLERR, EPOLLET, EPOLLHUP, c_int, epoll_event};
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// By set and data, the descriptor.
+/// The registrations, in two orders.
 #[derive(Debug, Default)]
-pub(crate) struct EpollSets(BTreeMap<(RawFd, u64), RawFd>);
+pub(crate) struct EpollSets {
+    /// Set, data, descriptor.
+    by_data: BTreeSet<(RawFd, u64, RawFd)>,
+    /// Descriptor, set, data.
+    by_fd: BTreeSet<(RawFd, RawFd, u64)>,
+}
 
-static SETS: Guarded<EpollSets> = Guarded::new(EpollSets(BTreeMap::new()));
+static SETS: Guarded<EpollSets> = Guarded::new(EpollSets {
+    by_data: BTreeSet::new(),
+    by_fd: BTreeSet::new(),
+});
 /// How many there are, so that programs without pay one load.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -38,22 +47,56 @@ pub(crate) fn is_empty() -> bool {
 }
 
 impl EpollSets {
-    fn retain(&mut self, keep: impl Fn(RawFd, RawFd) -> bool) {
-        self.0.retain(|(set, _), fd| keep(*set, *fd));
-        COUNT.store(self.0.len(), Ordering::Relaxed);
+    fn insert(&mut self, set: RawFd, data: u64, fd: RawFd) {
+        self.by_data.insert((set, data, fd));
+        self.by_fd.insert((fd, set, data));
+        COUNT.store(self.by_fd.len(), Ordering::Relaxed);
+    }
+
+    fn remove(&mut self, gone: &[(RawFd, u64, RawFd)]) {
+        for (set, data, fd) in gone.iter().copied() {
+            self.by_data.remove(&(set, data, fd));
+            self.by_fd.remove(&(fd, set, data));
+        }
+        COUNT.store(self.by_fd.len(), Ordering::Relaxed);
+    }
+
+    /// The registration of a descriptor in a set.
+    fn remove_one(&mut self, set: RawFd, fd: RawFd) {
+        let found = self.by_fd.range((fd, set, u64::MIN)..=(fd, set, u64::MAX));
+        let gone: Vec<_> = found.map(|(fd, set, data)| (*set, *data, *fd)).collect();
+        self.remove(&gone);
+    }
+
+    /// Those of the descriptors from `first` to `last`, and those in sets that are among them.
+    fn remove_range(&mut self, first: RawFd, last: RawFd) {
+        let of_fds = self
+            .by_fd
+            .range((first, RawFd::MIN, u64::MIN)..=(last, RawFd::MAX, u64::MAX))
+            .map(|(fd, set, data)| (*set, *data, *fd));
+        let of_sets = self
+            .by_data
+            .range((first, u64::MIN, RawFd::MIN)..=(last, u64::MAX, RawFd::MAX));
+        let gone: Vec<_> = of_fds.chain(of_sets.copied()).collect();
+        self.remove(&gone);
+    }
+
+    /// Those that have this data in a set.
+    fn with_data(&self, set: RawFd, data: u64) -> impl Iterator<Item = RawFd> {
+        self.by_data
+            .range((set, data, RawFd::MIN)..=(set, data, RawFd::MAX))
+            .map(|(_, _, fd)| *fd)
     }
 }
 
 /// A call of epoll_ctl(2) on a socket of the engine has succeeded.
 pub(crate) fn note(set: RawFd, operation: c_int, fd: RawFd, event: Option<epoll_event>) {
     let mut sets = lock();
-    sets.retain(|other_set, other_fd| (other_set, other_fd) != (set, fd));
+    sets.remove_one(set, fd);
     if let Some(event) = event
         && operation != EPOLL_CTL_DEL
     {
-        let data = event.u64;
-        sets.0.insert((set, data), fd);
-        COUNT.store(sets.0.len(), Ordering::Relaxed);
+        sets.insert(set, event.u64, fd);
         drop(sets);
         // It can fail only when another thread has closed it: then nobody waits for it.
         let _ = calls::watch_for_good(fd, event.events & EPOLLET as u32 != 0);
@@ -68,8 +111,7 @@ pub(crate) fn forget(fd: RawFd) {
 /// The same for all from `first` to `last`.
 pub(crate) fn forget_range(first: RawFd, last: RawFd) {
     if !is_empty() && !LOOKING.get() {
-        let within = |fd| (first..=last).contains(&fd);
-        lock().retain(|set, fd| !within(set) && !within(fd));
+        lock().remove_range(first, last);
     }
 }
 
@@ -82,26 +124,31 @@ pub(crate) fn complete(set: RawFd, events: &mut [epoll_event]) {
     // Somebody changes the sets just now: the next turn adds it.
     if let Some(sets) = SETS.try_lock() {
         for event in events {
-            if let Some(fd) = sets.0.get(&(set, { event.u64 })) {
-                complete_one(*fd, event);
-            }
+            let known = sets
+                .with_data(set, event.u64)
+                .map(|fd| unknown_to_kernel(fd, event.events))
+                .reduce(|one, other| one & other);
+            event.events |= known.unwrap_or(0);
         }
     }
     LOOKING.set(false);
 }
 
-fn complete_one(fd: RawFd, event: &mut epoll_event) {
+/// EPOLLERR and EPOLLHUP of a socket, of which the kernel has told `events`.
+fn unknown_to_kernel(fd: RawFd, events: u32) -> u32 {
     let Some(socket) = descriptor::find(fd) else {
-        return;
+        return 0;
     };
-    if event.events & EPOLLHUP as u32 != 0 {
+    if events & EPOLLHUP as u32 != 0 {
+        // The kernel says it of nothing but the end of the engine.
         socket.note_hang_up();
-        event.events |= EPOLLERR as u32;
+        return EPOLLERR as u32;
     }
-    if socket.slot().state() != SlotState::Listening
-        && let Ok(found) = calls::readiness(fd)
-    {
-        // The bits of poll and epoll are the same.
-        event.events |= u32::from(found as u16) & (EPOLLERR | EPOLLHUP) as u32;
+    if socket.slot().state() == SlotState::Listening {
+        return 0;
     }
+    // The bits of poll and epoll are the same.
+    calls::readiness(fd).map_or(0, |found| {
+        u32::from(found as u16) & (EPOLLERR | EPOLLHUP) as u32
+    })
 }

@@ -41,6 +41,11 @@ fn serve_one(mut stream: TcpStream) -> std::io::Result<()> {
         b"c" => stream.write_all(b"bye"),
         // Resets.
         b"r" => socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)),
+        // Resets later.
+        b"R" => {
+            thread::sleep(LATER);
+            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))
+        }
         // Says something later.
         b"l" => {
             thread::sleep(LATER);

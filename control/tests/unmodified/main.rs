@@ -1,6 +1,7 @@
 //! Unmodified programs under `braid exec`, with the kernel's behaviour as the oracle: each program in
 //! `programs` runs once on this kernel's sockets and once on the engine's, and must print the same.
 
+mod death;
 #[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
 #[path = "../sockets/support/engine.rs"]
 mod engine;
@@ -26,6 +27,6 @@ macro_rules! programs {
 }
 
 programs! {
-    close_range copies dup dup_over epoll_edge epoll_nested exec execl fork handler listener options passing
+    close_range copies dup dup_over epoll_edge epoll_nested epoll_shared exec execl fork handler listener options passing
     printed select_many spawn states streams threads vfork
 }
