@@ -15,7 +15,7 @@ mod monitor;
 pub(crate) mod output;
 mod set;
 mod show;
-pub(crate) mod size;
+pub mod size;
 mod stats;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 /// A number of bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Size(pub(crate) u64);
+pub struct Size(pub u64);
 
 /// What a size that cannot be read should have looked like.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("write a whole number of bytes, or one with a unit, such as 64KiB, 256MiB or 1G")]
-pub(crate) struct SizeError;
+pub struct SizeError;
 
 impl FromStr for Size {
     type Err = SizeError;

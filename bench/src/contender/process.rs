@@ -1,0 +1,197 @@
+//! The processes of a measurement: this program once more, as the applications, and beside them as
+//! their engine.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::alarm;
+
+use super::{Contender, Measured, Task, serve};
+use crate::load::Pace;
+use crate::machine;
+
+/// The verb of a process of applications; a [`Task`] in JSON follows.
+pub const APPLICATIONS: &str = "applications";
+
+/// The verb of a process with an engine; the path of its socket and a [`Pace`] in JSON follow.
+pub const ENGINE: &str = "engine";
+
+/// Seconds after which a process of a measurement is ended by force.
+const PATIENCE: u32 = 120;
+
+/// The library that stands before the C library.
+const LIBRARY: &str = "libbraid_preload.so";
+
+/// Why there is no figure.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// It cannot be measured on this machine.
+    Absent(String),
+    /// It should have been.
+    Failed(String),
+}
+
+fn failed(what: &str) -> impl FnOnce(io::Error) -> Failure {
+    move |error| Failure::Failed(format!("{what}: {error}"))
+}
+
+/// To be called first in a process of a measurement: it ends with its parent, and in any case
+/// some time later.
+pub fn end_in_time() {
+    // Should it fail, the process ends when it has measured.
+    let _ = set_pdeathsig(Signal::SIGKILL);
+    let _ = alarm::set(PATIENCE);
+}
+
+/// Starts processes of measurements.
+#[derive(Debug)]
+pub struct Processes {
+    program: PathBuf,
+    /// Where the engines have their socket.
+    folder: PathBuf,
+    library: Option<PathBuf>,
+}
+
+impl Processes {
+    /// Of this program.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be found, or no temporary folder be made.
+    pub fn new() -> io::Result<Self> {
+        let program = std::env::current_exe()?;
+        let folder = std::env::temp_dir().join(format!("braid-bench-{}", std::process::id()));
+        fs::create_dir_all(&folder)?;
+        let library = library(&program);
+        Ok(Self {
+            program,
+            folder,
+            library,
+        })
+    }
+
+    /// Whether a contender can be had here; why not.
+    pub fn look_for(&self, contender: Contender) -> Result<(), String> {
+        match contender {
+            Contender::BraidExec if self.library.is_none() => Err(format!(
+                "{LIBRARY} is not beside this program: name it in BRAID_PRELOAD_LIBRARY"
+            )),
+            Contender::LinuxMptcp => super::kernel::Protocol::Mptcp
+                .probe()
+                .map_err(|error| format!("the kernel makes no socket of Multipath TCP: {error}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Measures once.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Failed`] when a process did not do what it was asked.
+    pub fn measure(&self, task: Task) -> Result<Measured, Failure> {
+        let socket = self.folder.join("engine.sock");
+        let mut applications = Command::new(&self.program);
+        applications
+            .arg(APPLICATIONS)
+            .arg(json(&task)?)
+            .env("BRAID_SOCKET", &socket);
+        if task.contender == Contender::BraidExec {
+            let library = self
+                .library
+                .as_ref()
+                .ok_or_else(|| Failure::Absent(format!("{LIBRARY} is not beside this program")))?;
+            applications
+                .env("LD_PRELOAD", library)
+                .env("BRAID_QUIET", "1")
+                .env("BRAID_STRICT", "1");
+        }
+        let engine = match task.contender.needs_engine() {
+            true => Some(self.start_engine(&socket, task.pace)?),
+            false => None,
+        };
+        let output = applications
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(failed("cannot start a process"))?;
+        let sleeps_of_engine = engine.as_ref().map_or(0, Engine::sleeps);
+        if !output.status.success() {
+            return Err(Failure::Failed(format!(
+                "a process of {} ended with {}",
+                task.contender.name(),
+                output.status
+            )));
+        }
+        let mut measured: Measured = serde_json::from_slice(&output.stdout)
+            .map_err(|error| Failure::Failed(format!("a process told nonsense: {error}")))?;
+        measured.sleeps += sleeps_of_engine;
+        Ok(measured)
+    }
+
+    fn start_engine(&self, socket: &Path, pace: Pace) -> Result<Engine, Failure> {
+        let mut child = Command::new(&self.program)
+            .arg(ENGINE)
+            .arg(socket)
+            .arg(json(&pace)?)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(failed("cannot start an engine"))?;
+        let output = child.stdout.take();
+        let engine = Engine(child);
+        let mut line = String::new();
+        if let Some(output) = output {
+            BufReader::new(output)
+                .read_line(&mut line)
+                .map_err(failed("cannot hear from an engine"))?;
+        }
+        if line.trim() != serve::READY {
+            return Err(Failure::Failed("an engine did not start".to_owned()));
+        }
+        Ok(engine)
+    }
+}
+
+impl Drop for Processes {
+    fn drop(&mut self) {
+        // What is left behind is an empty folder at worst.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
+    serde_json::to_string(value)
+        .map_err(|error| Failure::Failed(format!("a task cannot be told: {error}")))
+}
+
+/// Where the library is: named by BRAID_PRELOAD_LIBRARY, or where cargo puts it.
+fn library(program: &Path) -> Option<PathBuf> {
+    let named = std::env::var_os("BRAID_PRELOAD_LIBRARY").map(|name: OsString| name.into());
+    let built = || {
+        program
+            .parent()
+            .map(|folder| folder.join("deps").join(LIBRARY))
+    };
+    named.or_else(built).filter(|path: &PathBuf| path.is_file())
+}
+
+/// An engine that runs, until it is dropped.
+struct Engine(Child);
+
+impl Engine {
+    fn sleeps(&self) -> u64 {
+        machine::sleeps_of(self.0.id())
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // Fails when it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

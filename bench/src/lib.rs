@@ -1,0 +1,15 @@
+//! Measurements that can be believed: what is compared runs interleaved (A B A B ...) in one call,
+//! and is judged by the ratio of the figures of one round, with median, minimum and maximum. Times
+//! on a shared machine drift; ratios of neighbours in time do not.
+//!
+//! - [`load`]: what applications do: move bytes, or ask and answer.
+//! - [`contender`]: what they do it over, each in a process of its own.
+//! - [`machine`]: what the machine is like meanwhile.
+//! - [`report`]: ratios, as a table or JSON.
+//! - [`run`]: the rounds.
+
+pub mod contender;
+pub mod load;
+pub mod machine;
+pub mod report;
+pub mod run;
