@@ -137,23 +137,26 @@ impl Stack {
         Some(key)
     }
 
-    /// A key whose token names no connection here (RFC 8684 section 3.1).
+    /// A key whose token leads here and names no connection (RFC 8684 section 3.1).
     pub(super) fn draw_key(&mut self) -> Option<Key> {
-        const TRIES: usize = 32;
-        (0..TRIES).find_map(|_| {
+        const TRIES: u32 = 32;
+        let place = self.config.place;
+        (0..TRIES * u32::from(place.steering().workers())).find_map(|_| {
             let key = Key(self.random.next_u64());
-            let unused = !self.tokens.contains(KeyDigest::from(key).token);
-            unused.then_some(key)
+            let token = KeyDigest::from(key).token;
+            (place.is_home_of(token) && !self.tokens.contains(token)).then_some(key)
         })
     }
 
-    /// A local port that no flow to `remote` and no listener has.
+    /// A local port that no flow to `remote` and no listener has, of a flow of this worker.
     pub(super) fn ephemeral_port(&mut self, local: IpAddr, remote: SocketAddr) -> Option<u16> {
         let (flows, listeners, bindings) = (&self.flows, &self.listeners, &self.bindings);
+        let place = self.config.place;
         self.ports
             .choose(&self.secrets, SocketAddr::new(local, 0), remote, |flow| {
                 let port = flow.local.port();
                 flow.local != flow.remote
+                    && place.owns(flow)
                     && !flows.contains(flow)
                     && !listeners.uses_port(port)
                     && !bindings.uses_port(port)

@@ -1,5 +1,6 @@
 //! The bounds and defaults of a stack. Every queue and table of the engine has its bound here.
 
+use super::steering::Place;
 use crate::congestion::ControllerKind;
 use crate::mptcp::connection::FastcloseForm;
 use crate::mptcp::path_manager::PathManagement;
@@ -44,6 +45,8 @@ impl Default for SmallBuffer {
 /// What a stack may hold and how it behaves.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StackConfig {
+    /// Which worker of its host the stack is of.
+    pub place: Place,
     /// MPTCP at all; `false` makes every connection regular TCP.
     pub multipath: bool,
     /// Ask for DSS checksums (RFC 8684 section 3.3).
@@ -120,6 +123,7 @@ impl Default for StackConfig {
     /// What suits a server with some thousand connections.
     fn default() -> Self {
         Self {
+            place: Place::default(),
             multipath: true,
             checksum: false,
             long_data_sequence: true,

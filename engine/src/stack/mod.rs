@@ -11,6 +11,7 @@
 //!   messages between them, their timers and events), `admit` (new ones), `sockets` (the application's
 //!   calls), `options`, `inspect`, `bind`, `defaults`, `event`;
 //! - out: `transmit` with `control` (packets of the stack's own) and `emit` (headers in place);
+//! - between workers: `steering` (whose a flow is);
 //! - below: `interface`, `route`, `loopback`, `neighbor`, `ports`, `secrets`, `rate_limit`, `token`.
 
 mod admit;
@@ -45,6 +46,7 @@ mod route;
 mod secrets;
 mod settle;
 mod sockets;
+mod steering;
 mod subflow;
 mod syn_cookie;
 mod time_wait;
@@ -65,6 +67,7 @@ pub use event::Event;
 pub use inspect::{ConnectionSettings, InterfaceInfo, ListenerInfo};
 pub use interface::InterfaceConfig;
 pub use route::Prefix;
+pub use steering::{FlowHash, Place, Steering, WorkerId};
 pub use usage::Usage;
 
 use crate::congestion::Coupling;

@@ -254,7 +254,10 @@ impl Stack {
             }
         };
         let option = capable.map(|config| {
-            capable_syn_ack(syn_cookie::local_key(&self.secrets, &flow, iss), config)
+            capable_syn_ack(
+                syn_cookie::local_key(&self.secrets, &self.config.place, &flow, iss),
+                config,
+            )
         });
         self.counters.cookies_sent += 1;
         self.cookies_until = Some(now + COOKIE_LIFETIME);
@@ -279,7 +282,8 @@ impl Stack {
         self.counters.cookies_received += 1;
         let offset = self.secrets.timestamp_offset(&segment.flow);
         let negotiated = cookie.offer.negotiated(cookie.iss, offset, None, None);
-        let local_key = syn_cookie::local_key(&self.secrets, &segment.flow, cookie.iss);
+        let local_key =
+            syn_cookie::local_key(&self.secrets, &self.config.place, &segment.flow, cookie.iss);
         let speech = self.speech_of_cookie(&segment, listener, local_key);
         self.complete(now, segment, listener, negotiated, speech)
     }

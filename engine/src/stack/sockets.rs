@@ -6,6 +6,7 @@ use super::admit::NewConnection;
 use super::connection::{ConnectionId, ConnectionKey, ConnectionSlot, ListenerId};
 use super::interface::{canonical, is_host_address};
 use super::route::Constraint;
+use super::steering::WorkerId;
 use crate::mptcp::connection::{
     Connection, ConnectionError, IoError, MAX_REDUNDANCY, Role, SubflowError,
 };
@@ -118,8 +119,8 @@ impl Stack {
     ///
     /// [`SocketError::InvalidArgument`] when the addresses or the redundancy make no sense,
     /// [`SocketError::NetworkUnreachable`] without a route,
-    /// [`SocketError::AddressNotAvailable`] when the local address is of no interface or all
-    /// ports are taken, [`SocketError::AddressInUse`] when the very flow exists,
+    /// [`SocketError::AddressNotAvailable`] when the local address is of no interface, all ports are
+    /// taken, or the one asked for is another worker's ([`Self::worker_for`]), [`SocketError::AddressInUse`] when the very flow exists,
     /// [`SocketError::NoBuffers`] when a bound is reached.
     pub fn connect(
         &mut self,
@@ -166,6 +167,9 @@ impl Stack {
             local: SocketAddr::new(path.source, local_port),
             remote,
         };
+        if !self.config.place.owns(&flow) {
+            return Err(SocketError::AddressNotAvailable);
+        }
         // A socket does not connect to itself.
         if self.flows.contains(&flow) || flow.local == flow.remote {
             return Err(SocketError::AddressInUse);
@@ -209,6 +213,24 @@ impl Stack {
         self.after_subflow(now, first);
         self.deliver_messages(now);
         Ok(ConnectionId(connection))
+    }
+
+    /// The worker on which [`Self::connect`] takes these options; `None` when any does, for they leave
+    /// the port open.
+    pub fn worker_for(&self, options: &ConnectOptions) -> Option<WorkerId> {
+        let local = canonical(options.local.filter(|local| local.port() != 0)?);
+        let remote = canonical(options.remote);
+        let constraint = Constraint {
+            source: Some(local.ip()).filter(|ip| !ip.is_unspecified()),
+            port: options.socket.device,
+        };
+        let named = &options.socket.local_addresses;
+        let path = self.path_from(remote.ip(), constraint, named).ok()?;
+        let flow = FourTuple {
+            local: SocketAddr::new(path.source, local.port()),
+            remote,
+        };
+        Some(self.config.place.steering().worker_of(&flow))
     }
 
     /// Appends to the stream what there is room for and returns how much that was.

@@ -9,6 +9,8 @@
 
 use super::handshake::{SynOffer, timestamp_clock};
 use super::secrets::Secrets;
+use super::steering::Place;
+use crate::mptcp::crypto::KeyDigest;
 use crate::sequence::SequenceNumber;
 use crate::storage::flow_table::FourTuple;
 use crate::time::Instant;
@@ -25,6 +27,10 @@ const HASH_BITS: u32 = 24;
 const HASH_MASK: u32 = (1 << HASH_BITS) - 1;
 const SIZE_MASK: u32 = 7;
 const TIME_MASK: u32 = 31;
+
+/// Keys looked at for one whose token leads to this worker. With the most workers there may be, one
+/// cookie in 10^13 finds none, and its connection takes no joins.
+const KEYS: u64 = 1024;
 
 /// The lowest bits of the timestamp: four for the scale, one for SACK, one for ECN.
 const TIMESTAMP_BITS: u32 = 6;
@@ -75,9 +81,22 @@ pub(super) fn encode_timestamp(offer: &SynOffer, now: Instant, offset: u32) -> u
     }
 }
 
-/// The MPTCP key given out with the cookie `iss`.
-pub(super) fn local_key(secrets: &Secrets, flow: &FourTuple, iss: SequenceNumber) -> Key {
-    Key(secrets.cookie_key.hash_flow(flow, u64::from(iss.0)))
+/// The MPTCP key given out with the cookie `iss`: the first of a series whose token leads to this
+/// worker.
+pub(super) fn local_key(
+    secrets: &Secrets,
+    place: &Place,
+    flow: &FourTuple,
+    iss: SequenceNumber,
+) -> Key {
+    let nth = |number: u64| {
+        let extra = number << 32 | u64::from(iss.0);
+        Key(secrets.cookie_key.hash_flow(flow, extra))
+    };
+    (0..KEYS)
+        .map(nth)
+        .find(|key| place.is_alone() || place.is_home_of(KeyDigest::from(*key).token))
+        .unwrap_or_else(|| nth(0))
 }
 
 /// A handshake whose third ACK carries a genuine cookie.
