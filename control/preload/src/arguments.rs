@@ -124,7 +124,7 @@ pub(crate) fn total(vector: &[iovec]) -> Result<usize, Errno> {
 /// # Safety
 ///
 /// As [`bytes`], for each.
-pub(crate) unsafe fn sources(vector: &[iovec]) -> impl Iterator<Item = &[u8]> {
+pub(crate) unsafe fn sources(vector: &[iovec]) -> impl Iterator<Item = &[u8]> + Clone {
     vector.iter().map(|part| {
         // SAFETY: the caller's promise.
         unsafe { bytes(part.iov_base, part.iov_len) }.unwrap_or_default()

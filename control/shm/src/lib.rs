@@ -83,5 +83,5 @@ pub use lock::ThreadId;
 pub use region::application::{ApplicationRegion, ApplicationSlot, CallError, ClaimedBlock, Watch};
 pub use region::engine::{CommandServer, EngineRegion, EngineSlot, SlotHandle};
 pub use slot::ends::{ApplicationEnd, EngineEnd};
-pub use slot::{Linger, ReadEnd, SlotFlags, SlotState};
+pub use slot::{Linger, ReadEnd, SlotFlags, SlotState, Splitting, Unsent};
 pub use violation::Violation;

@@ -121,7 +121,8 @@ impl<'a> Waiter<'a> {
             return Ok(());
         }
         // A call that does not wait leaves the descriptor unwritable, for the poll that follows it.
-        if self.socket.slot().block(fork::thread(), &self.fd)? > 0 {
+        self.socket.slot().block(fork::thread(), &self.fd)?;
+        if ready() {
             return Ok(());
         }
         may_wait?;

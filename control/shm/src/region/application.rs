@@ -8,7 +8,7 @@ use crate::lock::ThreadId;
 use crate::memory::{MemoryError, Shared, SharedMemory};
 use crate::slot::application::{ApplicationSide, Done};
 use crate::slot::ends::ApplicationEnd;
-use crate::slot::{Linger, ReadEnd, SlotFlags, SlotState, SocketSlot};
+use crate::slot::{Linger, ReadEnd, SlotFlags, SlotState, SocketSlot, Splitting, Unsent};
 use crate::sync::{AtomicU64, Ordering, SharedBytes, futex_wait, pause, thread_is_dead};
 use crate::thread_block::{ARGUMENT_BYTES, ThreadBlockWords};
 use crate::violation::Violation;
@@ -374,11 +374,31 @@ impl ApplicationSlot {
     /// Puts as much of `from` into the ring as there is room for, and kicks the engine. 0 for bytes
     /// that are not empty: no room; see [`block`](Self::block).
     pub fn send(&self, thread: ThreadId, from: &[u8]) -> Result<usize, Violation> {
-        self.side().send(thread, from).map(|done| self.finish(done))
+        self.send_from(thread, &mut Unsent::one(from), Splitting::AsNeeded)
+    }
+
+    /// Puts bytes of several buffers into the ring, and kicks the engine; how many. 0: no room; see
+    /// [`block`](Self::block) and [`has_room_for`](Self::has_room_for).
+    pub fn send_from<'b, I: Iterator<Item = &'b [u8]> + Clone>(
+        &self,
+        thread: ThreadId,
+        from: &mut Unsent<'b, I>,
+        splitting: Splitting,
+    ) -> Result<usize, Violation> {
+        self.side()
+            .send(thread, from, splitting)
+            .map(|done| self.finish(done))
+    }
+
+    /// Whether a send of `length` bytes would put some into the ring. Asked after
+    /// [`block`](Self::block) and answered with no, the sender is woken when it would.
+    pub fn has_room_for(&self, length: usize, splitting: Splitting) -> bool {
+        self.side().has_room_for(length, splitting)
     }
 
     /// Makes the descriptor unwritable, because the ring is full or the connection not yet made.
-    /// The room there is by now: 0, then poll for `POLLOUT`, or fail with EAGAIN; otherwise go on.
+    /// The room there is by now: 0 (or no [room for](Self::has_room_for) what is to be sent), then
+    /// poll for `POLLOUT`, or fail with EAGAIN; otherwise go on.
     /// A call of connect() blocks before it gives its command.
     pub fn block(&self, thread: ThreadId, end: &impl ApplicationEnd) -> Result<usize, Violation> {
         self.side().block(thread, end).map(|done| self.finish(done))
@@ -407,9 +427,16 @@ impl ApplicationSlot {
         self.side().unread()
     }
 
-    /// Room for a send: poll's `POLLOUT`.
+    /// Room for a send.
     pub fn room(&self) -> Result<usize, Violation> {
         self.side().room()
+    }
+
+    /// Whether there is room for a while's work, or no sense in the words, which the send tells:
+    /// poll's `POLLOUT`. While somebody waits for room it takes more of it.
+    pub fn is_writable(&self) -> bool {
+        let quarter = self.transmit.length() / 4;
+        self.has_room_for(quarter, Splitting::OnlyLong)
     }
 
     /// Bytes sent that the engine has not taken yet: SIOCOUTQ's share of the ring.

@@ -4,6 +4,7 @@ use crate::lock::{Entry, Guard, ThreadId};
 use crate::ring::byte::{copy_in, copy_out, distance};
 use crate::slot::ends::ApplicationEnd;
 use crate::slot::readiness::Settled;
+use crate::slot::unsent::{Splitting, Unsent};
 use crate::slot::words::SocketSlot;
 use crate::slot::writability::enough_room;
 use crate::sync::{AtomicU64, Ordering, STEADY_ATTEMPTS, SharedBytes, fence};
@@ -81,20 +82,50 @@ impl<'a> ApplicationSide<'a> {
         steady(&self.slot.receive_head.0, |head| self.unread_from(head))
     }
 
-    /// Puts as much of `from` into the ring as there is room for.
-    pub(crate) fn send(&self, thread: ThreadId, from: &[u8]) -> Result<Done, Violation> {
+    /// Of `room` bytes of room, those that a send of `length` bytes uses.
+    fn usable(&self, room: usize, length: usize, splitting: Splitting) -> usize {
+        // Half the ring a claim: what a handler waits for is then never all claimed and unpublished.
+        let half = self.transmit.length() / 2;
+        let needed = match splitting {
+            Splitting::AsNeeded => 0,
+            // The engine wakes who is blocked at half the ring of room: who waits for less waits
+            // for no more than that, and so nobody who is blocked is passed over.
+            Splitting::OnlyLong if self.slot.writability.is_blocked() => half,
+            Splitting::OnlyLong => length.min(half),
+        };
+        if room < needed {
+            return 0;
+        }
+        room.min(length).min(half)
+    }
+
+    /// Whether a send of `length` bytes would put some into the ring.
+    pub(crate) fn has_room_for(&self, length: usize, splitting: Splitting) -> bool {
+        // What makes no sense is told by the send.
+        self.room()
+            .map_or(true, |room| self.usable(room, length, splitting) > 0)
+    }
+
+    /// Puts bytes of `from` into the ring, as far as there is room.
+    pub(crate) fn send<'b, I: Iterator<Item = &'b [u8]> + Clone>(
+        &self,
+        thread: ThreadId,
+        from: &mut Unsent<'b, I>,
+        splitting: Splitting,
+    ) -> Result<Done, Violation> {
         let guard = self
             .slot
             .transmit_lock
             .enter(thread, &self.slot.transmit_tail.0);
-        // Half the ring a claim: what a handler waits for is then never all claimed and unpublished.
-        let most = self.transmit.length() / 2;
         let mut bytes = 0;
-        while let Some(rest) = from.get(bytes..).filter(|rest| !rest.is_empty()) {
+        while !from.is_empty() {
+            let length = from.length();
             let count = guard.claim(
-                |start| Ok(self.room_behind(start)?.min(rest.len()).min(most)),
+                |start| Ok(self.usable(self.room_behind(start)?, length, splitting)),
                 |start, count| {
-                    copy_in(&self.transmit, start, rest.get(..count).unwrap_or_default());
+                    from.take(count, |offset, piece| {
+                        copy_in(&self.transmit, start.wrapping_add(offset as u64), piece);
+                    });
                 },
             )?;
             if count == 0 {

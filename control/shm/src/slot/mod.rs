@@ -13,8 +13,10 @@ pub(crate) mod engine;
 pub(crate) mod readiness;
 pub(crate) mod stall;
 mod state;
+pub(crate) mod unsent;
 pub(crate) mod words;
 pub(crate) mod writability;
 
 pub use state::{Linger, ReadEnd, SlotFlags, SlotState};
+pub use unsent::{Splitting, Unsent};
 pub(crate) use words::SocketSlot;

@@ -37,6 +37,11 @@ impl Writability {
         fence(Ordering::SeqCst);
     }
 
+    /// Whether somebody waits for room.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed) != 0
+    }
+
     /// Engine: after the head was published, and a sequentially consistent fence, if there is
     /// [`enough_room`]; or when the state of the connection makes the socket writable.
     pub(crate) fn unblock(&self, end: &impl EngineEnd) {

@@ -13,13 +13,7 @@ fn threads_do_not_mix_their_bytes() {
         let (socket, mut engine) = Socket::new(4);
         let senders = [(READER, *b"aa"), (SECOND, *b"bb")].map(|(thread, bytes)| {
             let sender = socket.clone();
-            thread::spawn(move || {
-                sender
-                    .application()
-                    .send(thread, &bytes)
-                    .expect("honest")
-                    .bytes
-            })
+            thread::spawn(move || sender.send(thread, &bytes).bytes)
         });
         let mut got = socket.take(&mut engine, 4);
         for sender in senders {

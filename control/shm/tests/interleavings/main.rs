@@ -25,6 +25,7 @@ mod slot {
     pub(crate) mod readiness;
     pub(crate) mod stall;
     pub(crate) mod state;
+    pub(crate) mod unsent;
     pub(crate) mod words;
     pub(crate) mod writability;
 }

@@ -1,9 +1,10 @@
 //! A socket whose descriptor is two counters.
 
 use crate::lock::ThreadId;
-use crate::slot::application::ApplicationSide;
+use crate::slot::application::{ApplicationSide, Done};
 use crate::slot::ends::{ApplicationEnd, EngineEnd};
 use crate::slot::engine::EngineSide;
+use crate::slot::unsent::{Splitting, Unsent};
 use crate::slot::words::SocketSlot;
 use crate::sync::{AtomicU32, Ordering, SharedBytes};
 use loom::sync::Arc;
@@ -91,6 +92,17 @@ impl Socket {
             transmit: self.transmit,
             receive: self.receive,
         }
+    }
+
+    /// A send of as much as there is room for.
+    pub(crate) fn send(&self, thread: ThreadId, bytes: &[u8]) -> Done {
+        self.send_as(thread, bytes, Splitting::AsNeeded)
+    }
+
+    pub(crate) fn send_as(&self, thread: ThreadId, bytes: &[u8], splitting: Splitting) -> Done {
+        self.application()
+            .send(thread, &mut Unsent::one(bytes), splitting)
+            .expect("honest words")
     }
 
     /// A receive of at most `most` bytes: what it gave, and whether it kicks.

@@ -14,11 +14,7 @@ fn bytes_to_the_engine_arrive_in_order() {
             let mut sent = 0;
             for _ in 0..3 {
                 let rest = &[1, 2, 3][sent..];
-                sent += sender
-                    .application()
-                    .send(READER, rest)
-                    .expect("honest words")
-                    .bytes;
+                sent += sender.send(READER, rest).bytes;
             }
             sent
         });
@@ -93,10 +89,7 @@ fn room_is_asked_for_while_others_send() {
         let (socket, mut engine) = Socket::new(2);
         let asking = socket.clone();
         let application = thread::spawn(move || asking.application().room());
-        socket
-            .application()
-            .send(READER, &[1])
-            .expect("honest words");
+        socket.send(READER, &[1]);
         socket.take(&mut engine, 1);
         let room = application.join().expect("no panic").expect("no violation");
         assert!((1..=2).contains(&room));

@@ -69,8 +69,7 @@ fn events_of(socket: &OpenSocket) -> c_short {
     if slot.unread().map_or(true, |unread| unread >= enough) {
         events |= READ;
     }
-    let writable = slot.room().map_or(true, |room| room >= capacity / 4);
-    if write_ended || writable || state != SlotState::Established {
+    if write_ended || slot.is_writable() || state != SlotState::Established {
         events |= WRITE;
     }
     events

@@ -6,7 +6,7 @@ use crate::errno::Errno;
 use crate::fork;
 use crate::sys::process::raise_sigpipe;
 use crate::wait::{Patience, Waiter};
-use braid_shm::SlotState;
+use braid_shm::{SlotState, Splitting, Unsent};
 use std::os::fd::RawFd;
 
 /// [`send`] of one buffer.
@@ -15,7 +15,8 @@ pub fn send_one(fd: RawFd, bytes: &[u8], flags: i32) -> Result<usize, Errno> {
 }
 
 /// Sends the buffers in order; how many bytes went. A blocking socket waits until all have, and gives
-/// less only when a signal, SO_SNDTIMEO or an error comes in between.
+/// less only when a signal, SO_SNDTIMEO or an error comes in between. Up to half the ring go in one
+/// piece then, whoever else sends meanwhile.
 ///
 /// Flags: MSG_DONTWAIT, MSG_NOSIGNAL; MSG_MORE, MSG_EOR and MSG_CONFIRM are taken and make no
 /// difference: what waits in the ring is cut into segments together.
@@ -25,7 +26,7 @@ pub fn send_one(fd: RawFd, bytes: &[u8], flags: i32) -> Result<usize, Errno> {
 /// MSG_OOB and MSG_FASTOPEN.
 pub fn send<'a>(
     fd: RawFd,
-    buffers: impl IntoIterator<Item = &'a [u8]>,
+    buffers: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
     flags: i32,
 ) -> Result<usize, Errno> {
     if flags & (libc::MSG_OOB | libc::MSG_FASTOPEN) != 0 {
@@ -35,46 +36,55 @@ pub fn send<'a>(
     let slot = socket.slot();
     slot.set_orderly(false);
     let nonblocking = flags & libc::MSG_DONTWAIT != 0 || slot.nonblocking();
-    let mut sent = 0;
+    let splitting = if nonblocking {
+        Splitting::AsNeeded
+    } else {
+        Splitting::OnlyLong
+    };
+    let mut unsent = Unsent::new(buffers.into_iter());
+    let length = unsent.length();
     let mut waiter = None;
-    for buffer in buffers {
-        let mut rest = buffer;
-        loop {
-            match step(&socket, &mut rest, &mut sent) {
-                Ok(Step::Done) => break,
-                Ok(Step::Full) => {}
-                Err(_) if sent > 0 => return Ok(sent),
-                Err(errno) => return Err(told(errno, flags)),
-            }
-            let waiter = waiter.get_or_insert_with(|| {
-                let patience = Patience::new(nonblocking, slot.send_timeout());
-                Waiter::new(&socket, fd, patience)
-            });
-            match wait(&socket, waiter) {
-                Ok(()) => {}
-                Err(_) if sent > 0 => return Ok(sent),
-                Err(errno) => return Err(errno),
-            }
+    loop {
+        let begun = unsent.length() < length;
+        match step(&socket, &mut unsent, splitting, begun) {
+            Ok(Step::Done) => return Ok(length),
+            Ok(Step::Full) => {}
+            Err(_) if begun => return Ok(length - unsent.length()),
+            Err(errno) => return Err(told(errno, flags)),
+        }
+        let waiter = waiter.get_or_insert_with(|| {
+            let patience = Patience::new(nonblocking, slot.send_timeout());
+            Waiter::new(&socket, fd, patience)
+        });
+        match wait(&socket, waiter, unsent.length(), splitting) {
+            Ok(()) => {}
+            Err(_) if unsent.length() < length => return Ok(length - unsent.length()),
+            Err(errno) => return Err(errno),
         }
     }
-    Ok(sent)
 }
 
 enum Step {
-    /// The buffer is through.
+    /// All of it is through.
     Done,
     /// The ring is full, or there is no connection yet.
     Full,
 }
 
-fn step(socket: &OpenSocket, rest: &mut &[u8], sent: &mut usize) -> Result<Step, Errno> {
+/// Sends what goes now; `begun`: this call has sent some already.
+fn step<'a, I: Iterator<Item = &'a [u8]> + Clone>(
+    socket: &OpenSocket,
+    unsent: &mut Unsent<'a, I>,
+    splitting: Splitting,
+    begun: bool,
+) -> Result<Step, Errno> {
     let slot = socket.slot();
     if socket.engine_is_gone() {
         return Err(Errno::new(libc::ECONNRESET));
     }
     if slot.has_error() || slot.write_closed() {
         // An error that comes behind bytes that went is for the next call.
-        let error = if *sent > 0 { None } else { slot.take_error() };
+        let error = if begun { None } else { slot.take_error() };
         return Err(Errno::new(error.unwrap_or(libc::EPIPE)));
     }
     match slot.state() {
@@ -84,26 +94,28 @@ fn step(socket: &OpenSocket, rest: &mut &[u8], sent: &mut usize) -> Result<Step,
             return Err(Errno::new(libc::EPIPE));
         }
     }
-    if rest.is_empty() {
-        return Ok(Step::Done);
+    if !unsent.is_empty() {
+        slot.send_from(fork::thread(), unsent, splitting)?;
     }
-    let count = slot.send(fork::thread(), rest)?;
-    *sent += count;
-    *rest = rest.get(count..).unwrap_or_default();
-    Ok(if rest.is_empty() {
+    Ok(if unsent.is_empty() {
         Step::Done
     } else {
         Step::Full
     })
 }
 
-fn wait(socket: &OpenSocket, waiter: &mut Waiter<'_>) -> Result<(), Errno> {
+fn wait(
+    socket: &OpenSocket,
+    waiter: &mut Waiter<'_>,
+    length: usize,
+    splitting: Splitting,
+) -> Result<(), Errno> {
     let slot = socket.slot();
     let over = || slot.has_error() || slot.write_closed() || socket.engine_is_gone();
     if slot.state() == SlotState::Connecting {
         return waiter.for_connection(|| slot.state() != SlotState::Connecting || over());
     }
-    let waited = waiter.for_room(|| slot.room().is_ok_and(|room| room > 0) || over());
+    let waited = waiter.for_room(|| slot.has_room_for(length, splitting) || over());
     if waited.is_err_and(|errno| errno.get() == libc::EAGAIN)
         && waiter.patience == Patience::None
         && socket.look_for_death(waiter.fd)

@@ -1,15 +1,17 @@
-/* Threads that share a socket: records of each come back whole, in its order. All of them fit into
- * what a socket buffers: a send that has to wait for room in between is not one piece, nowhere. */
+/* Threads that share a socket: records of each come back whole, in its order, also when there is room
+ * for a part of one only, and when it lies in two buffers. Together they are more than is buffered. */
 #include "check.h"
 #include <pthread.h>
-enum { THREADS = 4, RECORDS = 900, BYTES = 64 };
+enum { THREADS = 4, RECORDS = 8000, BYTES = 64 };
 static int fd;
 static void *writer(void *id) {
     char record[BYTES];
     for (int n = 0; n < RECORDS; n++) {
         memset(record, 'a' + (long)id, BYTES);
         memcpy(record + 1, &n, sizeof n);
-        if (send(fd, record, BYTES, 0) != BYTES) printf("short send\n");
+        struct iovec pieces[2] = {{record, 9}, {record + 9, BYTES - 9}};
+        ssize_t sent = n % 2 ? send(fd, record, BYTES, 0) : writev(fd, pieces, 2);
+        if (sent != BYTES) printf("short send\n");
     }
     return NULL;
 }
@@ -18,6 +20,7 @@ int main(void) {
     int next[THREADS] = {0}, wrong = 0;
     fd = dial('e');
     for (long n = 0; n < THREADS; n++) pthread_create(&threads[n], NULL, writer, (void *)n);
+    usleep(100000);
     for (int n = 0; n < THREADS * RECORDS; n++) {
         char record[BYTES];
         int number;
