@@ -1,15 +1,13 @@
 //! Commands of applications: what a thread asks in its ring, and the answer.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
-use braid_dataplane::application::{Handshake, errno};
-use braid_engine::socket::{ConnectOptions, ListenOptions, Shutdown, SocketError};
+use braid_dataplane::application::errno;
+use braid_engine::socket::{ListenOptions, Shutdown};
 use braid_shm::abi::{Command, EMULTIPATH, Operation, SocketAddressStorage, sockaddr_multipath};
 use braid_shm::{SlotState, abi::Plain};
 
 use super::accept::in_family;
-use super::attachment::region_id;
 use super::control::Control;
 use super::host::WorkerGone;
 use super::options::Outcome;
@@ -59,6 +57,8 @@ impl Control {
                 Err(violation) => return Ok(Err(violation)),
             };
             let argument = attachment.commands.argument(thread, &command);
+            // What the program has seen before it asked is known here, too.
+            self.take_reports()?;
             let (result, data) = match self.execute(region, &command, &argument)? {
                 Ok(answer) => answer,
                 Err(errno) => (-i64::from(errno), Vec::new()),
@@ -248,87 +248,6 @@ impl Control {
         Ok(DONE)
     }
 
-    fn connect(&mut self, key: Key, argument: &[u8]) -> Result<Outcome, WorkerGone> {
-        let Some(socket) = self.sockets.get(key) else {
-            return Ok(Err(libc::EBADF));
-        };
-        let bound = match socket.state {
-            State::Open { bound } => bound,
-            State::Listening { .. } | State::Ending { .. } => return Ok(Err(libc::EINVAL)),
-            State::Connected { connection, .. } => return self.connect_again(connection),
-        };
-        let remote = match remote_address(socket.domain, argument) {
-            Ok(remote) => remote,
-            Err(errno) => return Ok(Err(errno)),
-        };
-        // A socket bound to every address has its port alone of it.
-        let local = bound.map(|bound| match (bound.ip().is_unspecified(), remote) {
-            (true, SocketAddr::V4(_)) => {
-                SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), bound.port())
-            }
-            (true, SocketAddr::V6(_)) => {
-                SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), bound.port())
-            }
-            (false, _) => bound,
-        });
-        let options = ConnectOptions {
-            local,
-            remote,
-            multipath: self.wants_multipath(socket, Some(remote.ip())),
-            socket: socket.options.clone(),
-        };
-        let (region, handle) = (region_id(socket.attachment), socket.handle.clone());
-        let end = Arc::clone(&socket.end);
-        handle.set_state(SlotState::Connecting);
-        let begun = self.host.call(move |turn| {
-            let connection = turn.stack.connect(turn.now, options)?;
-            let local = turn.stack.local_address(connection);
-            let under_way = Handshake::UnderWay;
-            let applications = &mut turn.applications;
-            if !applications.bind(region, &handle, end, connection, under_way) {
-                turn.stack.abort(turn.now, connection);
-                return Err(SocketError::NoBuffers);
-            }
-            local
-                .map(|local| (connection, local))
-                .ok_or(SocketError::NoBuffers)
-        })?;
-        let Some(socket) = self.sockets.get_mut(key) else {
-            return Ok(Err(libc::EBADF));
-        };
-        match begun {
-            Ok((connection, local)) => {
-                socket.state = State::Connected {
-                    connection,
-                    local,
-                    remote,
-                    bound,
-                };
-                Ok(DONE)
-            }
-            Err(error) => {
-                socket.handle.set_state(SlotState::Open);
-                Ok(Err(errno(error)))
-            }
-        }
-    }
-
-    fn connect_again(
-        &self,
-        connection: braid_engine::stack::ConnectionId,
-    ) -> Result<Outcome, WorkerGone> {
-        use braid_engine::mptcp::connection::DataState;
-        let state = self.host.call(move |turn| {
-            turn.stack
-                .connection_info(connection)
-                .map(|info| info.state)
-        })?;
-        Ok(Err(match state {
-            Some(DataState::Opening) => libc::EALREADY,
-            _ => libc::EISCONN,
-        }))
-    }
-
     fn shutdown(&mut self, key: Key, how: i32) -> Result<Outcome, WorkerGone> {
         let how = match how {
             libc::SHUT_RD => Shutdown::Read,
@@ -404,7 +323,7 @@ fn sockaddr(domain: Domain, address: SocketAddr) -> Vec<u8> {
 }
 
 /// The addresses in an argument.
-fn addresses(domain: Domain, argument: &[u8]) -> Result<Vec<SocketAddr>, i32> {
+pub(super) fn addresses(domain: Domain, argument: &[u8]) -> Result<Vec<SocketAddr>, i32> {
     if domain == Domain::Multipath
         && let Some(addresses) = sockaddr_multipath::parse(argument)
     {
@@ -439,16 +358,7 @@ fn local_addresses(domain: Domain, argument: &[u8]) -> Result<(SocketAddr, Vec<I
     Ok((anywhere, all.into_iter().map(|one| one.ip()).collect()))
 }
 
-/// Where to connect: of several addresses the first; the others are the peer's to announce.
-fn remote_address(domain: Domain, argument: &[u8]) -> Result<SocketAddr, i32> {
-    addresses(domain, argument)?
-        .into_iter()
-        .map(canonical)
-        .next()
-        .ok_or(libc::EINVAL)
-}
-
 /// An IPv4 address that was mapped to IPv6 is one of IPv4.
-fn canonical(address: SocketAddr) -> SocketAddr {
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

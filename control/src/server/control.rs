@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use braid_dataplane::application::Report;
+use braid_dataplane::application::{RegionId, Report};
 use braid_engine::socket::SocketOptions;
 use braid_engine::stack::ListenerId;
 use nix::sys::signal::Signal;
@@ -26,9 +26,6 @@ use crate::config::Config;
 
 /// How often the last connections are looked at while the engine ends.
 const CLOSING_INTERVAL: Duration = Duration::from_millis(10);
-
-/// Reports of the worker that are looked at in one turn.
-const REPORTS: usize = 256;
 
 /// Tokens of the descriptors that there is one of.
 const SIGNALS: u64 = u64::MAX;
@@ -125,6 +122,7 @@ impl Control {
                     token => self.on_ready(token, event.flags)?,
                 }
             }
+            self.host.reports().bell().clear();
             self.take_commands()?;
             self.take_reports()?;
         }
@@ -157,15 +155,17 @@ impl Control {
         Ok(())
     }
 
-    fn take_reports(&mut self) -> Result<(), ServerError> {
-        self.host.reports().bell().clear();
+    /// Acts on what the worker has reported until now. The slots stay as they are while the engine
+    /// ends, for what arrived can still be read.
+    pub(super) fn take_reports(&mut self) -> Result<(), WorkerGone> {
+        if self.closing {
+            return Ok(());
+        }
         let mut watched = Vec::new();
-        for _ in 0..REPORTS {
+        // What comes meanwhile rings again.
+        for _ in 0..self.host.reports().waiting() {
             let Some(report) = self.host.reports().take() else {
-                if self.host.is_gone() {
-                    return Err(ServerError::Worker);
-                }
-                return Ok(self.on_watched(watched)?);
+                break;
             };
             match report {
                 Report::Acceptable(listener) => {
@@ -173,12 +173,18 @@ impl Control {
                         self.accept_connections(socket)?;
                     }
                 }
+                Report::Failed {
+                    region,
+                    slot,
+                    connection,
+                    error,
+                } => {
+                    if let Some(socket) = self.socket_at(region, slot) {
+                        self.connect_failed(socket, connection, error)?;
+                    }
+                }
                 Report::Released { region, slot } => {
-                    let socket = self
-                        .attachments
-                        .get(key_of(region))
-                        .and_then(|attachment| attachment.socket(slot));
-                    if let Some(socket) = socket {
+                    if let Some(socket) = self.socket_at(region, slot) {
                         self.forget_socket(socket);
                         self.after_sockets()?;
                     }
@@ -189,9 +195,14 @@ impl Control {
                 Report::Watched(event) => watched.push(event),
             }
         }
-        // The rest in the next turn.
-        self.host.reports().bell().ring();
-        Ok(self.on_watched(watched)?)
+        if self.host.is_gone() {
+            return Err(WorkerGone);
+        }
+        self.on_watched(watched)
+    }
+
+    fn socket_at(&self, region: RegionId, slot: u32) -> Option<Key> {
+        self.attachments.get(key_of(region))?.socket(slot)
     }
 
     /// What sockets of a region have before anything is set.
@@ -290,8 +301,7 @@ impl Control {
         Ok(())
     }
 
-    /// One interval of the end. Reports of the worker wait: the slots stay as they are, for what
-    /// arrived can still be read.
+    /// One interval of the end.
     fn answer_while_closing(&mut self, ready: &mut Vec<Ready>) -> Result<(), ServerError> {
         self.poller.wait(Some(CLOSING_INTERVAL), ready)?;
         self.host.reports().bell().clear();

@@ -5,8 +5,8 @@
 //!
 //! - `control` is its loop over one epoll descriptor (`poller`); `table` keeps what has tokens there;
 //! - `listener`, `peers` and `packets`: control connections; `attachment`: an application's region;
-//! - `pair` and `socket`: sockets; `commands` and `options`: what is asked of them; `accept`: passing
-//!   accepted connections; `lifecycle`: how everything ends;
+//! - `pair` and `socket`: sockets; `commands`, `connecting` and `options`: what is asked of them;
+//!   `accept`: passing accepted connections; `lifecycle`: how everything ends;
 //! - `complaints`: lines of log that strangers can cause; `cli`: the command line and its watchers.
 
 mod accept;
@@ -14,6 +14,7 @@ mod attachment;
 mod cli;
 mod commands;
 mod complaints;
+mod connecting;
 mod control;
 mod host;
 mod lifecycle;

@@ -137,11 +137,11 @@ pub(super) fn start(
         stack.add_endpoint(clock.now(), endpoint)?;
     }
     let worker = Worker::new(stack, ports, clock, config.idle).map_err(StartError::Worker)?;
-    // One report for each listener, socket and region, and room for watchers.
+    // One report for each listener and region, two for each socket, and room for watchers.
     let needed = config
         .stack
         .max_listeners
-        .saturating_add(super::most_sockets(config))
+        .saturating_add(super::most_sockets(config).saturating_mul(2))
         .saturating_add(config.applications.applications);
     let reports = Arc::new(Reports::new(needed, WATCHED).map_err(system("cannot make a bell"))?);
     let applications = Applications::new(super::most_sockets(config), Arc::clone(&reports))

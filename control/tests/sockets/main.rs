@@ -2,6 +2,7 @@
 //! the other, two links in between. The programs here speak to the shared memory directly; what
 //! they see is what any library on top of it can show.
 
+mod connecting;
 mod data;
 mod death;
 mod hostile;

@@ -172,6 +172,16 @@ impl Applications {
         }
     }
 
+    /// Lets a socket go whose connection could not be made ([`Report::Failed`]), or takes too long to
+    /// be made. Its slot may be bound to another one.
+    pub fn let_go(&mut self, now: Instant, stack: &mut Stack, connection: ConnectionId) {
+        let key = self.by_connection.remove(&connection);
+        if let Some(socket) = key.and_then(|key| self.sockets.remove(key)) {
+            self.regions.clear_socket(socket.region(), socket.slot());
+            stack.abort(now, connection);
+        }
+    }
+
     /// Whether any region is served.
     pub fn has_regions(&self) -> bool {
         self.regions.any()
@@ -270,6 +280,12 @@ impl Applications {
             match socket.serve(now, stack, &mut self.scratch, &mut budget) {
                 Ok(Progress::Waits) => {}
                 Ok(Progress::More) => self.queue(key),
+                Ok(Progress::Failed(error)) => self.reports.push(Report::Failed {
+                    region: socket.region(),
+                    slot: socket.slot(),
+                    connection: socket.connection(),
+                    error,
+                }),
                 Ok(Progress::Over) => {
                     stack.close(now, socket.connection());
                     self.forget(key);

@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use braid_engine::stack::{Event, ListenerId};
+use braid_engine::socket::SocketError;
+use braid_engine::stack::{ConnectionId, Event, ListenerId};
 use braid_shm::{Bell, Violation};
 use crossbeam_queue::ArrayQueue;
 
@@ -14,6 +15,17 @@ use super::RegionId;
 pub enum Report {
     /// Connections wait at a listener. It is told once until all of them are accepted.
     Acceptable(ListenerId),
+    /// A connection could not be made. Its socket is held until [`super::Applications::let_go`].
+    Failed {
+        /// Its region.
+        region: RegionId,
+        /// The slot's number.
+        slot: u32,
+        /// The connection that is none.
+        connection: ConnectionId,
+        /// Why.
+        error: SocketError,
+    },
     /// A socket that no process had any more is through: its slot is free.
     Released {
         /// Its region.
@@ -34,7 +46,8 @@ pub enum Report {
 
 /// The queue of reports, and the bell that says there are some.
 ///
-/// Reports that must not be lost are bounded by nature: one for each listener, socket and region.
+/// Reports that must not be lost are bounded by nature: one for each listener and region, two for each
+/// socket.
 /// They have room; what watchers want has only what is left over, and is counted where it has none.
 #[derive(Debug)]
 pub struct Reports {
@@ -67,6 +80,11 @@ impl Reports {
     /// The bell: the control thread polls it, and clears it before it takes reports.
     pub fn bell(&self) -> &Bell {
         &self.bell
+    }
+
+    /// How many reports wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.len()
     }
 
     /// Takes the oldest report.

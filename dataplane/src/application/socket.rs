@@ -22,6 +22,8 @@ pub(super) enum Progress {
     More,
     /// No process has the socket and all of it is sent: the connection can be closed.
     Over,
+    /// The connection could not be made; the control thread says what becomes of the socket.
+    Failed(SocketError),
 }
 
 /// The way from the application to the peer.
@@ -43,6 +45,8 @@ pub enum Handshake {
     UnderWay,
     /// It is complete.
     Complete,
+    /// It has failed, and the control thread was told.
+    Failed,
 }
 
 /// The way from the peer to the application.
@@ -130,6 +134,10 @@ impl Socket {
 
     /// As the application asks.
     pub(super) fn shutdown(&mut self, now: Instant, stack: &mut Stack, how: Shutdown) {
+        if self.handshake == Handshake::Failed {
+            // The descriptor has another life before it.
+            return;
+        }
         if matches!(how, Shutdown::Write | Shutdown::Both) && self.sending == Sending::Open {
             self.slot.handle().close_write();
             self.sending = Sending::Finishing;
@@ -156,9 +164,16 @@ impl Socket {
         budget: &mut usize,
     ) -> Result<Progress, Violation> {
         self.queued = false;
-        let waits = self.ended.is_none() && self.sending != Sending::Closing;
-        if self.handshake == Handshake::UnderWay && waits {
-            return Ok(Progress::Waits);
+        if self.handshake != Handshake::Complete && self.sending != Sending::Closing {
+            match self.ended {
+                None => return Ok(Progress::Waits),
+                Some(Err(error)) if self.is_untouched() => {
+                    self.ended = None;
+                    self.handshake = Handshake::Failed;
+                    return Ok(Progress::Failed(error));
+                }
+                Some(_) => {}
+            }
         }
         let more_to_send = self.send(now, stack, scratch, budget)?;
         if self.sending == Sending::Closing {
@@ -181,6 +196,11 @@ impl Socket {
         } else {
             Progress::Waits
         })
+    }
+
+    /// Whether no end was told to the application, of which there is no way back.
+    fn is_untouched(&self) -> bool {
+        self.sending == Sending::Open && self.receiving == Receiving::Open
     }
 
     /// Takes bytes from the ring while the stack has room; whether the budget ended it.

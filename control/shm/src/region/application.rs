@@ -501,6 +501,22 @@ impl ApplicationSlot {
         }
     }
 
+    /// Says that connect() was called and has not told its caller yet how it ended, or that it has;
+    /// whether it was so.
+    pub fn set_connect_untold(&self, untold: bool) -> bool {
+        self.words
+            .settings
+            .connect_untold
+            .swap(untold.into(), Ordering::AcqRel)
+            != 0
+    }
+
+    /// Whether connect() has failed and its caller does not know yet.
+    pub fn has_untold_failure(&self) -> bool {
+        self.state() == SlotState::Open
+            && self.words.settings.connect_untold.load(Ordering::Acquire) != 0
+    }
+
     /// SO_LINGER.
     pub fn linger(&self) -> Linger {
         Linger::parse(self.words.settings.linger.load(Ordering::Relaxed))

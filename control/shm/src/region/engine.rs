@@ -8,8 +8,9 @@ use crate::layout::{RegionHeader, RegionLayout};
 use crate::memory::{MemoryError, Shared, SharedMemory};
 use crate::slot::ends::EngineEnd;
 use crate::slot::engine::EngineSide;
+use crate::slot::readiness::Occasion;
 use crate::slot::{Linger, ReadEnd, SlotFlags, SlotState, SocketSlot};
-use crate::sync::{AtomicU64, Ordering, SharedBytes, futex_wake};
+use crate::sync::{AtomicU64, Ordering, SharedBytes, fence, futex_wake};
 use crate::thread_block::{ARGUMENT_BYTES, ThreadBlockWords};
 use crate::violation::Violation;
 use std::io;
@@ -177,7 +178,7 @@ impl EngineRegion {
         })
     }
 
-    /// Worker: the rings of a socket that was just opened and has carried nothing.
+    /// Worker: the rings of a socket that has carried nothing yet.
     pub fn engine_slot(&self, handle: &SlotHandle) -> Option<EngineSlot> {
         let bytes = |offset: Option<u64>| -> Option<SharedBytes> {
             self.memory.shared_bytes(offset?, self.layout.ring_bytes())
@@ -277,6 +278,17 @@ impl SlotHandle {
             .read_end
             .store(how.word(), Ordering::Release);
         end.finish();
+    }
+
+    /// After a connect that failed, once no worker serves the socket: it is as before, with an error
+    /// (an errno) pending, and pollers are told. Nothing was carried by its rings.
+    pub fn reopen(&self, errno: u32, end: &impl EngineEnd) {
+        self.set_error(errno);
+        fence(Ordering::SeqCst);
+        // Before the state: who sees that takes the token out.
+        self.words.readiness.signal(Occasion::Kick, end);
+        self.set_state(SlotState::Open);
+        self.force_writable(end);
     }
 
     /// Makes the descriptor writable whatever the ring holds: connected, failed, or over. Call it

@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) orderly: AtomicU32,
     pub(crate) linger: AtomicU32,
     pub(crate) receive_low_water: AtomicU32,
+    /// connect() was called, and how it ended not yet told.
+    pub(crate) connect_untold: AtomicU32,
     /// Nanoseconds; 0: none.
     pub(crate) receive_timeout: AtomicU64,
     /// Nanoseconds; 0: none.
@@ -80,6 +82,7 @@ impl SocketSlot {
             &settings.orderly,
             &settings.linger,
             &settings.receive_low_water,
+            &settings.connect_untold,
         ] {
             word.store(0, Ordering::Relaxed);
         }

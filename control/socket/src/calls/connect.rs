@@ -9,13 +9,13 @@ use crate::wait::{Patience, Waiter};
 use braid_shm::SlotState;
 use braid_shm::abi::Operation;
 use std::os::fd::{BorrowedFd, RawFd};
-use std::sync::atomic::Ordering;
 
 /// Connects to a sockaddr_in, sockaddr_in6 or, on an AF_MULTIPATH socket, sockaddr_multipath.
 ///
 /// Errors: EINPROGRESS on a non-blocking socket: it becomes writable when it is done, and SO_ERROR
 /// tells how; also when SO_SNDTIMEO is over. EALREADY while that is so, EISCONN afterwards. EINTR: it
-/// goes on by itself. ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT.
+/// goes on by itself. ECONNREFUSED, ETIMEDOUT, ENETUNREACH, EADDRNOTAVAIL, EAFNOSUPPORT: the socket is
+/// as before then, and may connect again.
 pub fn connect(fd: RawFd, address: &[u8]) -> Result<(), Errno> {
     let (socket, fd) = of(fd)?;
     if socket.engine_is_gone() {
@@ -25,23 +25,34 @@ pub fn connect(fd: RawFd, address: &[u8]) -> Result<(), Errno> {
     slot.set_orderly(false);
     let patience = Patience::new(slot.nonblocking(), slot.send_timeout());
     match slot.state() {
-        SlotState::Established if socket.connecting.swap(false, Ordering::Relaxed) => return Ok(()),
-        SlotState::Established | SlotState::Listening => return Err(Errno::new(libc::EISCONN)),
+        SlotState::Established if slot.set_connect_untold(false) => return Ok(()),
         SlotState::Connecting if patience == Patience::None => {
             return Err(Errno::new(libc::EALREADY));
         }
         SlotState::Connecting => return finish(&socket, fd, patience),
-        SlotState::Closed if slot.has_error() => return Err(failure(&socket)),
-        SlotState::Open | SlotState::Closed | SlotState::Free => {}
+        // As Linux has it: the call that comes first after a failure nobody has waited for tells of
+        // it, and the next one connects again.
+        SlotState::Open | SlotState::Closed if slot.set_connect_untold(false) => {
+            return finish(&socket, fd, patience);
+        }
+        SlotState::Established | SlotState::Listening | SlotState::Closed => {
+            return Err(Errno::new(libc::EISCONN));
+        }
+        SlotState::Open | SlotState::Free => {}
     }
     let address = whole_address(address)?;
     // First unwritable, then the command: whoever polls for the end of it does not see the start.
     slot.block(fork::thread(), &fd)?;
+    slot.set_connect_untold(true);
     if let Err(errno) = socket.call(fd, Operation::Connect, address) {
+        slot.set_connect_untold(false);
         slot.kick();
         return Err(errno);
     }
-    socket.connecting.store(true, Ordering::Relaxed);
+    if patience == Patience::None {
+        // However fast the other end is: what becomes of it is told once.
+        return Err(Errno::new(libc::EINPROGRESS));
+    }
     finish(&socket, fd, patience)
 }
 
@@ -56,9 +67,9 @@ fn finish(socket: &OpenSocket, fd: BorrowedFd<'_>, patience: Patience) -> Result
             other => other?,
         }
     }
-    socket.connecting.store(false, Ordering::Relaxed);
-    // A connection that is over already was there: its end is told by the next receive.
     let slot = socket.slot();
+    slot.set_connect_untold(false);
+    // A connection that is over already was there: its end is told by the next receive.
     let connected = match slot.state() {
         SlotState::Established => true,
         SlotState::Closed => !slot.has_error(),
@@ -67,13 +78,15 @@ fn finish(socket: &OpenSocket, fd: BorrowedFd<'_>, patience: Patience) -> Result
     if connected && !socket.engine_is_gone() {
         Ok(())
     } else {
-        Err(failure(socket))
+        Err(failure(socket, fd))
     }
 }
 
-fn failure(socket: &OpenSocket) -> Errno {
+fn failure(socket: &OpenSocket, fd: BorrowedFd<'_>) -> Errno {
     if socket.engine_is_gone() {
         return Errno::new(libc::ECONNRESET);
     }
+    // The token that the failure came with: the socket is readable no more.
+    let _ = socket.slot().receive(fork::thread(), &mut [], &fd);
     Errno::new(socket.slot().take_error().unwrap_or(libc::ECONNABORTED))
 }

@@ -49,8 +49,9 @@ fn events_of(socket: &OpenSocket) -> c_short {
         return READ | WRITE | POLLRDHUP | ALWAYS;
     }
     let state = slot.state();
-    let read_ended = slot.read_end() != ReadEnd::Open;
-    let write_ended = slot.write_closed();
+    let failed = slot.has_untold_failure();
+    let read_ended = failed || slot.read_end() != ReadEnd::Open;
+    let write_ended = failed || slot.write_closed();
     let mut events = 0;
     if slot.has_error() {
         events |= POLLERR;

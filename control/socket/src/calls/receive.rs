@@ -175,6 +175,7 @@ impl Receiving<'_> {
         match state {
             SlotState::Established | SlotState::Connecting => Ok(Found::Nothing),
             SlotState::Closed => Ok(Found::End),
+            SlotState::Open if slot.has_untold_failure() => Ok(Found::End),
             SlotState::Open | SlotState::Listening | SlotState::Free => {
                 Err(Errno::new(libc::ENOTCONN))
             }

@@ -16,8 +16,6 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 pub struct OpenSocket {
     slot: ApplicationSlot,
     region: Arc<Region>,
-    /// connect() was called here and its outcome not told yet.
-    pub(crate) connecting: AtomicBool,
     /// The last receive found nothing.
     pub(crate) dry: AtomicBool,
     /// Of the last waits, how often a busy wait was enough; see `wait`.
@@ -29,7 +27,6 @@ impl OpenSocket {
         Self {
             slot: found.slot,
             region: found.region,
-            connecting: AtomicBool::new(false),
             dry: AtomicBool::new(true),
             spin_credit: AtomicU32::new(crate::wait::SPIN_CREDIT),
         }
