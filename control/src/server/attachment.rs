@@ -35,8 +35,8 @@ pub(super) struct Attachment {
     /// Slots from here on have never been used.
     unused: u32,
     sockets: usize,
-    /// Control connections that have it.
-    pub(super) members: usize,
+    /// The control connection that made it is there.
+    pub(super) attached: bool,
 }
 
 impl Attachment {
@@ -66,7 +66,7 @@ impl Attachment {
             free: VecDeque::new(),
             unused: 0,
             sockets: 0,
-            members: 0,
+            attached: true,
         })
     }
 
@@ -115,9 +115,9 @@ impl Attachment {
         self.sockets = self.sockets.saturating_sub(1);
     }
 
-    /// Whether nobody has it any more.
+    /// Whether nobody has it any more: who took over a socket of it has that socket.
     pub(super) fn is_deserted(&self) -> bool {
-        self.members == 0 && self.sockets == 0
+        !self.attached && self.sockets == 0
     }
 }
 

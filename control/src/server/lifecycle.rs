@@ -96,7 +96,7 @@ impl Control {
         Ok(())
     }
 
-    /// Ends a region that has neither sockets nor control connections.
+    /// Ends a region that has neither sockets nor the control connection that made it.
     pub(super) fn drop_if_deserted(&mut self, key: Key) -> Result<(), WorkerGone> {
         let deserted = self
             .attachments
@@ -131,9 +131,10 @@ impl Control {
             attachment.owner.process, attachment.program
         );
         let sockets = attachment.sockets();
-        for member in self.members_of(key) {
+        // Whoever took over a socket of it goes on with its own.
+        if let Some(maker) = self.maker_of(key) {
             // The region goes in any case, below.
-            self.drop_peer(member)?;
+            self.drop_peer(maker)?;
         }
         // The worker lets go first: then nothing is written to slots that are given back.
         let id = region_id(key);

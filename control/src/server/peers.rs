@@ -31,9 +31,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
 /// Control connections at a time of users who may not attach; each of them is told so once it asks.
 const STRANGERS: usize = 32;
 
-/// Regions of others that a connection may know by adoption.
-const ADOPTIONS: usize = 64;
-
 /// A control connection.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -41,8 +38,6 @@ pub(super) struct Peer {
     pub(super) credentials: Credentials,
     /// The region it attached.
     home: Option<Key>,
-    /// Regions of which it has adopted a socket.
-    adopted: Vec<Key>,
     /// What the command line asks on it.
     pub(super) cli: Session,
 }
@@ -77,7 +72,6 @@ impl Control {
             connection,
             credentials,
             home: None,
-            adopted: Vec::new(),
             cli: Session::default(),
         };
         let strangers = || {
@@ -254,7 +248,6 @@ impl Control {
             self.drop_region(home)?;
             return Ok(Answer::refused(libc::ENFILE, &error.to_string()));
         }
-        self.join(key, home);
         if let Some(peer) = self.peers.get_mut(key) {
             peer.home = Some(home);
         }
@@ -267,22 +260,6 @@ impl Control {
             region: Some(home),
             descriptor: None,
         })
-    }
-
-    fn join(&mut self, key: Key, region: Key) -> bool {
-        let (Some(peer), Some(attachment)) =
-            (self.peers.get_mut(key), self.attachments.get_mut(region))
-        else {
-            return false;
-        };
-        if !peer.adopted.contains(&region) {
-            if peer.adopted.len() >= ADOPTIONS {
-                return false;
-            }
-            peer.adopted.push(region);
-            attachment.members += 1;
-        }
-        true
     }
 
     fn open_socket(&mut self, key: Key, open: OpenSocket) -> Answer {
@@ -411,12 +388,6 @@ impl Control {
             attachment.region.layout(),
             std::process::id(),
         );
-        if !self.join(key, region) {
-            return Answer::refused(
-                libc::ENOBUFS,
-                "sockets of too many applications were adopted",
-            );
-        }
         let Opened { slot, generation } = self.opened(socket);
         Answer {
             reply: Reply::Adopted(Adopted {
@@ -429,7 +400,7 @@ impl Control {
         }
     }
 
-    /// Closes a connection. Its regions live on while they have sockets or other connections.
+    /// Closes a connection. Its region lives on while it has sockets.
     pub(super) fn drop_peer(&mut self, key: Key) -> Result<(), WorkerGone> {
         let Some(peer) = self.peers.remove(key) else {
             return Ok(());
@@ -437,22 +408,21 @@ impl Control {
         if peer.cli.is_watching() {
             self.update_watching();
         }
-        for region in peer.adopted {
-            if let Some(attachment) = self.attachments.get_mut(region) {
-                attachment.members = attachment.members.saturating_sub(1);
-            }
-            self.drop_if_deserted(region)?;
+        let Some(home) = peer.home else {
+            return Ok(());
+        };
+        if let Some(attachment) = self.attachments.get_mut(home) {
+            attachment.attached = false;
         }
-        Ok(())
+        self.drop_if_deserted(home)
     }
 
-    /// The connections that have a region.
-    pub(super) fn members_of(&self, region: Key) -> Vec<Key> {
+    /// The connection that made a region.
+    pub(super) fn maker_of(&self, region: Key) -> Option<Key> {
         self.peers
             .iter()
-            .filter(|(_, peer)| peer.adopted.contains(&region))
+            .find(|(_, peer)| peer.home == Some(region))
             .map(|(key, _)| key)
-            .collect()
     }
 }
 

@@ -3,12 +3,108 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
+use std::time::Duration;
 
-use crate::support::client::Client;
+use braid_shm::abi::{Reply, Request};
+use rustix::event::PollFlags;
+
+use crate::support::client::{Client, Socket, wait};
 use crate::support::engine::{Net, SOON, linux, within};
 use crate::support::namespaces;
 
 const PORT: u16 = 5003;
+
+/// Writes over everything but the rings of a program, header, doorbells, thread blocks and slots, until
+/// it is cut off; whether it was. Every bit set somewhere rings, so that the engine looks.
+fn spoil(bad: &Client, socket: &Socket, round: u64, seed: &mut u64) -> bool {
+    let mut garbage = vec![0; 64 << 10];
+    (0..200u64).any(|attempt| {
+        for word in garbage.chunks_exact_mut(8) {
+            *seed = seed
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(round);
+            word.copy_from_slice(&(*seed ^ *seed >> 29).to_ne_bytes());
+        }
+        let offset = (attempt % 48) * garbage.len() as u64;
+        rustix::io::pwrite(&bad.memory, &garbage, offset).unwrap();
+        rustix::io::pwrite(&bad.memory, &[0xff; 512], 256).unwrap();
+        rustix::io::pwrite(&bad.memory, &[0xff; 512], 4096).unwrap();
+        socket.slot.kick();
+        within(Duration::from_millis(5), || bad.is_cut_off())
+    })
+}
+
+/// Linux as somebody who sends back all he gets.
+fn echo(net: &Net) {
+    let listener = net
+        .peer
+        .run(|| TcpListener::bind(linux(PORT)))
+        .unwrap()
+        .unwrap();
+    thread::spawn(move || {
+        for there in listener.incoming() {
+            let mut there = there.unwrap();
+            thread::spawn(move || {
+                let mut buffer = [0; 1 << 16];
+                while let Ok(count @ 1..) = there.read(&mut buffer) {
+                    if there.write_all(&buffer[..count]).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// Sends bytes and takes them back.
+fn exchange(socket: &Socket, said: &[u8]) -> Vec<u8> {
+    socket.send_all(said).unwrap();
+    let mut heard = vec![0; said.len()];
+    let mut position = 0;
+    while position < heard.len() {
+        let count = socket.recv(&mut heard[position..]).unwrap();
+        assert!(count > 0, "the stream ended after {position} bytes");
+        position += count;
+    }
+    heard
+}
+
+#[test]
+fn who_took_over_a_socket_of_one_that_is_cut_off_keeps_its_own() {
+    namespaces::run(
+        "hostile::who_took_over_a_socket_of_one_that_is_cut_off_keeps_its_own",
+        || {
+            let net = Net::create("adopted");
+            net.configure("");
+            let engine = net.start();
+            echo(&net);
+            let good = Client::attach(&net.socket());
+            let own = good.open();
+            own.connect(linux(PORT)).unwrap();
+            let bad = Client::attach(&net.socket());
+            let passed = bad.open();
+            passed.connect(linux(PORT)).unwrap();
+            passed.send_all(&[1; 1000]).unwrap();
+            let (reply, descriptors) = good.request(&Request::Adopt, &[&passed.end]);
+            assert!(matches!(reply, Reply::Adopted(_)), "{reply:?}");
+            assert!(spoil(&bad, &passed, 1, &mut 3), "never cut off");
+            assert!(wait(&passed.end, PollFlags::HUP, SOON));
+            assert!(!good.is_cut_off());
+            let said: Vec<u8> = (0..50_000u32).map(|n| n as u8).collect();
+            assert!(exchange(&own, &said) == said);
+            drop(descriptors);
+            // As a server that takes over a socket of each of many programs.
+            for _ in 0..100 {
+                let other = Client::attach(&net.socket());
+                let (reply, _) = good.request(&Request::Adopt, &[&other.open().end]);
+                assert!(matches!(reply, Reply::Adopted(_)), "{reply:?}");
+            }
+            assert!(within(SOON, || engine.regions() == 1));
+            drop((own, good));
+            assert!(within(SOON, || engine.regions() == 0));
+        },
+    );
+}
 
 #[test]
 fn garbage_in_every_word_cuts_off_one_and_spares_the_other() {
@@ -18,24 +114,7 @@ fn garbage_in_every_word_cuts_off_one_and_spares_the_other() {
             let net = Net::create("hostile");
             net.configure("");
             let engine = net.start();
-            let listener = net
-                .peer
-                .run(|| TcpListener::bind(linux(PORT)))
-                .unwrap()
-                .unwrap();
-            thread::spawn(move || {
-                for there in listener.incoming() {
-                    let mut there = there.unwrap();
-                    thread::spawn(move || {
-                        let mut buffer = [0; 1 << 16];
-                        while let Ok(count @ 1..) = there.read(&mut buffer) {
-                            if there.write_all(&buffer[..count]).is_err() {
-                                break;
-                            }
-                        }
-                    });
-                }
-            });
+            echo(&net);
             let good = Client::attach(&net.socket());
             let bystander = good.open();
             bystander.connect(linux(PORT)).unwrap();
@@ -45,35 +124,10 @@ fn garbage_in_every_word_cuts_off_one_and_spares_the_other() {
                 let socket = bad.open();
                 socket.connect(linux(PORT)).unwrap();
                 socket.send_all(&[1; 1000]).unwrap();
-                // Everything but the rings: header, doorbells, thread blocks, slots. Every bit set
-                // somewhere rings, so that the engine looks.
-                let mut garbage = vec![0; 64 << 10];
-                let mut cut = false;
-                for attempt in 0..200 {
-                    for word in garbage.chunks_exact_mut(8) {
-                        seed = seed
-                            .wrapping_mul(6_364_136_223_846_793_005)
-                            .wrapping_add(round);
-                        word.copy_from_slice(&(seed ^ seed >> 29).to_ne_bytes());
-                    }
-                    let offset = (attempt % 48) * garbage.len() as u64;
-                    rustix::io::pwrite(&bad.memory, &garbage, offset).unwrap();
-                    rustix::io::pwrite(&bad.memory, &[0xff; 512], 256).unwrap();
-                    rustix::io::pwrite(&bad.memory, &[0xff; 512], 4096).unwrap();
-                    socket.slot.kick();
-                    cut = within(std::time::Duration::from_millis(5), || bad.is_cut_off());
-                    if cut {
-                        break;
-                    }
-                }
+                let cut = spoil(&bad, &socket, round, &mut seed);
                 assert!(cut, "round {round}: never cut off");
                 let said: Vec<u8> = (0..50_000u32).map(|n| (n ^ round as u32) as u8).collect();
-                bystander.send_all(&said).unwrap();
-                let mut heard = vec![0; said.len()];
-                let mut position = 0;
-                while position < heard.len() {
-                    position += bystander.recv(&mut heard[position..]).unwrap();
-                }
+                let heard = exchange(&bystander, &said);
                 assert!(said == heard, "round {round}: the neighbour's bytes differ");
             }
             assert!(!good.is_cut_off());
