@@ -27,7 +27,7 @@ impl Control {
                 connection, bound, ..
             } => {
                 let ending = if in_order {
-                    Ending::InOrder
+                    Ending::Closed
                 } else {
                     Ending::Abort
                 };

@@ -1,6 +1,6 @@
 //! Bytes both ways, and what the calls around them answer.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
@@ -139,6 +139,40 @@ fn a_program_listens_and_takes_many_connections() {
             accepted.send_all(&all).unwrap();
             accepted.close();
             uploading.join().unwrap();
+        }
+        drop(engine);
+    });
+}
+
+#[test]
+fn a_close_with_bytes_unread_tells_the_peer() {
+    namespaces::run("data::a_close_with_bytes_unread_tells_the_peer", || {
+        let net = Net::create("unread");
+        net.configure("");
+        let engine = net.start();
+        let listener = net
+            .peer
+            .run(|| TcpListener::bind(linux(PORT)))
+            .unwrap()
+            .unwrap();
+        let client = Client::attach(&net.socket());
+        for reads in [true, false] {
+            let socket = client.open();
+            socket.connect(linux(PORT)).unwrap();
+            let (mut there, _) = listener.accept().unwrap();
+            there.set_read_timeout(Some(SOON)).unwrap();
+            there.write_all(&[5; 1_000]).unwrap();
+            assert!(within(SOON, || socket.slot.unread() == Ok(1_000)));
+            if reads {
+                assert_eq!(socket.recv(&mut [0; 1_000]), Ok(1_000));
+            }
+            socket.close();
+            let end = there.read(&mut [0; 1]).map_err(|error| error.kind());
+            if reads {
+                assert_eq!(end, Ok(0));
+            } else {
+                assert_eq!(end, Err(ErrorKind::ConnectionReset));
+            }
         }
         drop(engine);
     });

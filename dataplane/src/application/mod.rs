@@ -51,6 +51,9 @@ type SocketKey = Key<Socket>;
 pub enum Ending {
     /// What is in its ring is sent first.
     InOrder,
+    /// Its program has closed it: in order, unless bytes that came were never read; the peer then
+    /// learns of it at once (RFC 2525 section 2.17).
+    Closed,
     /// At once, by MP_FASTCLOSE or RST: its program died, or asked for it.
     Abort,
 }
@@ -160,15 +163,17 @@ impl Applications {
         let Some(socket) = self.sockets.get_mut(key) else {
             return;
         };
-        match ending {
-            Ending::InOrder => {
-                socket.close();
-                self.queue(key);
-            }
-            Ending::Abort => {
-                stack.abort(now, connection);
-                self.forget(key);
-            }
+        let in_order = match ending {
+            Ending::InOrder => true,
+            Ending::Closed => !socket.has_unread(),
+            Ending::Abort => false,
+        };
+        if in_order {
+            socket.close();
+            self.queue(key);
+        } else {
+            stack.abort(now, connection);
+            self.forget(key);
         }
     }
 

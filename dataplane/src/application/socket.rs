@@ -149,6 +149,12 @@ impl Socket {
         }
     }
 
+    /// Whether bytes are in the ring that the application has not read. One that wrote over the
+    /// index has lost its say.
+    pub(super) fn has_unread(&mut self) -> bool {
+        self.slot.refresh_receive().is_err() || self.slot.receive_unread() > 0
+    }
+
     /// No process has it any more.
     pub(super) fn close(&mut self) {
         self.receiving = Receiving::Done;
