@@ -84,7 +84,7 @@ impl Control {
     }
 
     /// Waits for room on a listener's descriptor, or no more.
-    fn wait_for_room(&mut self, key: Key, wait: bool) {
+    pub(super) fn wait_for_room(&mut self, key: Key, wait: bool) {
         if let Some(socket) = self.sockets.get_mut(key)
             && let State::Listening { full, .. } = &mut socket.state
             && *full != wait

@@ -1,11 +1,13 @@
 //! Commands of applications: what a thread asks in its ring, and the answer.
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 
 use braid_dataplane::application::errno;
 use braid_engine::socket::{ListenOptions, Shutdown};
+use braid_engine::stack::ListenerId;
 use braid_shm::abi::{Command, EMULTIPATH, Operation, SocketAddressStorage, sockaddr_multipath};
-use braid_shm::{SlotState, abi::Plain};
+use braid_shm::{EngineEnd, SlotState, abi::Plain};
 
 use super::accept::in_family;
 use super::control::Control;
@@ -190,10 +192,11 @@ impl Control {
         let Some(socket) = self.sockets.get(key) else {
             return Ok(Err(libc::EBADF));
         };
+        // As the kernel, which takes it for a number without a sign: -1 is as many as there may be.
+        let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
         let bound = match socket.state {
             State::Open { bound } => bound,
             State::Listening { listener, .. } => {
-                let backlog = usize::try_from(backlog).unwrap_or(0);
                 let changed = self
                     .host
                     .call(move |turn| turn.stack.set_backlog(listener, backlog))?;
@@ -207,7 +210,7 @@ impl Control {
         };
         let address = bound.unwrap_or(SocketAddr::new(anywhere, 0));
         let options = ListenOptions {
-            backlog: usize::try_from(backlog).unwrap_or(0).max(1),
+            backlog,
             multipath: self.wants_multipath(socket, bound.map(|address| address.ip())),
             ipv6_only: socket.kept.ipv6_only(),
             socket: socket.options.clone(),
@@ -255,13 +258,43 @@ impl Control {
             libc::SHUT_RDWR => Shutdown::Both,
             _ => return Ok(Err(libc::EINVAL)),
         };
-        let Some(connection) = self.sockets.get(key).and_then(Socket::connection) else {
-            return Ok(Err(libc::ENOTCONN));
+        let connection = match self.sockets.get(key).map(|socket| &socket.state) {
+            Some(&State::Connected { connection, .. }) => connection,
+            Some(&State::Listening {
+                listener, address, ..
+            }) => return self.stop_listening(key, listener, address, how),
+            _ => return Ok(Err(libc::ENOTCONN)),
         };
         self.host.call(move |turn| {
             turn.applications
                 .shutdown(turn.now, turn.stack, connection, how);
         })?;
+        Ok(DONE)
+    }
+
+    /// shutdown() of a listener for reading: it takes no connections any more, and whoever waits in
+    /// accept() learns of it. The address stays.
+    fn stop_listening(
+        &mut self,
+        key: Key,
+        listener: ListenerId,
+        address: SocketAddr,
+        how: Shutdown,
+    ) -> Result<Outcome, WorkerGone> {
+        if how == Shutdown::Write {
+            return Ok(DONE);
+        }
+        self.host
+            .call(move |turn| turn.stack.close_listener(turn.now, listener))?;
+        self.by_listener.remove(&listener);
+        self.wait_for_room(key, false);
+        if let Some(socket) = self.sockets.get_mut(key) {
+            socket.state = State::Open {
+                bound: Some(address),
+            };
+            socket.handle.set_state(SlotState::Open);
+            socket.end.as_fd().put_token();
+        }
         Ok(DONE)
     }
 

@@ -46,10 +46,12 @@ pub fn accept(fd: RawFd, flags: i32) -> Result<Accepted, Errno> {
             return Err(Errno::new(libc::EINVAL));
         }
         match message::receive(fd, &mut packet, libc::MSG_DONTWAIT) {
-            Ok(received) if received.length > 0 => {
+            Ok(received) if received.length >= AcceptedMessage::BYTES => {
                 let [new, ..] = received.descriptors;
                 break (received.length, new);
             }
+            // It was shut down, which wakes whoever waits, and listens again.
+            Ok(received) if received.length > 0 => {}
             Ok(_) => return Err(ended(&listener, fd)),
             Err(errno) if errno.get() == libc::EAGAIN => waiter.for_packet()?,
             Err(errno) => return Err(errno),
