@@ -258,6 +258,11 @@ fn options_before_and_after_connect() {
             );
             assert_eq!(socket.get(sol, libc::SO_ACCEPTCONN), Ok(number(0).into()));
         }
+        let late = socket.set(sol, libc::SO_BINDTODEVICE, b"no such port\0");
+        assert_eq!(late, Err(libc::EISCONN));
+        let late = socket.set(sol, libc::SO_BINDTODEVICE, b"link1\0");
+        assert_eq!(late, Err(libc::EISCONN));
+        assert_eq!(socket.get(sol, libc::SO_BINDTODEVICE), Ok(Vec::new()));
         drop(there);
         drop(engine);
     });

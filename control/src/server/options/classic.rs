@@ -210,6 +210,7 @@ impl Control {
             .map(|port| (port.name.clone(), port.kind.interface().to_owned()))
             .collect();
         let socket = self.sockets.get_mut(key).ok_or(libc::EBADF)?;
+        let connected = socket.connection().is_some();
         let kept = &mut socket.kept;
         let options = &mut socket.options;
         let change: Change = match option {
@@ -312,6 +313,9 @@ impl Control {
                 }
             }
             Classic::BindToDevice => {
+                if connected {
+                    return Err(libc::EISCONN);
+                }
                 let wanted = value::name(bytes)?;
                 options.device = if wanted.is_empty() {
                     None
@@ -322,11 +326,7 @@ impl Control {
                         .ok_or(libc::ENODEV)?;
                     u16::try_from(index).ok().map(braid_engine::stack::PortId)
                 };
-                return if socket.connection().is_some() {
-                    Err(libc::EISCONN)
-                } else {
-                    Ok(None)
-                };
+                return Ok(None);
             }
             Classic::NoDelay => {
                 options.nodelay = value::flag(bytes)?;
