@@ -233,7 +233,7 @@ impl Control {
 
     /// Reads the configuration again. One that is wrong changes nothing.
     fn reload(&mut self) -> Result<(), ServerError> {
-        let new = match Config::load(&self.path) {
+        let mut new = match Config::load(&self.path) {
             Ok(new) => new,
             Err(error) => {
                 eprintln!("braid: nothing was changed: {error}");
@@ -245,8 +245,8 @@ impl Control {
         }
         let (old_endpoints, endpoints) = (self.config.endpoints.clone(), new.endpoints.clone());
         let (limits, mut defaults) = (new.limits, new.defaults());
-        let refused = self.host.call(move |turn| {
-            let mut refused = Vec::new();
+        let (refused, taken) = self.host.call(move |turn| {
+            let (mut refused, mut taken) = (Vec::new(), Vec::new());
             turn.stack.set_limits(turn.now, limits);
             // Found out when the engine started.
             defaults.multipath = turn.stack.defaults().multipath;
@@ -258,18 +258,32 @@ impl Control {
                     turn.stack.remove_endpoint(turn.now, old.id);
                 }
             }
-            for &endpoint in &endpoints {
-                if !old_endpoints.contains(&endpoint)
-                    && let Err(error) = turn.stack.add_endpoint(turn.now, endpoint)
-                {
-                    refused.push(error.to_string());
+            for endpoint in endpoints {
+                let (id, address) = (endpoint.id, endpoint.address);
+                let outcome = if old_endpoints.contains(&endpoint) {
+                    Ok(())
+                } else if turn.stack.owns(address) {
+                    turn.stack
+                        .add_endpoint(turn.now, endpoint)
+                        .map_err(|error| error.to_string())
+                } else {
+                    // The file may have it on a port that takes a restart.
+                    Err(format!(
+                        "endpoint {id}: {address} is the address of no port that is open: restart \
+                         the engine for it"
+                    ))
+                };
+                match outcome {
+                    Ok(()) => taken.push(endpoint),
+                    Err(error) => refused.push(error),
                 }
             }
-            refused
+            (refused, taken)
         })?;
         for error in refused {
             eprintln!("braid: {error}");
         }
+        new.endpoints = taken;
         self.config.reload(new);
         eprintln!("braid: the configuration was read again");
         Ok(())

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::time::Duration;
 
+use braid_control::management::{Client as ManagementClient, EndpointRow, Request};
 use nix::sys::signal::Signal;
 use rustix::event::PollFlags;
 
@@ -93,6 +94,16 @@ fn sighup_takes_over_what_it_can_and_says_what_it_cannot() {
             engine.signal(Signal::SIGHUP);
             engine.wait_for_log("shared_ring");
             engine.wait_for_log("was read again");
+            // An address that comes with a port, which takes a restart.
+            net.configure(
+                "[[port]]\nkind = \"tap\"\ninterface = \"later\"\naddresses = [\"10.7.0.2/24\"]\n\
+             [[endpoint]]\nid = 2\naddress = \"10.7.0.2\"\nflags = [\"signal\"]\n",
+            );
+            engine.signal(Signal::SIGHUP);
+            engine.wait_for_log("10.7.0.2 is the address of no port that is open");
+            let mut asking = ManagementClient::connect(&net.socket()).unwrap();
+            let endpoints: Vec<EndpointRow> = asking.ask(&Request::ShowEndpoints).unwrap();
+            assert!(endpoints.is_empty(), "{endpoints:?}");
             fs::write(net.configuration(), "nonsense").unwrap();
             engine.signal(Signal::SIGHUP);
             engine.wait_for_log("nothing was changed");
