@@ -119,6 +119,10 @@ impl Control {
                     if !self.on_packet(key, packet, descriptors)? {
                         return self.drop_peer(key);
                     }
+                    if self.peers.get(key).is_some_and(|peer| peer.cli.waits()) {
+                        // It reads what it asked for first: answers are as long as the engine is full.
+                        return Ok(());
+                    }
                 }
                 Ok(Received::End) | Err(_) => return self.drop_peer(key),
             }

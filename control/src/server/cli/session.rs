@@ -103,7 +103,7 @@ impl Session {
     }
 
     /// Whether packets wait for room.
-    pub(super) fn waits(&self) -> bool {
+    pub(in super::super) fn waits(&self) -> bool {
         !self.outgoing.is_empty()
     }
 
