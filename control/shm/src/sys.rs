@@ -1,8 +1,7 @@
 //! The system calls of the crate: futex, eventfd, and one-packet reads and writes of the two ends
 //! of a socket's descriptor.
 
-use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr;
 use std::sync::atomic::AtomicU32;
@@ -56,13 +55,39 @@ pub(crate) fn thread_is_dead(id: u32) -> bool {
     if answer < 0 {
         return io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
     }
+    matches!(thread_state(id), Some(b'Z' | b'X'))
+}
+
+/// The letter of a thread's state (proc(5)). By system calls alone: a signal handler may ask that has
+/// interrupted an allocation.
+fn thread_state(id: u32) -> Option<u8> {
+    let mut path = [0u8; 32];
+    // The last byte stays zero.
+    let (_, mut text) = path.split_last_mut()?;
+    write!(text, "/proc/{id}/stat").ok()?;
+    // SAFETY: the path is live and ends with a zero.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_openat,
+            libc::AT_FDCWD,
+            path.as_ptr(),
+            libc::O_RDONLY | libc::O_CLOEXEC,
+        )
+    };
+    if fd < 0 {
+        return None;
+    }
+    let mut line = [0u8; 256];
+    // SAFETY: the buffer is live and of that length; the descriptor is ours, and closed once.
+    let length = unsafe {
+        let length = libc::syscall(libc::SYS_read, fd, line.as_mut_ptr(), line.len());
+        libc::syscall(libc::SYS_close, fd);
+        length
+    };
+    let line = line.get(..usize::try_from(length).ok()?)?;
     // "pid (name) state ...": the name may hold anything, so the state is sought from behind it.
-    fs::read(format!("/proc/{id}/stat")).is_ok_and(|line| {
-        line.iter()
-            .rposition(|byte| *byte == b')')
-            .and_then(|end| line.get(end.saturating_add(2)))
-            .is_some_and(|state| matches!(state, b'Z' | b'X'))
-    })
+    let end = line.iter().rposition(|byte| *byte == b')')?;
+    line.get(end.saturating_add(2)).copied()
 }
 
 fn cvt(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -198,4 +223,28 @@ pub(crate) fn take_packets(fd: BorrowedFd<'_>) -> usize {
 pub(crate) fn shutdown_write(fd: BorrowedFd<'_>) {
     // SAFETY: no pointer is passed. It fails where the other end is gone, and then nobody listens.
     unsafe { libc::shutdown(fd.as_raw_fd(), libc::SHUT_WR) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+    use std::thread;
+
+    #[test]
+    fn a_zombie_is_dead_and_a_sleeper_is_not() {
+        assert!(!thread_is_dead(current_thread()));
+        assert!(thread_is_dead(0));
+        assert!(thread_is_dead(u32::MAX));
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let id = child.id();
+        assert!(!thread_is_dead(id));
+        child.kill().unwrap();
+        while thread_state(id) != Some(b'Z') {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(thread_is_dead(id));
+        child.wait().unwrap();
+        assert!(thread_is_dead(id));
+    }
 }
