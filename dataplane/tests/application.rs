@@ -129,8 +129,7 @@ impl Host {
     }
 
     fn turn(&mut self) {
-        let now = self.worker.now();
-        let _ = self.worker.step(now);
+        let now = self.worker.step().now;
         self.applications.serve(now, self.worker.engine_mut());
     }
 

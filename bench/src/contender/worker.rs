@@ -80,8 +80,7 @@ impl Connection {
 
 /// One turn of the worker; when it was.
 fn turn(worker: &mut Worker<Stack>) -> Instant {
-    let now = worker.now();
-    let _work = worker.step(now);
+    let now = worker.step().now;
     while worker.engine_mut().poll_event().is_some() {}
     now
 }

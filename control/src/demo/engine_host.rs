@@ -170,14 +170,15 @@ impl EngineHost {
         let mut last_inspection = Instant::now();
         let mut gate_open = true;
         while !application.is_over() {
-            let now = self.worker.now();
             if let Some(gate) = gate
                 && gate.open.load(Ordering::Acquire) != gate_open
             {
+                let now = self.worker.now();
                 gate_open = !gate_open;
                 self.worker.engine_mut().set_link(now, gate.port, gate_open);
             }
-            let work = self.worker.step(now);
+            let work = self.worker.step();
+            let now = work.now;
             if let Some((_, failure)) = self.worker.take_failure() {
                 return Err(DemoError::Port(failure));
             }
@@ -217,10 +218,9 @@ impl EngineHost {
         let going_on =
             |waited: Duration, pending: bool| waited < AFTERMATH || (pending && waited < CLOSING);
         while going_on(start.elapsed(), self.worker.ports().transmit_pending()) {
-            let now = self.worker.now();
-            let work = self.worker.step(now);
+            let work = self.worker.step();
             while self.worker.engine_mut().poll_event().is_some() {}
-            self.worker.rest(work, Some(now + AFTERMATH));
+            self.worker.rest(work, Some(work.now + AFTERMATH));
         }
     }
 }

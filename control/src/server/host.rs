@@ -128,8 +128,8 @@ impl Drop for Alarm {
 
 fn run(mut worker: Worker<Stack>, mut applications: Applications, tasks: &Receiver<Task>) {
     loop {
-        let now = worker.now();
-        let work = worker.step(now);
+        let work = worker.step();
+        let now = work.now;
         while let Some((port, error)) = worker.take_failure() {
             eprintln!(
                 "braid: port {} has failed: {error}; its connections go on by the other ports",

@@ -2,6 +2,8 @@
 //!
 //! A step is bounded ([`BURST`](crate::port::BURST) frames from each port, the timers that are
 //! due, [`TRANSMIT_BUDGET`] frames out), so that neither direction and no port starves another.
+//! It reads the clock once, after the last frame came in: a core that is taken away for a while
+//! may make a round trip look longer to RFC 6298, never shorter.
 //! Between steps the owner of the worker serves the engine's sockets; when there is nothing to
 //! do, [`Worker::rest`] sleeps.
 
@@ -13,6 +15,7 @@ mod stack;
 
 use std::collections::VecDeque;
 
+use arrayvec::ArrayVec;
 use braid_engine::stack::PortId;
 use braid_engine::time::Instant;
 
@@ -29,9 +32,11 @@ use crate::sys::poll;
 pub const MAX_PORTS: usize = (poll::MAX_DESCRIPTORS - 2) / 2;
 
 /// What one step did.
-#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
 #[must_use = "whether there was work decides whether to rest"]
 pub struct Work {
+    /// The time at which it was done.
+    pub now: Instant,
     /// Frames received.
     pub received: usize,
     /// Frames sent.
@@ -43,9 +48,20 @@ pub struct Work {
 }
 
 impl Work {
+    /// No work at all.
+    pub const fn nothing(now: Instant) -> Self {
+        Self {
+            now,
+            received: 0,
+            transmitted: 0,
+            timers: false,
+            failed: false,
+        }
+    }
+
     /// Whether there was nothing to do.
     pub fn is_none(self) -> bool {
-        self == Self::default()
+        self == Self::nothing(self.now)
     }
 }
 
@@ -57,7 +73,8 @@ pub struct Worker<E> {
     clock: Clock,
     idle: IdlePolicy,
     waker: Waker,
-    burst: Burst,
+    /// What each port brings in a step.
+    bursts: Vec<Burst>,
     /// Since when there has been nothing to do.
     idle_since: Option<Instant>,
     failures: VecDeque<(PortId, PortError)>,
@@ -91,11 +108,11 @@ impl<E: Engine> Worker<E> {
         }
         Ok(Self {
             engine,
+            bursts: ports.iter().map(|_| Burst::new()).collect(),
             ports: Ports::new(ports),
             clock,
             idle,
             waker: Waker::new()?,
-            burst: Burst::new(),
             idle_since: None,
             failures: VecDeque::new(),
         })
@@ -138,15 +155,21 @@ impl<E: Engine> Worker<E> {
     }
 
     /// Receives, advances and transmits once, each within its bound.
-    pub fn step(&mut self, now: Instant) -> Work {
+    pub fn step(&mut self) -> Work {
         let failures = self.failures.len();
-        let received = self.receive(now);
+        let broken = self.gather();
+        let now = self.clock.now();
+        let received = self.deliver(now);
+        for (port, error) in broken {
+            self.note(now, port, error);
+        }
         let timers = self.engine.poll_timeout().is_some_and(|due| due <= now);
         if timers {
             self.engine.advance(now);
         }
         let transmitted = self.transmit(now);
         Work {
+            now,
             received,
             transmitted,
             timers,
@@ -154,17 +177,23 @@ impl<E: Engine> Worker<E> {
         }
     }
 
-    fn receive(&mut self, now: Instant) -> usize {
-        let mut received = 0;
-        for id in self.ports.ids() {
-            let result = self
-                .ports
-                .receive(id, self.engine.frame_pool(), &mut self.burst);
-            received += self.burst.len();
-            for frame in self.burst.drain(..) {
-                self.engine.receive(now, frame.frame, frame.meta);
+    /// Takes what waits at the ports, and says which of them failed.
+    fn gather(&mut self) -> ArrayVec<(PortId, PortError), MAX_PORTS> {
+        let mut broken = ArrayVec::new();
+        for (id, burst) in self.ports.ids().zip(&mut self.bursts) {
+            let pool = self.engine.frame_pool();
+            if let Err(error) = self.ports.receive(id, pool, burst) {
+                broken.push((id, error));
             }
-            self.note(now, id, result.err());
+        }
+        broken
+    }
+
+    fn deliver(&mut self, now: Instant) -> usize {
+        let mut received = 0;
+        for frame in self.bursts.iter_mut().flat_map(|burst| burst.drain(..)) {
+            received += 1;
+            self.engine.receive(now, frame.frame, frame.meta);
         }
         received
     }
@@ -173,18 +202,17 @@ impl<E: Engine> Worker<E> {
         self.ports.begin();
         let transmitted = self.engine.transmit(now, &mut self.ports);
         for id in self.ports.ids() {
-            let result = self.ports.flush(id);
-            self.note(now, id, result.err());
+            if let Err(error) = self.ports.flush(id) {
+                self.note(now, id, error);
+            }
         }
         transmitted
     }
 
     /// A port fails once at most, which bounds the queue.
-    fn note(&mut self, now: Instant, port: PortId, failure: Option<PortError>) {
-        if let Some(error) = failure {
-            self.engine.set_link(now, port, false);
-            self.failures.push_back((port, error));
-        }
+    fn note(&mut self, now: Instant, port: PortId, error: PortError) {
+        self.engine.set_link(now, port, false);
+        self.failures.push_back((port, error));
     }
 
     /// Sleeps, if it is time to after a step that did `work`, until a frame comes, a port that

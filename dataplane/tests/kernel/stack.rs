@@ -73,9 +73,9 @@ fn transfer(port: AnyPort, remote: SocketAddr) {
     let mut buffer = vec![0; 1 << 18];
     let deadline = now + Duration::from_secs(40);
     loop {
-        let now = worker.now();
+        let work = worker.step();
+        let now = work.now;
         assert!(now < deadline, "sent {sent}, received {received}");
-        let work = worker.step(now);
         let stack = worker.engine_mut();
         while stack.poll_event().is_some() {}
         if sent < LENGTH {

@@ -97,7 +97,7 @@ fn step_until(worker: &mut Worker<Probe>, done: impl Fn(&Worker<Probe>) -> bool)
     let deadline = worker.now() + Duration::from_secs(10);
     let mut steps = 0;
     while !done(worker) {
-        let work = worker.step(worker.now());
+        let work = worker.step();
         steps += 1;
         if !done(worker) {
             worker.rest(work, Some(deadline));
@@ -136,7 +136,7 @@ fn an_interface_that_is_deleted_takes_no_other_with_it() {
             far.engine_mut()
                 .outgoing
                 .push_back((PortId(0), BROADCAST.to_vec()));
-            assert_eq!(worker.step(worker.now()).transmitted, 4);
+            assert_eq!(worker.step().transmitted, 4);
             assert_eq!(
                 worker.ports().counters(PortId(0)).unwrap().transmit_dropped,
                 2
@@ -167,7 +167,7 @@ fn a_link_that_is_down_does_not_keep_the_worker_awake() {
             // What came before the links went down, and the loss of what is sent after.
             let deadline = worker.now() + Duration::from_millis(100);
             while worker.now() < deadline {
-                let work = worker.step(worker.now());
+                let work = worker.step();
                 worker.rest(work, Some(deadline));
             }
             for port in [0, 1] {
@@ -183,10 +183,10 @@ fn a_link_that_is_down_does_not_keep_the_worker_awake() {
             let mut rests = 0;
             let deadline = worker.now() + Duration::from_millis(100);
             while worker.now() < deadline {
-                assert_eq!(worker.step(worker.now()), Work::default());
+                assert!(worker.step().is_none());
                 // Past the time that it polls in vain.
                 std::thread::sleep(Duration::from_millis(1));
-                worker.rest(Work::default(), Some(deadline));
+                worker.rest(Work::nothing(worker.now()), Some(deadline));
                 rests += 1;
             }
             assert!(rests < 5, "{rests} rests in 100 ms");
