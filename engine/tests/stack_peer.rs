@@ -135,6 +135,40 @@ fn nagle_and_cork_hold_small_segments_as_long_as_they_are_set() {
 }
 
 #[test]
+fn what_waits_for_more_goes_by_the_next_write_or_with_time() {
+    let mut peer = Peer::connected(StackConfig::default());
+    let connection = peer.connection;
+    let set_more = |peer: &mut Peer, more| {
+        let now = peer.bench.now;
+        peer.bench.stack.set_more(now, connection, more).unwrap();
+    };
+    set_more(&mut peer, true);
+    peer.application_sends(b"a");
+    peer.pass(Duration::from_millis(100));
+    assert!(peer.sent().is_empty(), "MSG_MORE");
+    set_more(&mut peer, false);
+    peer.application_sends(b"b");
+    assert!(!peer.sent().is_empty(), "the write without it");
+    peer.next_expected += 2;
+    peer.give(TcpFlags::ACK, b"");
+    for cork in [false, true] {
+        if cork {
+            let now = peer.bench.now;
+            peer.bench.stack.set_cork(now, connection, true).unwrap();
+        } else {
+            set_more(&mut peer, true);
+        }
+        peer.application_sends(b"c");
+        peer.pass(Duration::from_millis(150));
+        assert!(peer.sent().is_empty(), "cork {cork}");
+        peer.pass(Duration::from_millis(400));
+        assert_eq!(peer.sent().len(), 1, "forgotten, cork {cork}");
+        peer.next_expected += 1;
+        peer.give(TcpFlags::ACK, b"");
+    }
+}
+
+#[test]
 fn a_lone_segment_is_acknowledged_late_and_two_at_once() {
     let mut peer = Peer::connected(StackConfig::default());
     let data = [1; 1_000];

@@ -72,6 +72,8 @@ pub(super) struct Socket {
     ended: Option<Result<(), SocketError>>,
     kicked: bool,
     queued: bool,
+    /// What was sent last waits for more.
+    more: bool,
 }
 
 impl Socket {
@@ -94,6 +96,7 @@ impl Socket {
             // What was asked before it had a connection is answered now.
             kicked: true,
             queued: false,
+            more: false,
         }
     }
 
@@ -223,9 +226,10 @@ impl Socket {
             if left == 0 {
                 return Ok(true);
             }
+            let most = self.heed_more(now, stack);
             // A call without room is what asks the stack to tell when there is some again.
             let room = stack.writable(self.connection).max(1);
-            let length = room.min(left).min(scratch.len());
+            let length = room.min(left).min(scratch.len()).min(most);
             let piece = scratch.get_mut(..length).unwrap_or_default();
             let count = self.slot.peek(0, piece);
             let bytes = piece.get(..count).unwrap_or_default();
@@ -245,6 +249,18 @@ impl Socket {
             let _ = stack.shutdown(now, self.connection, Shutdown::Write);
         }
         Ok(false)
+    }
+
+    /// Tells the stack whether the next bytes wait for more (MSG_MORE); how many that is true of.
+    fn heed_more(&mut self, now: Instant, stack: &mut Stack) -> usize {
+        let unheld = self.slot.transmit_unheld();
+        let more = unheld == Some(0);
+        if more != self.more {
+            self.more = more;
+            // Fails when the connection is gone: then nothing is sent either.
+            let _ = stack.set_more(now, self.connection, more);
+        }
+        unheld.filter(|bytes| *bytes > 0).unwrap_or(usize::MAX)
     }
 
     /// The connection takes nothing any more; what is in the ring is lost.

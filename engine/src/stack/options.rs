@@ -53,6 +53,23 @@ impl Stack {
         })
     }
 
+    /// MSG_MORE: whether what is sent from now on waits for more, as with TCP_CORK, whose setting it
+    /// leaves alone.
+    ///
+    /// # Errors
+    ///
+    /// [`SocketError::BadHandle`] when there is no such connection.
+    pub fn set_more(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        more: bool,
+    ) -> Result<(), SocketError> {
+        self.call(now, connection, |home, context| {
+            home.set_more(more, context);
+        })
+    }
+
     /// SO_KEEPALIVE, on all subflows.
     ///
     /// # Errors

@@ -517,6 +517,18 @@ impl ApplicationSlot {
             && self.words.settings.connect_untold.load(Ordering::Acquire) != 0
     }
 
+    /// MSG_MORE: whether what is sent from now on waits for more. To be called before each send.
+    pub fn hold_back(&self, on: bool) {
+        let word = &self.words.settings.held_from;
+        // A load first: almost every send finds what it wants.
+        let held = word.load(Ordering::Relaxed) != 0;
+        if held != on {
+            let tail = self.words.transmit_tail.0.load(Ordering::Relaxed);
+            let from = if on { tail.wrapping_add(1) } else { 0 };
+            word.store(from, Ordering::Relaxed);
+        }
+    }
+
     /// SO_LINGER.
     pub fn linger(&self) -> Linger {
         Linger::parse(self.words.settings.linger.load(Ordering::Relaxed))

@@ -326,6 +326,12 @@ impl EngineSlot {
         self.side.transmit_available()
     }
 
+    /// MSG_MORE: of the bytes that wait, those that are to go at once; what follows waits for more.
+    /// `None`: nothing is held back.
+    pub fn transmit_unheld(&self) -> Option<usize> {
+        self.side.transmit_unheld(&self.handle.words)
+    }
+
     /// Copies bytes that stand `skip` behind the next one, as of the last look; how many.
     pub fn peek(&self, skip: usize, into: &mut [u8]) -> usize {
         self.side.peek(skip, into)

@@ -101,6 +101,11 @@ impl Consumer {
         self.bytes.length()
     }
 
+    /// The index of the next byte to take.
+    pub(crate) fn index(&self) -> u64 {
+        self.head
+    }
+
     /// Copies bytes that wait `skip` behind the next, without taking them; how many.
     pub(crate) fn peek(&self, skip: usize, into: &mut [u8]) -> usize {
         let count = into.len().min(self.available().saturating_sub(skip));

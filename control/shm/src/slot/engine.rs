@@ -36,6 +36,19 @@ impl EngineSide {
         self.transmit.available()
     }
 
+    pub(crate) fn transmit_unheld(&self, slot: &SocketSlot) -> Option<usize> {
+        let from = slot.settings.held_from.load(Ordering::Relaxed);
+        let from = from.checked_sub(1)?;
+        // Any index does: one that is out of the ring holds back all, or nothing.
+        let ahead = from.wrapping_sub(self.transmit.index());
+        let ahead = usize::try_from(ahead).unwrap_or(usize::MAX);
+        Some(if ahead <= self.transmit.capacity() {
+            ahead
+        } else {
+            0
+        })
+    }
+
     pub(crate) fn peek(&self, skip: usize, into: &mut [u8]) -> usize {
         self.transmit.peek(skip, into)
     }

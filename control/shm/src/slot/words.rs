@@ -39,6 +39,9 @@ pub(crate) struct Settings {
     pub(crate) receive_timeout: AtomicU64,
     /// Nanoseconds; 0: none.
     pub(crate) send_timeout: AtomicU64,
+    /// MSG_MORE: one more than the index of the transmit ring from which on the last of the bytes
+    /// wait for more; 0: none do. Written before the bytes are published.
+    pub(crate) held_from: AtomicU64,
 }
 
 /// One socket.
@@ -88,6 +91,7 @@ impl SocketSlot {
         }
         settings.receive_timeout.store(0, Ordering::Relaxed);
         settings.send_timeout.store(0, Ordering::Relaxed);
+        settings.held_from.store(0, Ordering::Relaxed);
         self.readiness.reset();
         self.writability.reset();
         self.stall.reset();

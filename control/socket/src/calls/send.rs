@@ -18,8 +18,9 @@ pub fn send_one(fd: RawFd, bytes: &[u8], flags: i32) -> Result<usize, Errno> {
 /// less only when a signal, SO_SNDTIMEO or an error comes in between. Up to half the ring go in one
 /// piece then, whoever else sends meanwhile.
 ///
-/// Flags: MSG_DONTWAIT, MSG_NOSIGNAL; MSG_MORE, MSG_EOR and MSG_CONFIRM are taken and make no
-/// difference: what waits in the ring is cut into segments together.
+/// Flags: MSG_DONTWAIT, MSG_NOSIGNAL; MSG_MORE holds back what is less than a segment until the next
+/// call without it, for 200 ms at most; MSG_EOR and MSG_CONFIRM are taken and make no difference: what
+/// waits in the ring is cut into segments together.
 ///
 /// Errors: EPIPE, with SIGPIPE unless MSG_NOSIGNAL, when the socket is shut down for sending or was
 /// never connected; ECONNRESET and what else ended the connection, once; EAGAIN; EINTR; EOPNOTSUPP for
@@ -35,6 +36,7 @@ pub fn send<'a>(
     let (socket, fd) = of(fd)?;
     let slot = socket.slot();
     slot.set_orderly(false);
+    slot.hold_back(flags & libc::MSG_MORE != 0);
     let nonblocking = flags & libc::MSG_DONTWAIT != 0 || slot.nonblocking();
     let splitting = if nonblocking {
         Splitting::AsNeeded

@@ -18,6 +18,7 @@ mod error;
 mod establish;
 mod fallback;
 mod falling_back;
+mod hold;
 mod ledger;
 mod link;
 mod paths;
@@ -51,6 +52,7 @@ use crate::time::Instant;
 use crate::wire::mptcp_option::{Key, Token};
 use data_space::DataSpace;
 use ending::Fastclose;
+use hold::Hold;
 use policy::Policy;
 use receive::ReceiveState;
 use send::SendState;
@@ -91,7 +93,7 @@ pub struct Connection {
     peer: Option<Peer>,
     checksum: bool,
     nodelay: bool,
-    cork: bool,
+    hold: Hold,
     mode: Mode,
     state: DataState,
     /// Why it failed.
@@ -171,7 +173,7 @@ impl Connection {
             peer: None,
             checksum: false,
             nodelay: false,
-            cork: false,
+            hold: Hold::default(),
             mode: Mode::Opening,
             state: DataState::Opening,
             failure: None,
@@ -312,10 +314,16 @@ impl Connection {
         self.settle(cx);
     }
 
-    /// TCP_CORK: only full segments go out.
+    /// TCP_CORK: only full segments go out, or what has waited for 200 ms.
     pub fn set_cork(&mut self, cork: bool, cx: &mut Context<'_>) {
-        self.cork = cork;
+        self.hold.set_cork(cork);
         self.broadcast(&ToSubflow::SetCork(cork), cx);
+        self.settle(cx);
+    }
+
+    /// MSG_MORE: whether what is written from now on waits for more, as with TCP_CORK.
+    pub fn set_more(&mut self, more: bool, cx: &mut Context<'_>) {
+        self.hold.set_more(more);
         self.settle(cx);
     }
 

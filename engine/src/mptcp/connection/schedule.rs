@@ -115,6 +115,10 @@ impl Connection {
             let tail = available % u64::from(view.segment_size());
             if small { available } else { available - tail }
         };
+        if !small && end == unsent.end && self.views.iter().all(|view| wanted(view) == 0) {
+            self.hold.note_held(cx.now);
+            return false;
+        }
         let mut scheduler = self.scheduler;
         let choice = self.pick(&mut scheduler, cx.now, wanted);
         self.scheduler = scheduler;
@@ -135,6 +139,7 @@ impl Connection {
         }
         if !length.is_multiple_of(segment_size) {
             self.send.small_end = granted.end;
+            self.hold.note_let_go();
         }
         self.send.snd_nxt = granted.end;
         self.send.last_sent = Some(cx.now);
@@ -152,7 +157,7 @@ impl Connection {
         if self.send.fin != Fin::Open {
             return true;
         }
-        !self.cork && (self.nodelay || self.send.small_end <= self.send.snd_una)
+        !self.hold.holds() && (self.nodelay || self.send.small_end <= self.send.snd_una)
     }
 
     /// The scheduler's choice among the subflows of the best rank there is, for new bytes. Each

@@ -21,6 +21,7 @@ impl Connection {
             self.fastclose.map(|fastclose| fastclose.due),
             self.join_due,
             self.close_due,
+            self.hold.next_timeout(),
             echo,
             answers,
             closings,
@@ -55,6 +56,8 @@ impl Connection {
         {
             self.on_echo_timeout(cx);
         }
+        // What it lets go is granted by what follows the timers.
+        self.hold.fire(now);
         self.reset_silent(cx);
         self.reset_lingering(cx);
     }
