@@ -2,31 +2,42 @@
 //!
 //! The kernel knows when a socket's descriptor is readable or writable. That a connection has failed or
 //! is over in both directions it does not know: EPOLLERR and EPOLLHUP are added to what epoll_wait(2)
-//! gives, by the data that the program registered the descriptor with. Where several have the same
-//! data, which of them an event is about cannot be told: then only what is so of all of them is added.
+//! gives, by the data that the program registered the descriptor with. And it may say that a socket is
+//! readable that is not: the token of bytes that were read meanwhile. That is taken back, for some
+//! programs take EAGAIN from a readable socket for a failure.
+//!
+//! Where several descriptors have the same data, which of them an event is about cannot be told: then
+//! only what is so of all of them is added, and nothing is taken back.
 
 use crate::guarded::{Guarded, Held};
 use braid_shm::SlotState;
 use braid_socket::{calls, descriptor};
-use libc::{EPOLL_CTL_DEL, EPOLLERR, EPOLLET, EPOLLHUP, c_int, epoll_event};
+use libc::{
+    EPOLL_CTL_DEL, EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLONESHOT, EPOLLRDHUP, EPOLLRDNORM,
+    c_int, epoll_event,
+};
 use std::cell::Cell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The registrations, in two orders.
 #[derive(Debug, Default)]
 pub(crate) struct EpollSets {
-    /// Set, data, descriptor.
-    by_data: BTreeSet<(RawFd, u64, RawFd)>,
+    /// Set, data, descriptor; what it waits for.
+    by_data: BTreeMap<(RawFd, u64, RawFd), u32>,
     /// Descriptor, set, data.
     by_fd: BTreeSet<(RawFd, RawFd, u64)>,
 }
 
 static SETS: Guarded<EpollSets> = Guarded::new(EpollSets {
-    by_data: BTreeSet::new(),
+    by_data: BTreeMap::new(),
     by_fd: BTreeSet::new(),
 });
+/// What a token says.
+const READABLE: u32 = (EPOLLIN | EPOLLRDNORM) as u32;
+/// What is said of a connection that is over.
+const ENDS: u32 = (EPOLLERR | EPOLLHUP | EPOLLRDHUP) as u32;
 /// How many there are, so that programs without pay one load.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -47,8 +58,8 @@ pub(crate) fn is_empty() -> bool {
 }
 
 impl EpollSets {
-    fn insert(&mut self, set: RawFd, data: u64, fd: RawFd) {
-        self.by_data.insert((set, data, fd));
+    fn insert(&mut self, set: RawFd, data: u64, fd: RawFd, events: u32) {
+        self.by_data.insert((set, data, fd), events);
         self.by_fd.insert((fd, set, data));
         COUNT.store(self.by_fd.len(), Ordering::Relaxed);
     }
@@ -77,15 +88,15 @@ impl EpollSets {
         let of_sets = self
             .by_data
             .range((first, u64::MIN, RawFd::MIN)..=(last, u64::MAX, RawFd::MAX));
-        let gone: Vec<_> = of_fds.chain(of_sets.copied()).collect();
+        let gone: Vec<_> = of_fds.chain(of_sets.map(|(key, _)| *key)).collect();
         self.remove(&gone);
     }
 
     /// Those that have this data in a set.
-    fn with_data(&self, set: RawFd, data: u64) -> impl Iterator<Item = RawFd> {
+    fn with_data(&self, set: RawFd, data: u64) -> impl Iterator<Item = (RawFd, u32)> {
         self.by_data
             .range((set, data, RawFd::MIN)..=(set, data, RawFd::MAX))
-            .map(|(_, _, fd)| *fd)
+            .map(|((_, _, fd), events)| (*fd, *events))
     }
 }
 
@@ -96,7 +107,7 @@ pub(crate) fn note(set: RawFd, operation: c_int, fd: RawFd, event: Option<epoll_
     if let Some(event) = event
         && operation != EPOLL_CTL_DEL
     {
-        sets.insert(set, event.u64, fd);
+        sets.insert(set, event.u64, fd, event.events);
         drop(sets);
         // It can fail only when another thread has closed it: then nobody waits for it.
         let _ = calls::watch_for_good(fd, event.events & EPOLLET as u32 != 0);
@@ -115,23 +126,56 @@ pub(crate) fn forget_range(first: RawFd, last: RawFd) {
     }
 }
 
-/// Adds what the kernel does not know to events of a set.
-pub(crate) fn complete(set: RawFd, events: &mut [epoll_event]) {
-    if is_empty() || events.is_empty() {
-        return;
+/// Corrects events that the kernel has given of a set; how many are left of them, in front.
+pub(crate) fn correct(set: RawFd, events: &mut [epoll_event]) -> usize {
+    let given = events.len();
+    if is_empty() || given == 0 {
+        return given;
     }
     LOOKING.set(true);
-    // Somebody changes the sets just now: the next turn adds it.
+    let mut left = 0;
+    // If somebody changes the sets just now, the next turn does it.
     if let Some(sets) = SETS.try_lock() {
-        for event in events {
-            let known = sets
-                .with_data(set, event.u64)
-                .map(|fd| unknown_to_kernel(fd, event.events))
-                .reduce(|one, other| one & other);
-            event.events |= known.unwrap_or(0);
+        for at in 0..given {
+            let Some(mut event) = events.get(at).copied() else {
+                break;
+            };
+            correct_one(&sets, set, &mut event);
+            if event.events != 0
+                && let Some(place) = events.get_mut(left)
+            {
+                *place = event;
+                left += 1;
+            }
         }
+    } else {
+        left = given;
     }
     LOOKING.set(false);
+    left
+}
+
+fn correct_one(sets: &EpollSets, set: RawFd, event: &mut epoll_event) {
+    let mut known = sets.with_data(set, event.u64);
+    let Some((fd, asked)) = known.next() else {
+        return;
+    };
+    let mut added = unknown_to_kernel(fd, event.events);
+    let mut alone = true;
+    for (other, _) in known {
+        alone = false;
+        added &= unknown_to_kernel(other, event.events);
+    }
+    event.events |= added;
+    // After its one shot a registration rests: what is taken back would not come again.
+    let readable = event.events & READABLE != 0 && event.events & ENDS == 0;
+    if readable
+        && alone
+        && asked & EPOLLONESHOT as u32 == 0
+        && calls::take_back(fd).unwrap_or(false)
+    {
+        event.events &= !READABLE;
+    }
 }
 
 /// EPOLLERR and EPOLLHUP of a socket, of which the kernel has told `events`.

@@ -12,6 +12,8 @@ const DIALLED: u16 = 7007;
 /// Long enough for a program to have gone to sleep.
 const LATER: Duration = Duration::from_millis(150);
 
+/// How often.
+const FLOOD: u64 = 50_000;
 /// How long a question for an end waits for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How the connections ended that were to be watched, and have not been asked for.
@@ -51,6 +53,18 @@ fn serve_one(mut stream: TcpStream) -> std::io::Result<()> {
             thread::sleep(LATER);
             stream.write_all(b"late")?;
             echo(&mut stream)
+        }
+        // Says a little often.
+        b"f" => {
+            for n in 0..FLOOD {
+                stream.write_all(&[b'f'; 200])?;
+                // At all distances from what the program does.
+                let next = Instant::now() + Duration::from_micros(n % 32);
+                while Instant::now() < next {
+                    std::hint::spin_loop();
+                }
+            }
+            Ok(())
         }
         // Waits for the end.
         b"w" => stream.read_to_end(&mut Vec::new()).map(drop),

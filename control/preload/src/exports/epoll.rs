@@ -3,9 +3,11 @@
 
 use super::is_ours;
 use crate::outcome::aside;
-use crate::{candidate, epoll_sets, real};
+use crate::{candidate, epoll_sets, readiness, real};
 use libc::{c_int, epoll_event, sigset_t, timespec};
+use std::ptr;
 use std::slice;
+use std::time::{Duration, Instant};
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn epoll_ctl(
@@ -32,18 +34,40 @@ unsafe extern "C" fn epoll_ctl(
     result
 }
 
-/// Adds what the kernel does not know to the events it gave.
+/// Waits by `wait`, which takes the time that is left, and corrects what it gives. When nothing is left
+/// of that it waits again.
 ///
 /// # Safety
 ///
-/// It gave `count`, or failed.
-unsafe fn complete(set: c_int, events: *mut epoll_event, count: c_int) -> c_int {
-    if count > 0 && !epoll_sets::is_empty() {
+/// `events` has as many as `wait` gives.
+unsafe fn corrected(
+    set: c_int,
+    events: *mut epoll_event,
+    timeout: Option<Duration>,
+    mut wait: impl FnMut(Option<Duration>) -> c_int,
+) -> c_int {
+    let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    let mut left = timeout;
+    loop {
+        let given = wait(left);
+        if given <= 0 || epoll_sets::is_empty() {
+            return given;
+        }
         // SAFETY: the caller's promise.
-        let events = unsafe { slice::from_raw_parts_mut(events, count as usize) };
-        aside(|| epoll_sets::complete(set, events));
+        let found = unsafe { slice::from_raw_parts_mut(events, given as usize) };
+        let kept = aside(|| epoll_sets::correct(set, found));
+        left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        if kept > 0 || left.is_some_and(|left| left.is_zero()) {
+            return c_int::try_from(kept).unwrap_or(given);
+        }
     }
-    count
+}
+
+/// As epoll_wait(2) takes it; what is less than a millisecond is one.
+fn whole_milliseconds(left: Option<Duration>) -> c_int {
+    left.map_or(-1, |left| {
+        c_int::try_from(left.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX)
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -53,8 +77,16 @@ unsafe extern "C" fn epoll_wait(
     count: c_int,
     timeout: c_int,
 ) -> c_int {
-    // SAFETY: the caller's promise, here and below.
-    unsafe { complete(set, events, real::epoll_wait(set, events, count, timeout)) }
+    if epoll_sets::is_empty() {
+        // SAFETY: the caller's promise, here and below.
+        return unsafe { real::epoll_wait(set, events, count, timeout) };
+    }
+    // SAFETY: as above; the kernel gives no more than `count`.
+    unsafe {
+        corrected(set, events, readiness::milliseconds(timeout), |left| {
+            real::epoll_wait(set, events, count, whole_milliseconds(left))
+        })
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -67,8 +99,9 @@ unsafe extern "C" fn epoll_pwait(
 ) -> c_int {
     // SAFETY: as above.
     unsafe {
-        let found = real::epoll_pwait(set, events, count, timeout, mask);
-        complete(set, events, found)
+        corrected(set, events, readiness::milliseconds(timeout), |left| {
+            real::epoll_pwait(set, events, count, whole_milliseconds(left), mask)
+        })
     }
 }
 
@@ -82,7 +115,16 @@ unsafe extern "C" fn epoll_pwait2(
 ) -> c_int {
     // SAFETY: as above.
     unsafe {
-        let found = real::epoll_pwait2(set, events, count, timeout, mask);
-        complete(set, events, found)
+        let Ok(time) = timeout.as_ref().map(readiness::time).transpose() else {
+            return real::epoll_pwait2(set, events, count, timeout, mask);
+        };
+        corrected(set, events, time, |left| {
+            let left = left.map(|left| timespec {
+                tv_sec: left.as_secs().cast_signed(),
+                tv_nsec: left.subsec_nanos().into(),
+            });
+            let left = left.as_ref().map_or(ptr::null(), ptr::from_ref);
+            real::epoll_pwait2(set, events, count, left, mask)
+        })
     }
 }

@@ -25,7 +25,7 @@ pub use control::{
 pub use names::{local_name, peer_name};
 pub use open::{bind, close, close_marks, listen, shutdown, socket};
 pub use options::{get_option, set_option};
-pub use poll::{poll, readiness};
+pub use poll::{poll, readiness, take_back};
 pub use receive::{discard, receive, receive_one};
 pub use send::{send, send_one};
 

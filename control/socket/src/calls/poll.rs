@@ -35,6 +35,23 @@ pub fn readiness(fd: RawFd) -> Result<c_short, Errno> {
     Ok(events_of(&socket))
 }
 
+/// Whether the descriptor is readable for nothing: by the token of bytes that were read meanwhile, which
+/// is taken out. Readiness for what comes from now on shows again.
+pub fn take_back(fd: RawFd) -> Result<bool, Errno> {
+    let (socket, borrowed) = of(fd)?;
+    let is_stream = matches!(
+        socket.slot().state(),
+        SlotState::Connecting | SlotState::Established
+    );
+    if !is_stream || events_of(&socket) & READ != 0 {
+        return Ok(false);
+    }
+    let slot = socket.slot();
+    // A receive of nothing sets the descriptor right, and has the engine look if need be.
+    slot.receive(fork::thread(), &mut [], &borrowed)?;
+    Ok(events_of(&socket) & READ == 0)
+}
+
 fn of_listener(listener: &OpenSocket, found: c_short) -> c_short {
     if found & POLLHUP != 0 {
         listener.note_hang_up();
