@@ -1,6 +1,6 @@
 /* A socket is passed to another process, which did not have it, and back. */
 #include "check.h"
-static void pass(int by, int fd) {
+static long pass(int by, int fd) {
     char byte = 'p', control[CMSG_SPACE(sizeof fd)] = {0};
     struct iovec part = {&byte, 1};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
@@ -9,7 +9,7 @@ static void pass(int by, int fd) {
     header->cmsg_type = SCM_RIGHTS;
     header->cmsg_len = CMSG_LEN(sizeof fd);
     memcpy(CMSG_DATA(header), &fd, sizeof fd);
-    SHOW(sendmsg(by, &message, 0));
+    return sendmsg(by, &message, 0);
 }
 static int take(int by) {
     char byte, control[CMSG_SPACE(sizeof(int))];
@@ -30,13 +30,15 @@ int main(void) {
         SHOW(write(fd, "child", 5));
         show_bytes(fd, 5);
         int own = dial('e');
-        pass(pair[1], own);
+        SHOW(pass(pair[1], own));
         exit(0);
     }
     close(pair[1]);
     int fd = dial('e');
-    pass(pair[0], fd);
+    /* The child prints from here on, to its end. */
+    long passed = pass(pair[0], fd);
     waitpid(child, &status, 0);
+    SHOW(passed);
     int got = take(pair[0]);
     SHOW(write(got, "passed", 6));
     show_bytes(got, 6);
