@@ -68,7 +68,7 @@ macro_rules! functions {
                 // argument there as they would take a named one, on every architecture of Linux
                 // that Braid runs on.
                 let function = unsafe {
-                    mem::transmute::<*mut c_void, unsafe extern "C" fn($($type),*) -> $result>(found)
+                    mem::transmute::<*mut c_void, unsafe extern "C-unwind" fn($($type),*) -> $result>(found)
                 };
                 // SAFETY: the caller's promise.
                 unsafe { function($($argument),*) }

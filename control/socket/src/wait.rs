@@ -8,6 +8,9 @@
 //! poll(2) is never restarted after a signal handler, whereas the kernel's own calls are if the handler
 //! was installed with SA_RESTART and no timeout is set (signal(7)). Which handler ran is not told; so a
 //! wait goes on if all of the process's handlers were installed so, and fails with EINTR otherwise.
+//!
+//! A thread that is cancelled (pthread_cancel(3)) ends in its sleep, as in the kernel's calls: what is
+//! held on the way out of here is dropped, so the functions that C calls let an unwinding pass.
 
 use crate::descriptor::OpenSocket;
 use crate::errno::Errno;
@@ -150,7 +153,7 @@ impl<'a> Waiter<'a> {
             (Some(left), Some(step)) => Some(left.min(step)),
             (left, step) => left.or(step),
         };
-        match poll::poll_one(self.fd, events, time) {
+        match poll::sleep_on(self.fd, events, time) {
             Ok(0) => self.patience.left().map(drop),
             Ok(events) => {
                 if events & libc::POLLHUP != 0 {

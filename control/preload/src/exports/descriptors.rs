@@ -18,7 +18,7 @@ fn leave(fd: RawFd) {
 }
 
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn close(fd: c_int) -> c_int {
+pub(super) unsafe extern "C-unwind" fn close(fd: c_int) -> c_int {
     if (candidate::may_be(fd) || !epoll_sets::is_empty() || is_ours(fd)) && !borrows_memory() {
         aside(|| leave(fd));
     }
@@ -32,7 +32,7 @@ pub(super) unsafe extern "C" fn close(fd: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+unsafe extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     let closes = flags & libc::CLOSE_RANGE_CLOEXEC as c_int == 0;
     if closes && first <= last {
         aside(|| leave_range(first, last));
@@ -65,7 +65,7 @@ fn around_own(first: c_uint, last: c_uint, close: impl Fn(c_uint, c_uint) -> c_i
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn closefrom(first: c_int) {
+unsafe extern "C-unwind" fn closefrom(first: c_int) {
     let first = c_uint::try_from(first).unwrap_or(0);
     // SAFETY: no pointer is passed.
     unsafe { close_range(first, c_uint::MAX, 0) };
@@ -106,7 +106,7 @@ pub(super) fn note_copy(fd: RawFd, copy: RawFd) {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dup(fd: c_int) -> c_int {
+unsafe extern "C-unwind" fn dup(fd: c_int) -> c_int {
     // SAFETY: no pointer is passed.
     let copy = unsafe { real::dup(fd) };
     note_copy(fd, copy);
@@ -132,13 +132,13 @@ fn put_over(fd: RawFd, to: RawFd, call: impl FnOnce() -> c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dup2(fd: c_int, to: c_int) -> c_int {
+unsafe extern "C-unwind" fn dup2(fd: c_int, to: c_int) -> c_int {
     // SAFETY: no pointer is passed.
     put_over(fd, to, || unsafe { real::dup2(fd, to) })
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
+unsafe extern "C-unwind" fn dup3(fd: c_int, to: c_int, flags: c_int) -> c_int {
     // SAFETY: no pointer is passed.
     put_over(fd, to, || unsafe { real::dup3(fd, to, flags) })
 }

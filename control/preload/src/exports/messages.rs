@@ -75,7 +75,7 @@ unsafe fn recognise_passed(message: *const msghdr) {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+unsafe extern "C-unwind" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
     if is_ours(fd) {
         // SAFETY: the caller's promise.
         return answer(|| unsafe { receive_message(fd, message, flags) });
@@ -91,7 +91,7 @@ unsafe extern "C" fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> s
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     if is_ours(fd) {
         // SAFETY: the caller's promise.
         return answer(|| unsafe { send_message(fd, message, flags) });
@@ -135,7 +135,7 @@ fn each(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn recvmmsg(
+unsafe extern "C-unwind" fn recvmmsg(
     fd: c_int,
     start: *mut mmsghdr,
     count: c_uint,
@@ -180,7 +180,7 @@ unsafe extern "C" fn recvmmsg(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn sendmmsg(
+unsafe extern "C-unwind" fn sendmmsg(
     fd: c_int,
     start: *mut mmsghdr,
     count: c_uint,

@@ -36,7 +36,7 @@ fn wait(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn poll(start: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
+unsafe extern "C-unwind" fn poll(start: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
     // SAFETY: the caller's promise.
     unsafe {
         match with_ours(start, count) {
@@ -47,7 +47,7 @@ unsafe extern "C" fn poll(start: *mut pollfd, count: nfds_t, timeout: c_int) -> 
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn __poll_chk(
+unsafe extern "C-unwind" fn __poll_chk(
     start: *mut pollfd,
     count: nfds_t,
     timeout: c_int,
@@ -64,7 +64,7 @@ unsafe extern "C" fn __poll_chk(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn ppoll(
+unsafe extern "C-unwind" fn ppoll(
     start: *mut pollfd,
     count: nfds_t,
     timeout: *const timespec,
@@ -83,7 +83,7 @@ unsafe extern "C" fn ppoll(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn __ppoll_chk(
+unsafe extern "C-unwind" fn __ppoll_chk(
     start: *mut pollfd,
     count: nfds_t,
     timeout: *const timespec,
@@ -126,7 +126,7 @@ unsafe fn sets_with_ours<'a>(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn select(
+unsafe extern "C-unwind" fn select(
     count: c_int,
     read: *mut fd_set,
     write: *mut fd_set,
@@ -154,7 +154,7 @@ unsafe extern "C" fn select(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn pselect(
+unsafe extern "C-unwind" fn pselect(
     count: c_int,
     read: *mut fd_set,
     write: *mut fd_set,

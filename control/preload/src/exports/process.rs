@@ -10,7 +10,7 @@ use libc::{c_char, c_int};
 type Strings = *const *const c_char;
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn execve(
+unsafe extern "C-unwind" fn execve(
     path: *const c_char,
     arguments: Strings,
     environment: Strings,
@@ -21,21 +21,21 @@ unsafe extern "C" fn execve(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn execv(path: *const c_char, arguments: Strings) -> c_int {
+unsafe extern "C-unwind" fn execv(path: *const c_char, arguments: Strings) -> c_int {
     aside(mark_closed_by_exec);
     // SAFETY: as above.
     unsafe { real::execv(path, arguments) }
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn execvp(file: *const c_char, arguments: Strings) -> c_int {
+unsafe extern "C-unwind" fn execvp(file: *const c_char, arguments: Strings) -> c_int {
     aside(mark_closed_by_exec);
     // SAFETY: as above.
     unsafe { real::execvp(file, arguments) }
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn execvpe(
+unsafe extern "C-unwind" fn execvpe(
     file: *const c_char,
     arguments: Strings,
     environment: Strings,
@@ -46,14 +46,14 @@ unsafe extern "C" fn execvpe(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn fexecve(fd: c_int, arguments: Strings, environment: Strings) -> c_int {
+unsafe extern "C-unwind" fn fexecve(fd: c_int, arguments: Strings, environment: Strings) -> c_int {
     aside(mark_closed_by_exec);
     // SAFETY: as above.
     unsafe { real::fexecve(fd, arguments, environment) }
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn execveat(
+unsafe extern "C-unwind" fn execveat(
     directory: c_int,
     path: *const c_char,
     arguments: Strings,
@@ -74,11 +74,11 @@ fn end(status: c_int) -> ! {
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn _exit(status: c_int) -> ! {
+extern "C-unwind" fn _exit(status: c_int) -> ! {
     end(status)
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn _Exit(status: c_int) -> ! {
+extern "C-unwind" fn _Exit(status: c_int) -> ! {
     end(status)
 }

@@ -11,7 +11,7 @@ use braid_socket::{Errno, calls};
 use libc::{c_int, sockaddr, socklen_t};
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+unsafe extern "C-unwind" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     if domain == c_int::from(AF_MULTIPATH) && policy().mode != Mode::KernelMultipath {
         return answer(|| {
             calls::socket(domain, kind, protocol).inspect_err(|errno| report::no_engine(*errno))
@@ -61,7 +61,7 @@ fn by_owner(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn bind(fd: c_int, start: *const sockaddr, length: socklen_t) -> c_int {
+unsafe extern "C-unwind" fn bind(fd: c_int, start: *const sockaddr, length: socklen_t) -> c_int {
     // SAFETY: the caller's promise.
     if let Ok(bytes) = unsafe { address(start, length) } {
         let taken = aside(|| {
@@ -84,7 +84,7 @@ unsafe extern "C" fn bind(fd: c_int, start: *const sockaddr, length: socklen_t) 
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn listen(fd: c_int, backlog: c_int) -> c_int {
+unsafe extern "C-unwind" fn listen(fd: c_int, backlog: c_int) -> c_int {
     let taken = aside(|| {
         by_owner(
             fd,
@@ -108,7 +108,7 @@ unsafe extern "C" fn listen(fd: c_int, backlog: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn connect(fd: c_int, start: *const sockaddr, length: socklen_t) -> c_int {
+unsafe extern "C-unwind" fn connect(fd: c_int, start: *const sockaddr, length: socklen_t) -> c_int {
     // SAFETY: the caller's promise.
     if let Ok(bytes) = unsafe { address(start, length) } {
         let taken = aside(|| {
@@ -135,7 +135,7 @@ unsafe extern "C" fn connect(fd: c_int, start: *const sockaddr, length: socklen_
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn accept4(
+unsafe extern "C-unwind" fn accept4(
     fd: c_int,
     into: *mut sockaddr,
     length: *mut socklen_t,
@@ -157,13 +157,17 @@ unsafe extern "C" fn accept4(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn accept(fd: c_int, into: *mut sockaddr, length: *mut socklen_t) -> c_int {
+unsafe extern "C-unwind" fn accept(
+    fd: c_int,
+    into: *mut sockaddr,
+    length: *mut socklen_t,
+) -> c_int {
     // SAFETY: the caller's promise.
     unsafe { accept4(fd, into, length, 0) }
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
+unsafe extern "C-unwind" fn shutdown(fd: c_int, how: c_int) -> c_int {
     if is_ours(fd) {
         return answer(|| calls::shutdown(fd, how));
     }
@@ -172,7 +176,11 @@ unsafe extern "C" fn shutdown(fd: c_int, how: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn getsockname(fd: c_int, into: *mut sockaddr, length: *mut socklen_t) -> c_int {
+unsafe extern "C-unwind" fn getsockname(
+    fd: c_int,
+    into: *mut sockaddr,
+    length: *mut socklen_t,
+) -> c_int {
     if is_ours(fd) {
         // SAFETY: the caller's promise.
         return answer(|| unsafe { store_name(&calls::local_name(fd)?, into, length) });
@@ -182,7 +190,11 @@ unsafe extern "C" fn getsockname(fd: c_int, into: *mut sockaddr, length: *mut so
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn getpeername(fd: c_int, into: *mut sockaddr, length: *mut socklen_t) -> c_int {
+unsafe extern "C-unwind" fn getpeername(
+    fd: c_int,
+    into: *mut sockaddr,
+    length: *mut socklen_t,
+) -> c_int {
     if is_ours(fd) {
         // SAFETY: the caller's promise.
         return answer(|| unsafe { store_name(&calls::peer_name(fd)?, into, length) });

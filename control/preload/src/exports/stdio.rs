@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Functions {
-    read: Option<unsafe extern "C" fn(*mut c_void, *mut c_char, size_t) -> ssize_t>,
-    write: Option<unsafe extern "C" fn(*mut c_void, *const c_char, size_t) -> ssize_t>,
-    seek: Option<unsafe extern "C" fn(*mut c_void, *mut off64_t, c_int) -> c_int>,
-    close: Option<unsafe extern "C" fn(*mut c_void) -> c_int>,
+    read: Option<unsafe extern "C-unwind" fn(*mut c_void, *mut c_char, size_t) -> ssize_t>,
+    write: Option<unsafe extern "C-unwind" fn(*mut c_void, *const c_char, size_t) -> ssize_t>,
+    seek: Option<unsafe extern "C-unwind" fn(*mut c_void, *mut off64_t, c_int) -> c_int>,
+    close: Option<unsafe extern "C-unwind" fn(*mut c_void) -> c_int>,
 }
 
 /// The beginning of glibc's `struct _IO_FILE`, whose layout its ABI fixes (bits/types/struct_FILE.h).
@@ -60,12 +60,16 @@ fn number(cookie: *mut c_void) -> RawFd {
 // The functions go by what the descriptor is at the time: a candidate may have become the engine's, and
 // 0 to 2 may have become anything.
 
-unsafe extern "C" fn read_stream(cookie: *mut c_void, into: *mut c_char, count: size_t) -> ssize_t {
+unsafe extern "C-unwind" fn read_stream(
+    cookie: *mut c_void,
+    into: *mut c_char,
+    count: size_t,
+) -> ssize_t {
     // SAFETY: the C library passes a buffer of its own.
     unsafe { stream::read(number(cookie), into.cast(), count) }
 }
 
-unsafe extern "C" fn write_stream(
+unsafe extern "C-unwind" fn write_stream(
     cookie: *mut c_void,
     from: *const c_char,
     count: size_t,
@@ -85,12 +89,12 @@ unsafe extern "C" fn write_stream(
 }
 
 /// As on every socket; the C library then goes on without (fflush(3) between reading and writing).
-unsafe extern "C" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
+unsafe extern "C-unwind" fn seek_stream(_: *mut c_void, _: *mut off64_t, _: c_int) -> c_int {
     set_errno(libc::ESPIPE);
     -1
 }
 
-unsafe extern "C" fn close_stream(cookie: *mut c_void) -> c_int {
+unsafe extern "C-unwind" fn close_stream(cookie: *mut c_void) -> c_int {
     // SAFETY: no pointer is passed.
     unsafe { descriptors::close(number(cookie)) }
 }
@@ -118,7 +122,7 @@ unsafe fn open(fd: RawFd, mode: *const c_char) -> *mut File {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *mut File {
+unsafe extern "C-unwind" fn fdopen(fd: c_int, mode: *const c_char) -> *mut File {
     if is_ours(fd) || candidate::may_be(fd) {
         // SAFETY: no pointer is passed.
         if let Err(errno) = check(unsafe { real::fcntl(fd, libc::F_GETFD, 0) }) {
@@ -133,7 +137,7 @@ unsafe extern "C" fn fdopen(fd: c_int, mode: *const c_char) -> *mut File {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn fclose(file: *mut File) -> c_int {
+unsafe extern "C-unwind" fn fclose(file: *mut File) -> c_int {
     // The stream of a candidate or of an epoll set is closed behind our back.
     if !file.is_null() {
         // SAFETY: the caller's promise.
@@ -230,7 +234,7 @@ impl Drop for Text {
 
 /// dprintf(3) with a list. `variadic` has the other form.
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn vdprintf(
+pub(super) unsafe extern "C-unwind" fn vdprintf(
     fd: c_int,
     format: *const c_char,
     list: *mut VaList,
@@ -246,7 +250,7 @@ pub(super) unsafe extern "C" fn vdprintf(
 
 /// The same as `_FORTIFY_SOURCE` has it.
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn __vdprintf_chk(
+pub(super) unsafe extern "C-unwind" fn __vdprintf_chk(
     fd: c_int,
     flag: c_int,
     format: *const c_char,

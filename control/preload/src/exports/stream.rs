@@ -53,7 +53,11 @@ unsafe fn send_vector(fd: c_int, start: *const iovec, count: c_int, flags: c_int
 }
 
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, count: size_t) -> ssize_t {
+pub(super) unsafe extern "C-unwind" fn read(
+    fd: c_int,
+    buffer: *mut c_void,
+    count: size_t,
+) -> ssize_t {
     // SAFETY: the caller's promise, for all that follow as well.
     unsafe {
         if is_ours(fd) {
@@ -64,7 +68,11 @@ pub(super) unsafe extern "C" fn read(fd: c_int, buffer: *mut c_void, count: size
 }
 
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, count: size_t) -> ssize_t {
+pub(super) unsafe extern "C-unwind" fn write(
+    fd: c_int,
+    buffer: *const c_void,
+    count: size_t,
+) -> ssize_t {
     // SAFETY: the caller's promise.
     unsafe {
         if is_ours(fd) {
@@ -75,7 +83,7 @@ pub(super) unsafe extern "C" fn write(fd: c_int, buffer: *const c_void, count: s
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn readv(fd: c_int, vector: *const iovec, count: c_int) -> ssize_t {
+unsafe extern "C-unwind" fn readv(fd: c_int, vector: *const iovec, count: c_int) -> ssize_t {
     // SAFETY: the caller's promise.
     unsafe {
         if is_ours(fd) {
@@ -86,7 +94,7 @@ unsafe extern "C" fn readv(fd: c_int, vector: *const iovec, count: c_int) -> ssi
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn writev(fd: c_int, vector: *const iovec, count: c_int) -> ssize_t {
+unsafe extern "C-unwind" fn writev(fd: c_int, vector: *const iovec, count: c_int) -> ssize_t {
     // SAFETY: the caller's promise.
     unsafe {
         if is_ours(fd) {
@@ -157,7 +165,7 @@ unsafe fn write_at(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn preadv2(
+unsafe extern "C-unwind" fn preadv2(
     fd: c_int,
     vector: *const iovec,
     count: c_int,
@@ -169,7 +177,7 @@ unsafe extern "C" fn preadv2(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn preadv64v2(
+unsafe extern "C-unwind" fn preadv64v2(
     fd: c_int,
     vector: *const iovec,
     count: c_int,
@@ -181,7 +189,7 @@ unsafe extern "C" fn preadv64v2(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn pwritev2(
+unsafe extern "C-unwind" fn pwritev2(
     fd: c_int,
     vector: *const iovec,
     count: c_int,
@@ -193,7 +201,7 @@ unsafe extern "C" fn pwritev2(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn pwritev64v2(
+unsafe extern "C-unwind" fn pwritev64v2(
     fd: c_int,
     vector: *const iovec,
     count: c_int,
@@ -205,7 +213,12 @@ unsafe extern "C" fn pwritev64v2(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn recv(fd: c_int, buffer: *mut c_void, count: size_t, flags: c_int) -> ssize_t {
+unsafe extern "C-unwind" fn recv(
+    fd: c_int,
+    buffer: *mut c_void,
+    count: size_t,
+    flags: c_int,
+) -> ssize_t {
     // SAFETY: the caller's promise.
     unsafe {
         if is_ours(fd) {
@@ -216,7 +229,7 @@ unsafe extern "C" fn recv(fd: c_int, buffer: *mut c_void, count: size_t, flags: 
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn send(
+unsafe extern "C-unwind" fn send(
     fd: c_int,
     buffer: *const c_void,
     count: size_t,
@@ -245,7 +258,7 @@ unsafe fn no_address(result: ssize_t, length: *mut socklen_t) -> ssize_t {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn recvfrom(
+unsafe extern "C-unwind" fn recvfrom(
     fd: c_int,
     buffer: *mut c_void,
     count: size_t,
@@ -268,7 +281,7 @@ unsafe extern "C" fn recvfrom(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn sendto(
+unsafe extern "C-unwind" fn sendto(
     fd: c_int,
     buffer: *const c_void,
     count: size_t,
@@ -286,7 +299,7 @@ unsafe extern "C" fn sendto(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn __read_chk(
+unsafe extern "C-unwind" fn __read_chk(
     fd: c_int,
     buffer: *mut c_void,
     count: size_t,
@@ -303,7 +316,7 @@ unsafe extern "C" fn __read_chk(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn __recv_chk(
+unsafe extern "C-unwind" fn __recv_chk(
     fd: c_int,
     buffer: *mut c_void,
     count: size_t,
@@ -320,7 +333,7 @@ unsafe extern "C" fn __recv_chk(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn __recvfrom_chk(
+unsafe extern "C-unwind" fn __recvfrom_chk(
     fd: c_int,
     buffer: *mut c_void,
     count: size_t,

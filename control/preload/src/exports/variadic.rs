@@ -16,7 +16,7 @@ macro_rules! with_list {
     ($name:ident, $named:literal, $list_in:literal, $to:path) => {
         #[unsafe(no_mangle)]
         #[unsafe(naked)]
-        unsafe extern "C" fn $name() {
+        unsafe extern "C-unwind" fn $name() {
             naked_asm!(
                 "sub rsp, 216",
                 "mov [rsp], rdi",
@@ -61,7 +61,7 @@ macro_rules! look_on {
     ($name:ident, $before:path) => {
         #[unsafe(no_mangle)]
         #[unsafe(naked)]
-        unsafe extern "C" fn $name() {
+        unsafe extern "C-unwind" fn $name() {
             naked_asm!(
                 "push rdi",
                 "push rsi",
@@ -93,15 +93,15 @@ fn before_exec(behind: &Behind) -> *const c_void {
     })
 }
 
-extern "C" fn before_execl() -> *const c_void {
+extern "C-unwind" fn before_execl() -> *const c_void {
     before_exec(&real::EXECL)
 }
 
-extern "C" fn before_execlp() -> *const c_void {
+extern "C-unwind" fn before_execlp() -> *const c_void {
     before_exec(&real::EXECLP)
 }
 
-extern "C" fn before_execle() -> *const c_void {
+extern "C-unwind" fn before_execle() -> *const c_void {
     before_exec(&real::EXECLE)
 }
 

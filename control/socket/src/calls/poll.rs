@@ -105,7 +105,7 @@ pub fn poll(
     let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     let sockets = Sockets::of(entries);
     if sockets.0.is_empty() {
-        return sys::poll(entries, timeout, mask);
+        return sys::sleep(entries, timeout, mask);
     }
     if sockets.0.len() == entries.len() && timeout != Some(Duration::ZERO) {
         // Nothing of the kernel's: a brief busy wait may do.
@@ -121,7 +121,7 @@ pub fn poll(
         let time = if ready { Some(Duration::ZERO) } else { left };
         let mut asked = sockets.questions(entries);
         if !ready || asked.len() > sockets.0.len() || sockets.has_listener() {
-            sys::poll(&mut asked, time, mask)?;
+            sys::sleep(&mut asked, time, mask)?;
         }
         drop(watches);
         let found = sockets.judge(entries, &asked, round.is_multiple_of(IDLE_WAKES));

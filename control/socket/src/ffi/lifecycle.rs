@@ -15,7 +15,7 @@ use std::path::Path;
 ///
 /// `path` is null or a string.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_use_engine(path: *const c_char) -> c_int {
+pub unsafe extern "C-unwind" fn braid_use_engine(path: *const c_char) -> c_int {
     if path.is_null() {
         return done(Err(Errno::new(libc::EFAULT)));
     }
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn braid_use_engine(path: *const c_char) -> c_int {
 ///
 /// `text` is null, or good for writing `length` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_refusal(text: *mut c_char, length: size_t) -> ssize_t {
+pub unsafe extern "C-unwind" fn braid_refusal(text: *mut c_char, length: size_t) -> ssize_t {
     let reason = attachment::last_refusal().unwrap_or_default();
     // SAFETY: by the caller's word.
     let into = unsafe { super::bytes_mut(text.cast(), length) };
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn braid_refusal(text: *mut c_char, length: size_t) -> ssi
 
 /// socket(2): AF_INET, AF_INET6 or AF_MULTIPATH; SOCK_STREAM; 0, IPPROTO_TCP or IPPROTO_MPTCP.
 #[unsafe(no_mangle)]
-pub extern "C" fn braid_socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+pub extern "C-unwind" fn braid_socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     told(calls::socket(domain, kind, protocol), |fd| fd)
 }
 
@@ -60,7 +60,7 @@ pub extern "C" fn braid_socket(domain: c_int, kind: c_int, protocol: c_int) -> c
 ///
 /// `address` is null or good for reading `length` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_bind(
+pub unsafe extern "C-unwind" fn braid_bind(
     fd: c_int,
     address: *const sockaddr,
     length: socklen_t,
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn braid_bind(
 
 /// listen(2).
 #[unsafe(no_mangle)]
-pub extern "C" fn braid_listen(fd: c_int, backlog: c_int) -> c_int {
+pub extern "C-unwind" fn braid_listen(fd: c_int, backlog: c_int) -> c_int {
     done(calls::listen(fd, backlog))
 }
 
@@ -82,7 +82,7 @@ pub extern "C" fn braid_listen(fd: c_int, backlog: c_int) -> c_int {
 ///
 /// As [`braid_accept4`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_accept(
+pub unsafe extern "C-unwind" fn braid_accept(
     fd: c_int,
     address: *mut sockaddr,
     length: *mut socklen_t,
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn braid_accept(
 /// `address` is null, or `length` is good for reading and writing and `address` for writing as many
 /// bytes as it says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_accept4(
+pub unsafe extern "C-unwind" fn braid_accept4(
     fd: c_int,
     address: *mut sockaddr,
     length: *mut socklen_t,
@@ -120,7 +120,7 @@ pub unsafe extern "C" fn braid_accept4(
 ///
 /// `address` is null or good for reading `length` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_connect(
+pub unsafe extern "C-unwind" fn braid_connect(
     fd: c_int,
     address: *const sockaddr,
     length: socklen_t,
@@ -132,20 +132,20 @@ pub unsafe extern "C" fn braid_connect(
 
 /// shutdown(2).
 #[unsafe(no_mangle)]
-pub extern "C" fn braid_shutdown(fd: c_int, how: c_int) -> c_int {
+pub extern "C-unwind" fn braid_shutdown(fd: c_int, how: c_int) -> c_int {
     done(calls::shutdown(fd, how))
 }
 
 /// close(2), of any descriptor. One of Braid that is closed by close(2) itself is taken for that of a
 /// program that died.
 #[unsafe(no_mangle)]
-pub extern "C" fn braid_close(fd: c_int) -> c_int {
+pub extern "C-unwind" fn braid_close(fd: c_int) -> c_int {
     done(calls::close(fd))
 }
 
 /// dup(2).
 #[unsafe(no_mangle)]
-pub extern "C" fn braid_dup(fd: c_int) -> c_int {
+pub extern "C-unwind" fn braid_dup(fd: c_int) -> c_int {
     // SAFETY: no pointer is passed.
     let copy = crate::sys::check(unsafe { libc::dup(fd) });
     told(
@@ -163,7 +163,7 @@ pub extern "C" fn braid_dup(fd: c_int) -> c_int {
 ///
 /// `length` is good for reading and writing, and `address` for writing as many bytes as it says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_getsockname(
+pub unsafe extern "C-unwind" fn braid_getsockname(
     fd: c_int,
     address: *mut sockaddr,
     length: *mut socklen_t,
@@ -178,7 +178,7 @@ pub unsafe extern "C" fn braid_getsockname(
 ///
 /// As [`braid_getsockname`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_getpeername(
+pub unsafe extern "C-unwind" fn braid_getpeername(
     fd: c_int,
     address: *mut sockaddr,
     length: *mut socklen_t,

@@ -12,7 +12,7 @@ use libc::{c_int, c_long, c_ulong, c_void, socklen_t};
 ///
 /// `value` is null or good for reading `length` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_setsockopt(
+pub unsafe extern "C-unwind" fn braid_setsockopt(
     fd: c_int,
     level: c_int,
     name: c_int,
@@ -30,7 +30,7 @@ pub unsafe extern "C" fn braid_setsockopt(
 ///
 /// `length` is null or good for reading and writing, and `value` for both as many bytes as it says.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_getsockopt(
+pub unsafe extern "C-unwind" fn braid_getsockopt(
     fd: c_int,
     level: c_int,
     name: c_int,
@@ -54,7 +54,11 @@ pub unsafe extern "C" fn braid_getsockopt(
 ///
 /// `argument` is null or good for reading and writing.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_ioctl(fd: c_int, request: c_ulong, argument: *mut c_int) -> c_int {
+pub unsafe extern "C-unwind" fn braid_ioctl(
+    fd: c_int,
+    request: c_ulong,
+    argument: *mut c_int,
+) -> c_int {
     /// Linux's number; libc has it for no target.
     const SIOCATMARK: c_ulong = 0x8905;
     // SAFETY: null, or good for both by the caller's word.
@@ -76,7 +80,7 @@ pub unsafe extern "C" fn braid_ioctl(fd: c_int, request: c_ulong, argument: *mut
 /// fcntl(2): F_GETFL and F_SETFL, of which O_NONBLOCK is the socket's; F_DUPFD and F_DUPFD_CLOEXEC;
 /// F_GETFD and F_SETFD.
 #[unsafe(no_mangle)]
-pub extern "C" fn braid_fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
+pub extern "C-unwind" fn braid_fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
     told(control(fd, command, argument), |value| value)
 }
 

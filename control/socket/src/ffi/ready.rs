@@ -35,7 +35,11 @@ fn poll(
 ///
 /// `entries` is good for reading and writing `count` of them.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_poll(entries: *mut pollfd, count: c_ulong, timeout: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn braid_poll(
+    entries: *mut pollfd,
+    count: c_ulong,
+    timeout: c_int,
+) -> c_int {
     // Negative: for ever.
     let timeout = u64::try_from(timeout).ok().map(Duration::from_millis);
     poll(entries, count, timeout, None)
@@ -47,7 +51,7 @@ pub unsafe extern "C" fn braid_poll(entries: *mut pollfd, count: c_ulong, timeou
 ///
 /// As [`braid_poll`]; `timeout` and `mask` are null or good for reading.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_ppoll(
+pub unsafe extern "C-unwind" fn braid_ppoll(
     entries: *mut pollfd,
     count: c_ulong,
     timeout: *const timespec,
@@ -77,7 +81,7 @@ pub unsafe extern "C" fn braid_ppoll(
 ///
 /// `event` is null or good for reading.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_epoll_ctl(
+pub unsafe extern "C-unwind" fn braid_epoll_ctl(
     epoll: c_int,
     operation: c_int,
     fd: c_int,

@@ -76,7 +76,7 @@ unsafe fn receive_vectors(
 ///
 /// `from` is null or good for reading `length` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_send(
+pub unsafe extern "C-unwind" fn braid_send(
     fd: c_int,
     from: *const c_void,
     length: size_t,
@@ -93,7 +93,7 @@ pub unsafe extern "C" fn braid_send(
 ///
 /// As [`braid_send`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_sendto(
+pub unsafe extern "C-unwind" fn braid_sendto(
     fd: c_int,
     from: *const c_void,
     length: size_t,
@@ -111,7 +111,11 @@ pub unsafe extern "C" fn braid_sendto(
 ///
 /// `message` is null or good for reading, and so are its buffers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+pub unsafe extern "C-unwind" fn braid_sendmsg(
+    fd: c_int,
+    message: *const msghdr,
+    flags: c_int,
+) -> ssize_t {
     // SAFETY: null, or good for reading by the caller's word.
     let message = unsafe { message.as_ref() }.ok_or(Errno::new(libc::EFAULT));
     // SAFETY: by the caller's word.
@@ -126,7 +130,11 @@ pub unsafe extern "C" fn braid_sendmsg(fd: c_int, message: *const msghdr, flags:
 ///
 /// As [`braid_send`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_write(fd: c_int, from: *const c_void, length: size_t) -> ssize_t {
+pub unsafe extern "C-unwind" fn braid_write(
+    fd: c_int,
+    from: *const c_void,
+    length: size_t,
+) -> ssize_t {
     // SAFETY: by the caller's word.
     unsafe { braid_send(fd, from, length, 0) }
 }
@@ -137,7 +145,11 @@ pub unsafe extern "C" fn braid_write(fd: c_int, from: *const c_void, length: siz
 ///
 /// `first` is null or good for reading `count` vectors, and their buffers are good for reading.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_writev(fd: c_int, first: *const iovec, count: c_int) -> ssize_t {
+pub unsafe extern "C-unwind" fn braid_writev(
+    fd: c_int,
+    first: *const iovec,
+    count: c_int,
+) -> ssize_t {
     let count = usize::try_from(count).map_err(|_| Errno::new(libc::EINVAL));
     // SAFETY: by the caller's word.
     counted(count.and_then(|count| unsafe { send_vectors(fd, first, count, 0) }))
@@ -149,7 +161,7 @@ pub unsafe extern "C" fn braid_writev(fd: c_int, first: *const iovec, count: c_i
 ///
 /// `into` is null or good for writing `length` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_recv(
+pub unsafe extern "C-unwind" fn braid_recv(
     fd: c_int,
     into: *mut c_void,
     length: size_t,
@@ -171,7 +183,7 @@ pub unsafe extern "C" fn braid_recv(
 ///
 /// As [`braid_recv`]; `address_length` is null or good for writing.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_recvfrom(
+pub unsafe extern "C-unwind" fn braid_recvfrom(
     fd: c_int,
     into: *mut c_void,
     length: size_t,
@@ -194,7 +206,11 @@ pub unsafe extern "C" fn braid_recvfrom(
 ///
 /// `message` is null or good for reading and writing, and its buffers are good for writing.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+pub unsafe extern "C-unwind" fn braid_recvmsg(
+    fd: c_int,
+    message: *mut msghdr,
+    flags: c_int,
+) -> ssize_t {
     // SAFETY: null, or good for both by the caller's word.
     let message = unsafe { message.as_mut() }.ok_or(Errno::new(libc::EFAULT));
     counted(message.and_then(|message| {
@@ -213,7 +229,11 @@ pub unsafe extern "C" fn braid_recvmsg(fd: c_int, message: *mut msghdr, flags: c
 ///
 /// As [`braid_recv`].
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_read(fd: c_int, into: *mut c_void, length: size_t) -> ssize_t {
+pub unsafe extern "C-unwind" fn braid_read(
+    fd: c_int,
+    into: *mut c_void,
+    length: size_t,
+) -> ssize_t {
     // SAFETY: by the caller's word.
     unsafe { braid_recv(fd, into, length, 0) }
 }
@@ -224,7 +244,11 @@ pub unsafe extern "C" fn braid_read(fd: c_int, into: *mut c_void, length: size_t
 ///
 /// `first` is null or good for reading `count` vectors, and their buffers are good for writing.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn braid_readv(fd: c_int, first: *const iovec, count: c_int) -> ssize_t {
+pub unsafe extern "C-unwind" fn braid_readv(
+    fd: c_int,
+    first: *const iovec,
+    count: c_int,
+) -> ssize_t {
     let count = usize::try_from(count).map_err(|_| Errno::new(libc::EINVAL));
     // SAFETY: by the caller's word.
     counted(count.and_then(|count| unsafe { receive_vectors(fd, first, count, 0) }))

@@ -36,18 +36,64 @@ pub(crate) fn poll(
     check(ready as libc::c_int).map(|ready| usize::try_from(ready).unwrap_or(0))
 }
 
+unsafe extern "C-unwind" {
+    /// poll(2) by the C library's own name for it, which no preloaded library stands before.
+    fn __poll(entries: *mut libc::pollfd, count: libc::nfds_t, timeout: libc::c_int)
+    -> libc::c_int;
+}
+
+/// Sleeps shorter than this are exact, and not ended by pthread_cancel(3).
+const COARSE: Duration = Duration::from_millis(20);
+
+/// As [`poll`], for calls in which a thread may be cancelled (pthreads(7), cancellation points): the
+/// thread then ends from within, and what the callers hold is dropped.
+pub(crate) fn sleep(
+    entries: &mut [libc::pollfd],
+    timeout: Option<Duration>,
+    mask: Option<&libc::sigset_t>,
+) -> Result<usize, Errno> {
+    if mask.is_some() || timeout.is_some_and(|time| time < COARSE) {
+        return poll(entries, timeout, mask);
+    }
+    let timeout = timeout.map_or(-1, |time| {
+        let whole = time.as_nanos().div_ceil(1_000_000);
+        libc::c_int::try_from(whole).unwrap_or(libc::c_int::MAX)
+    });
+    let count = libc::nfds_t::try_from(entries.len()).map_err(|_| Errno::new(libc::EINVAL))?;
+    // SAFETY: the entries are live for the call.
+    let ready = unsafe { __poll(entries.as_mut_ptr(), count, timeout) };
+    check(ready).map(|ready| usize::try_from(ready).unwrap_or(0))
+}
+
+/// As [`poll_one`], in which the thread may be cancelled, as in [`sleep`].
+pub(crate) fn sleep_on(
+    fd: BorrowedFd<'_>,
+    events: libc::c_short,
+    timeout: Option<Duration>,
+) -> Result<libc::c_short, Errno> {
+    one(fd, events, |entries| sleep(entries, timeout, None))
+}
+
 /// Waits for `events` of one descriptor; what it has of them, 0 when the time is over.
 pub(crate) fn poll_one(
     fd: BorrowedFd<'_>,
     events: libc::c_short,
     timeout: Option<Duration>,
 ) -> Result<libc::c_short, Errno> {
+    one(fd, events, |entries| poll(entries, timeout, None))
+}
+
+fn one(
+    fd: BorrowedFd<'_>,
+    events: libc::c_short,
+    wait: impl FnOnce(&mut [libc::pollfd]) -> Result<usize, Errno>,
+) -> Result<libc::c_short, Errno> {
     let mut entries = [libc::pollfd {
         fd: fd.as_raw_fd(),
         events,
         revents: 0,
     }];
-    poll(&mut entries, timeout, None)?;
+    wait(&mut entries)?;
     let [entry] = entries;
     if entry.revents & libc::POLLNVAL != 0 {
         return Err(Errno::new(libc::EBADF));
