@@ -249,6 +249,25 @@ impl Stack {
             .map_err(SocketError::from)
     }
 
+    /// As [`Self::send`] of `length` bytes that lie elsewhere: `fill` writes as many of them as
+    /// there is room for in place, in two pieces. It saves a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`]; `fill` is not called then.
+    pub fn send_with(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        length: usize,
+        fill: impl FnOnce(&mut [u8], &mut [u8]),
+    ) -> Result<usize, SocketError> {
+        self.call(now, connection, |home, context| {
+            home.write_with(length, fill, context)
+        })?
+        .map_err(SocketError::from)
+    }
+
     /// Takes the oldest bytes received and returns how many; `Ok(0)` is the end of the stream.
     ///
     /// # Errors
@@ -261,6 +280,26 @@ impl Stack {
         connection: ConnectionId,
         into: &mut [u8],
     ) -> Result<usize, SocketError> {
+        self.recv_with(now, connection, into.len(), |head, tail| {
+            let (of_head, rest) = into.split_at_mut(head.len());
+            of_head.copy_from_slice(head);
+            rest[..tail.len()].copy_from_slice(tail);
+        })
+    }
+
+    /// As [`Self::recv`] of up to `length` bytes that are to lie elsewhere: `take` is shown them in
+    /// place, in two pieces. It saves a copy.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::recv`]; `take` is called only when there are bytes.
+    pub fn recv_with(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        length: usize,
+        take: impl FnOnce(&[u8], &[u8]),
+    ) -> Result<usize, SocketError> {
         if self
             .connections
             .get(connection.0)
@@ -268,8 +307,10 @@ impl Stack {
         {
             return Ok(0);
         }
-        self.call(now, connection, |home, context| home.read(into, context))?
-            .map_err(SocketError::from)
+        self.call(now, connection, |home, context| {
+            home.read_with(length, take, context)
+        })?
+        .map_err(SocketError::from)
     }
 
     /// Ends one or both directions of a connection in order.

@@ -69,6 +69,18 @@ impl ReceiveBuffer {
         self.ring.slices(self.start, self.readable())
     }
 
+    /// Takes up to `length` of the oldest readable bytes out by showing them to `take` in place, in
+    /// two pieces, if there are any; returns how many.
+    pub fn read_with(&mut self, length: usize, take: impl FnOnce(&[u8], &[u8])) -> usize {
+        let count = length.min(self.readable());
+        if count > 0 {
+            let (head, tail) = self.ring.slices(self.start, count);
+            take(head, tail);
+        }
+        self.start += count as u64;
+        count
+    }
+
     /// Drops up to `count` readable bytes, as though they had been read; returns how many.
     pub fn consume(&mut self, count: usize) -> usize {
         let count = count.min(self.readable());

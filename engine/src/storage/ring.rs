@@ -43,18 +43,33 @@ impl ByteRing {
     /// Copies `bytes` to `offset` on. At most the ring's capacity is copied; the number is
     /// returned.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> usize {
-        if bytes.is_empty() {
+        self.write_with(offset, bytes.len(), |head, tail| {
+            let (of_head, rest) = bytes.split_at(head.len());
+            head.copy_from_slice(of_head);
+            tail.copy_from_slice(&rest[..tail.len()]);
+        })
+    }
+
+    /// Has `fill` write the `length` bytes from `offset` on in place, as two pieces because the
+    /// ring may end in the middle. At most the ring's capacity is written; the number is returned.
+    pub fn write_with(
+        &mut self,
+        offset: u64,
+        length: usize,
+        fill: impl FnOnce(&mut [u8], &mut [u8]),
+    ) -> usize {
+        if length == 0 {
             return 0;
         }
         if self.memory.is_empty() {
             self.memory = vec![0; self.capacity].into_boxed_slice();
         }
-        let count = bytes.len().min(self.capacity);
+        let length = length.min(self.capacity);
         let position = self.position(offset);
-        let (head, tail) = bytes[..count].split_at(count.min(self.capacity - position));
-        self.memory[position..position + head.len()].copy_from_slice(head);
-        self.memory[..tail.len()].copy_from_slice(tail);
-        count
+        let head = length.min(self.capacity - position);
+        let (before, from_position) = self.memory.split_at_mut(position);
+        fill(&mut from_position[..head], &mut before[..length - head]);
+        length
     }
 
     /// Copies the bytes from `offset` on to `into`. At most the ring's capacity is copied; the

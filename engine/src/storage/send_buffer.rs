@@ -34,6 +34,15 @@ impl SendBuffer {
         written
     }
 
+    /// Appends up to `length` bytes, as many as there is room for, by having `fill` write them in
+    /// place, in two pieces; returns how many.
+    pub fn push_with(&mut self, length: usize, fill: impl FnOnce(&mut [u8], &mut [u8])) -> usize {
+        let count = length.min(self.free());
+        let written = self.ring.write_with(self.end, count, fill);
+        self.end += written as u64;
+        written
+    }
+
     /// Frees everything below `to`. An offset that was freed before changes nothing, one past
     /// the end frees all there is.
     pub fn release(&mut self, to: u64) {
@@ -112,6 +121,23 @@ mod tests {
         assert_eq!(buffer.push(b"d again"), 6);
         assert_eq!(bytes(&buffer, 0..100), b"world agai");
         assert_eq!((buffer.start(), buffer.end()), (6, 16));
+    }
+
+    #[test]
+    fn what_is_filled_in_place_follows_what_was_pushed() {
+        let mut buffer = SendBuffer::new(8);
+        assert_eq!(buffer.push(b"abcdef"), 6);
+        buffer.release(4);
+        let fill = |head: &mut [u8], tail: &mut [u8]| {
+            assert_eq!((head.len(), tail.len()), (2, 3), "the ring ends at 8");
+            head.copy_from_slice(b"gh");
+            tail.copy_from_slice(b"ijk");
+        };
+        assert_eq!(buffer.push_with(5, fill), 5);
+        assert_eq!(bytes(&buffer, 4..11), b"efghijk");
+        assert_eq!(buffer.push_with(5, |head, _| head.fill(b'l')), 1);
+        assert_eq!(bytes(&buffer, 4..12), b"efghijkl");
+        assert_eq!(buffer.push_with(5, |_, _| unreachable!("it is full")), 0);
     }
 
     #[test]

@@ -228,17 +228,37 @@ impl Connection {
     ///
     /// [`IoError::WouldBlock`] when there is no room; [`ConnectionEvent::Writable`] follows.
     pub fn write(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<usize, IoError> {
+        let fill = |head: &mut [u8], tail: &mut [u8]| {
+            let (of_head, rest) = bytes.split_at(head.len());
+            head.copy_from_slice(of_head);
+            tail.copy_from_slice(&rest[..tail.len()]);
+        };
+        self.write_with(bytes.len(), fill, cx)
+    }
+
+    /// As [`Self::write`] of `length` bytes, which `fill` writes in place, as many as there is room
+    /// for, in two pieces.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`]; `fill` is not called then.
+    pub fn write_with(
+        &mut self,
+        length: usize,
+        fill: impl FnOnce(&mut [u8], &mut [u8]),
+        cx: &mut Context<'_>,
+    ) -> Result<usize, IoError> {
         if let Some(failure) = self.failure {
             return Err(failure.into());
         }
         if !self.state.can_write() || self.send.fin != send::Fin::Open || self.released {
             return Err(IoError::Shutdown);
         }
-        let written = self.send.buffer.push(bytes);
-        self.send.writer_waits |= written < bytes.len();
+        let written = self.send.buffer.push_with(length, fill);
+        self.send.writer_waits |= written < length;
         if written > 0 {
             self.settle(cx);
-        } else if !bytes.is_empty() {
+        } else if length > 0 {
             return Err(IoError::WouldBlock);
         }
         Ok(written)
@@ -251,12 +271,32 @@ impl Connection {
     ///
     /// [`IoError::WouldBlock`] when nothing waits; [`ConnectionEvent::Readable`] follows.
     pub fn read(&mut self, into: &mut [u8], cx: &mut Context<'_>) -> Result<usize, IoError> {
-        let count = self.receive.buffer.read(into);
+        let length = into.len();
+        let take = |head: &[u8], tail: &[u8]| {
+            let (of_head, rest) = into.split_at_mut(head.len());
+            of_head.copy_from_slice(head);
+            rest[..tail.len()].copy_from_slice(tail);
+        };
+        self.read_with(length, take, cx)
+    }
+
+    /// As [`Self::read`] of up to `length` bytes, which `take` is shown in place, in two pieces.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`]; `take` is called only when there are bytes.
+    pub fn read_with(
+        &mut self,
+        length: usize,
+        take: impl FnOnce(&[u8], &[u8]),
+        cx: &mut Context<'_>,
+    ) -> Result<usize, IoError> {
+        let count = self.receive.buffer.read_with(length, take);
         if count > 0 {
             self.after_read(cx);
             return Ok(count);
         }
-        if into.is_empty() && self.receive.buffer.readable() > 0 {
+        if length == 0 && self.receive.buffer.readable() > 0 {
             return Ok(0);
         }
         match self.failure {
