@@ -12,10 +12,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// Bytes of a filler packet: one is enough to make an end with the least `SO_SNDBUF` unwritable,
 /// as the kernel calls it writable while a quarter of the buffer is used.
 pub const FILLER_BYTES: usize = 1024;
-/// Most packets of filler that one clearing takes; an end that holds more belongs to an application
-/// that does not keep to the protocol, which only stays unwritable for longer.
-const CLEARING_CALLS: usize = 4;
-
 impl EngineEnd for BorrowedFd<'_> {
     fn put_token(&self) {
         sys::send_packet(*self, &[1]);
@@ -25,12 +21,8 @@ impl EngineEnd for BorrowedFd<'_> {
         sys::shutdown_write(*self);
     }
 
-    fn clear_filler(&self) {
-        for _ in 0..CLEARING_CALLS {
-            if sys::take_packets(*self) < 8 {
-                return;
-            }
-        }
+    fn take_filler(&self) -> bool {
+        sys::take_packet(*self)
     }
 }
 

@@ -138,7 +138,8 @@ pub(crate) fn send_packet(fd: BorrowedFd<'_>, packet: &[u8]) -> bool {
     sent > 0
 }
 
-/// Takes one packet without waiting; whether there was one.
+/// Takes one packet without waiting; whether there was one. What a closed end gives for ever, a packet
+/// of no bytes, is none.
 pub(crate) fn take_packet(fd: BorrowedFd<'_>) -> bool {
     let mut byte = [0u8; 1];
     let no_address = ptr::null_mut::<libc::sockaddr>();
@@ -181,42 +182,6 @@ pub(crate) fn is_writable(fd: BorrowedFd<'_>) -> bool {
     };
     // After a hang-up there is nothing to make unwritable.
     ready > 0 && poll.revents & libc::POLLOUT != 0 && poll.revents & libc::POLLHUP == 0
-}
-
-/// Takes up to `PACKETS` packets without waiting, in one call; how many there were.
-pub(crate) fn take_packets(fd: BorrowedFd<'_>) -> usize {
-    const PACKETS: usize = 8;
-    let mut bytes = [0u8; PACKETS];
-    let mut vectors = [libc::iovec {
-        iov_base: ptr::null_mut(),
-        iov_len: 1,
-    }; PACKETS];
-    for (vector, byte) in vectors.iter_mut().zip(bytes.iter_mut()) {
-        vector.iov_base = ptr::from_mut(byte).cast();
-    }
-    // SAFETY: all-zero is a valid mmsghdr: no name, no vectors, no control data.
-    let mut messages: [libc::mmsghdr; PACKETS] = unsafe { std::mem::zeroed() };
-    for (message, vector) in messages.iter_mut().zip(vectors.iter_mut()) {
-        message.msg_hdr.msg_iov = vector;
-        message.msg_hdr.msg_iovlen = 1;
-    }
-    // SAFETY: every message points to one live vector of one live byte.
-    let taken = unsafe {
-        libc::recvmmsg(
-            fd.as_raw_fd(),
-            messages.as_mut_ptr(),
-            PACKETS as libc::c_uint,
-            libc::MSG_DONTWAIT as _,
-            ptr::null_mut(),
-        )
-    };
-    // A packet of no bytes is what a closed end gives, for ever: only those that carry some count.
-    let taken = usize::try_from(taken).unwrap_or(0).min(PACKETS);
-    messages
-        .iter()
-        .take(taken)
-        .filter(|message| message.msg_len > 0)
-        .count()
 }
 
 /// Tells the other end that no packet will come any more.

@@ -368,6 +368,13 @@ impl EngineSlot {
         self.side.publish(&self.handle.words, end);
     }
 
+    /// As [`publish`](Self::publish), but leaves a reader asleep while less than half the ring is
+    /// unread. `true`: one may sleep there; call `publish` soon.
+    #[must_use = "somebody may be left asleep"]
+    pub fn publish_without_waking(&mut self, end: &impl EngineEnd) -> bool {
+        self.side.publish_without_waking(&self.handle.words, end)
+    }
+
     /// Looks at both indices, and brings the descriptor's readiness up to date, as an application
     /// that kicks may want: it has sent, has read what we stalled for, or watches from now on.
     pub fn answer_kick(&mut self, end: &impl EngineEnd) -> Result<(), Violation> {

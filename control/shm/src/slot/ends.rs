@@ -4,8 +4,9 @@
 pub trait EngineEnd {
     /// Sends one token. When the queue is full, the application's end is readable anyway.
     fn put_token(&self);
-    /// Takes all filler out, which makes the application's end writable.
-    fn clear_filler(&self);
+    /// Takes one packet of filler out; whether there was one. The application's end is writable once
+    /// there is none.
+    fn take_filler(&self) -> bool;
     /// Makes the application's end readable for good: `POLLIN` and `POLLRDHUP`.
     fn finish(&self);
 }

@@ -77,8 +77,41 @@ impl EngineSide {
     }
 
     pub(crate) fn publish(&mut self, slot: &SocketSlot, end: &impl EngineEnd) {
-        if !(self.taken || self.arrived) {
+        if !self.show(slot, end) {
             return;
+        }
+        if self.is_worth_waking(slot) {
+            slot.readiness.signal(Occasion::Arrival, end);
+        }
+        self.arrived = false;
+    }
+
+    /// As [`Self::publish`], but who sleeps for bytes is woken only if half the ring is unread. `true`:
+    /// somebody may be left asleep. The arrival stays noted, so that the next `publish`, with a
+    /// fence of its own, does what this one has left out.
+    pub(crate) fn publish_without_waking(
+        &mut self,
+        slot: &SocketSlot,
+        end: &impl EngineEnd,
+    ) -> bool {
+        if !self.show(slot, end) {
+            return false;
+        }
+        if self.receive.unread() >= self.receive.capacity() / 2 {
+            slot.readiness.signal(Occasion::Arrival, end);
+            self.arrived = false;
+        } else {
+            // Who comes to sleep later looks at the ring first.
+            self.arrived = slot.readiness.is_watched();
+        }
+        self.arrived
+    }
+
+    /// Shows the application both indices, and wakes who sleeps for room. `true`: bytes have come
+    /// that nobody was woken for; the fence that this takes is behind.
+    fn show(&mut self, slot: &SocketSlot, end: &impl EngineEnd) -> bool {
+        if !(self.taken || self.arrived) {
+            return false;
         }
         if self.taken {
             self.transmit.publish(&slot.transmit_head.0);
@@ -88,14 +121,11 @@ impl EngineSide {
         }
         // One fence for `interest`, `token` and `blocked`.
         fence(Ordering::SeqCst);
-        if self.arrived && self.is_worth_waking(slot) {
-            slot.readiness.signal(Occasion::Arrival, end);
-        }
         if self.taken && enough_room(self.transmit.capacity(), self.transmit.room()) {
             slot.writability.unblock(end);
         }
         self.taken = false;
-        self.arrived = false;
+        self.arrived
     }
 
     pub(crate) fn answer_kick(
@@ -134,6 +164,6 @@ impl EngineSide {
     fn is_worth_waking(&self, slot: &SocketSlot) -> bool {
         let low_water = slot.settings.receive_low_water.load(Ordering::Relaxed) as usize;
         let unread = self.receive.unread();
-        unread >= low_water || unread >= self.receive.capacity() / 2
+        unread > 0 && (unread >= low_water || unread >= self.receive.capacity() / 2)
     }
 }

@@ -87,6 +87,12 @@ impl Readiness {
         }
     }
 
+    /// Engine: after a sequentially consistent fence behind the ring's tail: whether anybody may
+    /// sleep.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.interest.load(Ordering::Relaxed) != 0
+    }
+
     /// Application, before it looks at the ring for the last time and sleeps.
     pub(crate) fn watch(&self) {
         self.interest.fetch_add(1, Ordering::Relaxed);

@@ -10,9 +10,17 @@
 //! head, fences, and looks at `blocked`: one of the two sees the other. A sender that sees room goes
 //! on, leaves `blocked` set, and kicks the engine, which takes the filler out as if room had just
 //! come. So filler in the queue always has `blocked` set, or an engine on its way.
+//!
+//! The engine takes packet by packet, and stops when `blocked` is set anew: the first packet wakes the
+//! sender, which may run before the engine goes on, in its place even, and be back with new filler. To
+//! take that too would wake it for nothing, again and again. What filler is left then has `blocked` set.
 
 use crate::slot::ends::{ApplicationEnd, EngineEnd};
 use crate::sync::{AtomicU32, Ordering, fence};
+
+/// Most packets of filler that one clearing takes; an end that holds more belongs to an application
+/// that does not keep to the protocol, which only stays unwritable for longer.
+const CLEARING: usize = 32;
 
 /// The word of the protocol.
 #[repr(C, align(64))]
@@ -48,7 +56,13 @@ impl Writability {
         // A load first: the word is almost always 0, and then its line stays shared.
         if self.blocked.load(Ordering::Relaxed) != 0 && self.blocked.swap(0, Ordering::AcqRel) != 0
         {
-            end.clear_filler();
+            for _ in 0..CLEARING {
+                // A sender that has been woken may have filled the ring and blocked again already:
+                // its filler is not for this clearing.
+                if !end.take_filler() || self.blocked.load(Ordering::Relaxed) != 0 {
+                    return;
+                }
+            }
         }
     }
 

@@ -30,13 +30,21 @@ impl Descriptor {
     }
 }
 
+fn take_packet(packets: &AtomicU32) -> bool {
+    packets
+        .fetch_update(Ordering::AcqRel, Ordering::Acquire, |packets| {
+            packets.checked_sub(1)
+        })
+        .is_ok()
+}
+
 impl EngineEnd for Descriptor {
     fn put_token(&self) {
         self.tokens.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn clear_filler(&self) {
-        self.filler.swap(0, Ordering::AcqRel);
+    fn take_filler(&self) -> bool {
+        take_packet(&self.filler)
     }
 
     fn finish(&self) {}
@@ -44,11 +52,7 @@ impl EngineEnd for Descriptor {
 
 impl ApplicationEnd for Descriptor {
     fn take_token(&self) -> bool {
-        self.tokens
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, |tokens| {
-                tokens.checked_sub(1)
-            })
-            .is_ok()
+        take_packet(&self.tokens)
     }
 
     fn fill(&self) {
@@ -122,6 +126,16 @@ impl Socket {
         let count = engine.write(bytes);
         engine.publish(&self.slot, &*self.descriptor);
         count
+    }
+
+    /// The engine writes and publishes, and wakes who sleeps only afterwards.
+    pub(crate) fn arrive_quietly(&self, engine: &mut EngineSide, bytes: &[u8]) {
+        engine.refresh_receive(&self.slot).expect("honest words");
+        engine.write(bytes);
+        if engine.publish_without_waking(&self.slot, &*self.descriptor) {
+            engine.refresh_receive(&self.slot).expect("honest words");
+            engine.publish(&self.slot, &*self.descriptor);
+        }
     }
 
     /// The engine takes what there is, up to `most`, and publishes.

@@ -49,6 +49,43 @@ fn a_sleeper_is_woken() {
 }
 
 #[test]
+fn a_sleeper_that_is_left_asleep_for_a_moment_is_woken() {
+    explore(4, || {
+        let (socket, mut engine) = Socket::new(4);
+        let sleeper = socket.clone();
+        let application = thread::spawn(move || {
+            sleeper.slot.readiness.watch();
+            let sleeps = sleeper.application().unread().expect("honest words") == 0;
+            if !sleeps {
+                sleeper.receive(READER, 4);
+                sleeper.slot.readiness.unwatch();
+            }
+            sleeps
+        });
+        socket.arrive_quietly(&mut engine, &[1]);
+        if application.join().expect("no panic") {
+            assert!(socket.descriptor.is_readable());
+        }
+        assert_readable_iff_unread(&socket, &mut engine);
+    });
+}
+
+#[test]
+fn half_a_ring_wakes_at_once() {
+    explore(2, || {
+        let (socket, mut engine) = Socket::new(4);
+        socket.slot.readiness.watch();
+        engine.refresh_receive(&socket.slot).expect("honest words");
+        engine.write(&[1]);
+        assert!(engine.publish_without_waking(&socket.slot, &*socket.descriptor));
+        assert!(!socket.descriptor.is_readable());
+        engine.write(&[2]);
+        assert!(!engine.publish_without_waking(&socket.slot, &*socket.descriptor));
+        assert!(socket.descriptor.is_readable());
+    });
+}
+
+#[test]
 fn a_reader_that_empties_the_ring_misses_nothing() {
     for edge in [false, true] {
         explore(4, move || {
