@@ -4,8 +4,8 @@
 //! The control thread gives the worker regions and binds their slots to connections; from then on a
 //! worker's turn is [`Applications::serve`]: which slots were kicked, what the stack has to tell,
 //! and then bytes, within a budget for the turn and one for each socket, in the order in which the
-//! sockets came to have work. A byte is copied once between ring and scratch and once between
-//! scratch and the stack's buffer. Nothing allocates while connections live.
+//! sockets came to have work. A byte is copied once, between ring and the stack's buffer. Nothing
+//! allocates while connections live.
 //!
 //! What the control thread has to know it finds in [`Reports`].
 
@@ -13,6 +13,7 @@ mod errno;
 mod region;
 mod report;
 mod socket;
+mod wakeups;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -37,9 +38,6 @@ use socket::{Progress, Socket};
 /// Bytes that the sockets move in one turn together, in both directions, before the ports have
 /// theirs again.
 const TURN_BUDGET: usize = 512 << 10;
-
-/// Bytes moved by one copy.
-const SCRATCH: usize = 64 << 10;
 
 /// Events of the stack that are looked at in one turn.
 const EVENTS_PER_TURN: usize = 256;
@@ -66,7 +64,6 @@ pub struct Applications {
     by_connection: HashMap<ConnectionId, SocketKey>,
     /// Sockets that may have work, each once.
     ready: VecDeque<SocketKey>,
-    scratch: Box<[u8]>,
     reports: Arc<Reports>,
 }
 
@@ -82,7 +79,6 @@ impl Applications {
             sockets: Slab::new(max_sockets.max(1)),
             by_connection: HashMap::new(),
             ready: VecDeque::new(),
-            scratch: vec![0; SCRATCH].into(),
             reports,
         })
     }
@@ -282,7 +278,7 @@ impl Applications {
             let Some(socket) = self.sockets.get_mut(key) else {
                 continue;
             };
-            match socket.serve(now, stack, &mut self.scratch, &mut budget) {
+            match socket.serve(now, stack, &mut budget) {
                 Ok(Progress::Waits) => {}
                 Ok(Progress::More) => self.queue(key),
                 Ok(Progress::Failed(error)) => self.reports.push(Report::Failed {

@@ -8,6 +8,7 @@ use braid_engine::stack::{ConnectionId, Stack};
 use braid_engine::time::Instant;
 use braid_shm::{EngineSlot, ReadEnd, SlotState, Violation};
 
+use super::wakeups::Wakeups;
 use super::{RegionId, errno};
 
 /// Bytes that a socket moves in each direction before the next one has its turn.
@@ -70,6 +71,7 @@ pub(super) struct Socket {
     receiving: Receiving,
     /// How the connection ended, until the application was told.
     ended: Option<Result<(), SocketError>>,
+    wakeups: Wakeups,
     kicked: bool,
     queued: bool,
     /// What was sent last waits for more.
@@ -93,6 +95,7 @@ impl Socket {
             sending: Sending::Open,
             receiving: Receiving::Open,
             ended: None,
+            wakeups: Wakeups::default(),
             // What was asked before it had a connection is answered now.
             kicked: true,
             queued: false,
@@ -169,7 +172,6 @@ impl Socket {
         &mut self,
         now: Instant,
         stack: &mut Stack,
-        scratch: &mut [u8],
         budget: &mut usize,
     ) -> Result<Progress, Violation> {
         self.queued = false;
@@ -184,7 +186,7 @@ impl Socket {
                 Some(_) => {}
             }
         }
-        let more_to_send = self.send(now, stack, scratch, budget)?;
+        let more_to_send = self.send(now, stack, budget)?;
         if self.sending == Sending::Closing {
             let through = !more_to_send && self.slot.transmit_available() == 0;
             return Ok(match (through || self.ended.is_some(), more_to_send) {
@@ -193,14 +195,14 @@ impl Socket {
                 (false, false) => Progress::Waits,
             });
         }
-        let more_to_receive = self.receive(now, stack, scratch, budget)?;
-        self.slot.publish(&self.end.as_fd());
+        let more_to_receive = self.receive(now, stack, budget)?;
+        let withheld = self.publish(now);
         self.tell_end(stack);
         // Last, so that a connection that failed is not shown as writable before its error stands.
         if core::mem::take(&mut self.kicked) {
             self.slot.answer_kick(&self.end.as_fd())?;
         }
-        Ok(if more_to_send || more_to_receive {
+        Ok(if more_to_send || more_to_receive || withheld {
             Progress::More
         } else {
             Progress::Waits
@@ -212,12 +214,23 @@ impl Socket {
         self.sending == Sending::Open && self.receiving == Receiving::Open
     }
 
+    /// Shows the application what was moved, and wakes it; whether a reader is left asleep for a
+    /// moment, because more bytes are likely to come in that.
+    fn publish(&mut self, now: Instant) -> bool {
+        let end = self.end.as_fd();
+        if self.wakeups.may_wait(now) && self.slot.publish_without_waking(&end) {
+            return true;
+        }
+        self.slot.publish(&end);
+        self.wakeups.told();
+        false
+    }
+
     /// Takes bytes from the ring while the stack has room; whether the budget ended it.
     fn send(
         &mut self,
         now: Instant,
         stack: &mut Stack,
-        scratch: &mut [u8],
         budget: &mut usize,
     ) -> Result<bool, Violation> {
         self.slot.refresh_transmit()?;
@@ -227,14 +240,15 @@ impl Socket {
                 return Ok(true);
             }
             let most = self.heed_more(now, stack);
-            // A call without room is what asks the stack to tell when there is some again.
-            let room = stack.writable(self.connection).max(1);
-            let length = room.min(left).min(scratch.len()).min(most);
-            let piece = scratch.get_mut(..length).unwrap_or_default();
-            let count = self.slot.peek(0, piece);
-            let bytes = piece.get(..count).unwrap_or_default();
-            match stack.send(now, self.connection, bytes) {
+            let slot = &self.slot;
+            let length = slot.transmit_available().min(left).min(most);
+            let sent = stack.send_with(now, self.connection, length, |head, tail| {
+                slot.peek(0, head);
+                slot.peek(head.len(), tail);
+            });
+            match sent {
                 Ok(sent) => {
+                    self.wakeups.sent();
                     self.slot.advance(sent);
                     left = left.saturating_sub(sent);
                     *budget = budget.saturating_sub(sent);
@@ -277,7 +291,6 @@ impl Socket {
         &mut self,
         now: Instant,
         stack: &mut Stack,
-        scratch: &mut [u8],
         budget: &mut usize,
     ) -> Result<bool, Violation> {
         let mut left = SOCKET_BUDGET.min(*budget);
@@ -295,15 +308,18 @@ impl Socket {
                 }
                 continue;
             }
-            let length = room.min(left).min(scratch.len());
-            let piece = scratch.get_mut(..length).unwrap_or_default();
-            match stack.recv(now, self.connection, piece) {
+            let slot = &mut self.slot;
+            let received = stack.recv_with(now, self.connection, room.min(left), |head, tail| {
+                slot.write(head);
+                slot.write(tail);
+            });
+            match received {
                 Ok(0) => {
                     self.slot.publish(&self.end.as_fd());
                     self.finish_receive(ReadEnd::Finished);
                 }
                 Ok(count) => {
-                    self.slot.write(piece.get(..count).unwrap_or_default());
+                    self.wakeups.arrived(now);
                     left = left.saturating_sub(count);
                     *budget = budget.saturating_sub(count);
                 }
