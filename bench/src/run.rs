@@ -15,6 +15,9 @@ pub struct Plan {
     pub loads: Vec<(Load, Pace)>,
     /// Over what.
     pub contenders: Vec<Contender>,
+    /// What the engine's worker does in front of sleeping applications, as `idle` in its
+    /// configuration; `None` for the usual.
+    pub idle: Option<String>,
 }
 
 /// Measures all of it; `progress` hears before each round which one it is.
@@ -23,8 +26,8 @@ pub struct Plan {
 ///
 /// What went wrong in the first measurement that failed.
 pub fn run(plan: &Plan, mut progress: impl FnMut(u32)) -> Result<Report, String> {
-    let processes =
-        Processes::new().map_err(|error| format!("cannot prepare the processes: {error}"))?;
+    let processes = Processes::new(plan.idle.clone())
+        .map_err(|error| format!("cannot prepare the processes: {error}"))?;
     let mut contenders = Vec::new();
     let mut absent = Vec::new();
     for &contender in &plan.contenders {

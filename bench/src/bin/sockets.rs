@@ -42,6 +42,11 @@ struct Arguments {
     #[arg(long)]
     pace: Option<Waiting>,
 
+    /// How long the engine's worker polls in vain before it sleeps, in front of applications that
+    /// sleep: as `idle` in its configuration.
+    #[arg(long, value_name = "TIME")]
+    idle: Option<String>,
+
     /// Print one JSON object instead of tables.
     #[arg(long)]
     json: bool,
@@ -87,6 +92,7 @@ impl Arguments {
                 .into_iter()
                 .filter(|one| self.only.is_empty() || self.only.contains(one))
                 .collect(),
+            idle: self.idle.clone(),
         }
     }
 }
@@ -94,7 +100,7 @@ impl Arguments {
 /// What a process of a measurement was asked to be.
 enum Part {
     Applications(Task),
-    Engine(PathBuf, Pace),
+    Engine(PathBuf, Option<String>),
 }
 
 impl Part {
@@ -104,10 +110,8 @@ impl Part {
         let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
         match words.as_slice() {
             [APPLICATIONS, task] => serde_json::from_str(task).ok().map(Self::Applications),
-            [ENGINE, path, pace] => {
-                let pace = serde_json::from_str(pace).ok()?;
-                Some(Self::Engine(path.into(), pace))
-            }
+            [ENGINE, path] => Some(Self::Engine(path.into(), None)),
+            [ENGINE, path, idle] => Some(Self::Engine(path.into(), Some((*idle).to_owned()))),
             _ => None,
         }
     }
@@ -118,7 +122,7 @@ impl Part {
             Self::Applications(task) => {
                 serde_json::to_writer(io::stdout(), &task.run()?).map_err(io::Error::other)
             }
-            Self::Engine(path, pace) => serve::run(&path, pace),
+            Self::Engine(path, idle) => serve::run(&path, idle.as_deref()),
         }
     }
 }

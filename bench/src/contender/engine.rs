@@ -12,20 +12,16 @@ use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
 use braid_dataplane::worker::Clock;
 use braid_engine::wire::ethernet::MacAddress;
 
-use crate::load::Pace;
-
 /// The engine's address (RFC 5737).
 pub(super) const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
 /// Of the port that leads nowhere; locally administered.
 const MAC: MacAddress = MacAddress([0x02, 0x62, 0x72, 1, 0, 1]);
 
-/// As a user would configure it, for a socket at `path` and applications of such a pace.
-pub(super) fn configuration(path: &Path, pace: Pace) -> io::Result<Config> {
-    let idle = match pace {
-        Pace::Sleeping => "",
-        Pace::Spinning => "idle = \"spin\"\n",
-    };
+/// As a user would configure it, for a socket at `path` and, if it is not the usual one, such an idle
+/// policy.
+pub(super) fn configuration(path: &Path, idle: Option<&str>) -> io::Result<Config> {
+    let idle = idle.map_or_else(String::new, |idle| format!("idle = {idle:?}\n"));
     let text = format!(
         "[engine]\nsocket = {:?}\n{idle}\
          [[port]]\nname = \"nowhere\"\nkind = \"tap\"\ninterface = \"nowhere\"\n\

@@ -18,7 +18,8 @@ use crate::machine;
 /// The verb of a process of applications; a [`Task`] in JSON follows.
 pub const APPLICATIONS: &str = "applications";
 
-/// The verb of a process with an engine; the path of its socket and a [`Pace`] in JSON follow.
+/// The verb of a process with an engine; the path of its socket follows, and its idle policy if it is not
+/// the usual one.
 pub const ENGINE: &str = "engine";
 
 /// Seconds after which a process of a measurement is ended by force.
@@ -55,15 +56,18 @@ pub struct Processes {
     /// Where the engines have their socket.
     folder: PathBuf,
     library: Option<PathBuf>,
+    /// What the workers do that serve sleeping applications.
+    idle: Option<String>,
 }
 
 impl Processes {
-    /// Of this program.
+    /// Of this program, with the idle policy of engines that serve sleeping applications, if it is
+    /// not the usual one.
     ///
     /// # Errors
     ///
     /// When it cannot be found, or no temporary folder be made.
-    pub fn new() -> io::Result<Self> {
+    pub fn new(idle: Option<String>) -> io::Result<Self> {
         let program = std::env::current_exe()?;
         let folder = std::env::temp_dir().join(format!("braid-bench-{}", std::process::id()));
         fs::create_dir_all(&folder)?;
@@ -72,6 +76,7 @@ impl Processes {
             program,
             folder,
             library,
+            idle,
         })
     }
 
@@ -133,10 +138,14 @@ impl Processes {
     }
 
     fn start_engine(&self, socket: &Path, pace: Pace) -> Result<Engine, Failure> {
+        let idle = match pace {
+            Pace::Sleeping => self.idle.as_deref(),
+            Pace::Spinning => Some("spin"),
+        };
         let mut child = Command::new(&self.program)
             .arg(ENGINE)
             .arg(socket)
-            .arg(json(&pace)?)
+            .args(idle)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -6,7 +6,6 @@ use std::path::Path;
 use braid_control::server;
 
 use super::engine;
-use crate::load::Pace;
 
 /// What the process says on standard output once programs can attach.
 pub const READY: &str = "ready";
@@ -16,8 +15,8 @@ pub const READY: &str = "ready";
 /// # Errors
 ///
 /// When the engine cannot start.
-pub fn run(path: &Path, pace: Pace) -> io::Result<()> {
-    let config = engine::configuration(path, pace)?;
+pub fn run(path: &Path, idle: Option<&str>) -> io::Result<()> {
+    let config = engine::configuration(path, idle)?;
     let (ports, _nowhere) = engine::ports()?;
     let ready = || writeln!(io::stdout(), "{READY}");
     server::run_on(config, ports, ready).map_err(io::Error::other)

@@ -12,7 +12,7 @@ use braid_engine::time::Instant;
 
 use super::engine;
 use crate::load::spinning::{self, Ends, Side};
-use crate::load::{Load, Outcome, Pace};
+use crate::load::{Load, Outcome};
 
 const PORT: u16 = 7;
 
@@ -20,7 +20,7 @@ const PORT: u16 = 7;
 const PATIENCE: u32 = 10_000;
 
 pub(super) fn run(load: Load) -> io::Result<Outcome> {
-    let config = engine::configuration(Path::new("/unused"), Pace::Spinning)?;
+    let config = engine::configuration(Path::new("/unused"), Some("spin"))?;
     let (opened, _nowhere) = engine::ports()?;
     let mut stack = Stack::new(config.stack.clone(), [7; 32]);
     let mut ports = Vec::new();
