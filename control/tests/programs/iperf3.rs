@@ -7,7 +7,7 @@ use crate::rig::{Finished, Process, Rig, installed, linux_at, ours_at};
 
 const PORT: u16 = 5301;
 /// Enough for the second subflow to be there before the end.
-const BYTES: &str = "96M";
+const BYTES: &str = "256M";
 
 /// Asserts that the client's report has no error. What is on its way when the sender is done is not
 /// counted by the receiver.
@@ -17,8 +17,8 @@ fn assert_report(client: &Finished) {
     let report: Value = serde_json::from_str(&client.output).unwrap();
     assert_eq!(report.get("error"), None, "{client:#?}");
     let bytes = |side: &str| report["end"][side]["bytes"].as_u64().unwrap();
-    assert!(bytes("sum_sent") >= 96 << 20, "{client:#?}");
-    assert!(bytes("sum_received") >= 64 << 20, "{client:#?}");
+    assert!(bytes("sum_sent") >= 256 << 20, "{client:#?}");
+    assert!(bytes("sum_received") >= 192 << 20, "{client:#?}");
 }
 
 /// Runs a client against a server that takes one test.

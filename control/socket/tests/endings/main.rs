@@ -7,7 +7,7 @@ mod support;
 use braid_socket::{BraidListener, BraidStream, attachment, calls};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 use support::FakeEngine;
@@ -27,12 +27,35 @@ fn is_reset<T: std::fmt::Debug>(result: std::io::Result<T>) -> bool {
     result.is_err_and(|error| error.raw_os_error() == Some(libc::ECONNRESET))
 }
 
+/// Waits until a thread of this process has been asleep for a while.
+fn wait_until_asleep(thread_id: libc::pid_t) {
+    let state = || {
+        let line = std::fs::read_to_string(format!("/proc/self/task/{thread_id}/stat")).ok()?;
+        // The state follows the name, which is in parentheses.
+        line.rsplit(") ").next()?.chars().next()
+    };
+    let give_up = Instant::now() + Duration::from_secs(10);
+    let mut asleep_since = Instant::now();
+    while asleep_since.elapsed() < Duration::from_millis(50) {
+        assert!(Instant::now() < give_up, "the thread does not sleep");
+        thread::sleep(Duration::from_millis(5));
+        if state() != Some('S') {
+            asleep_since = Instant::now();
+        }
+    }
+}
+
 /// Ends the engine while a thread is inside `sleep`, and says how long that took to notice.
 fn wakes(farewell: bool, sleep: impl FnOnce(BraidStream) -> bool + Send + 'static) {
     let engine = FakeEngine::start();
     let (client, _server) = pair(&engine);
-    let sleeper = thread::spawn(move || sleep(client));
-    thread::sleep(Duration::from_millis(100));
+    let (tell, thread_id) = mpsc::channel();
+    let sleeper = thread::spawn(move || {
+        // SAFETY: gettid has no arguments and cannot fail.
+        tell.send(unsafe { libc::gettid() }).unwrap();
+        sleep(client)
+    });
+    wait_until_asleep(thread_id.recv().unwrap());
     let start = Instant::now();
     engine.end(farewell);
     assert!(sleeper.join().unwrap(), "farewell: {farewell}");
