@@ -12,7 +12,7 @@ use crate::wire::mptcp_option::{Key, MptcpOption, ResetReason};
 use arrayvec::ArrayVec;
 use core::ops::Range;
 
-pub use crate::tcp::Progress;
+pub use crate::tcp::{Doubt, Progress};
 
 /// What every subflow must stamp on its segments, written by home alone.
 #[derive(Copy, Clone, Debug)]
@@ -27,6 +27,9 @@ pub struct Published {
     pub multipath: bool,
     /// The congestion coupling of the subflows.
     pub coupling: Coupling,
+    /// Latency counts: a subflow probes for a lost tail promptly
+    /// ([`TcbConfig::prompt_probe`](crate::tcp::TcbConfig::prompt_probe)).
+    pub prompt_probe: bool,
     /// Bytes of memory that each subflow may hold of received data that waits on it. More is to be
     /// asked for by [`ToHome::Allowance`].
     pub share: u64,
@@ -190,7 +193,8 @@ pub enum ToHome {
     BadMapping,
     /// The peer's FIN is in order: no more bytes on this subflow.
     Finished,
-    /// A retransmission timeout or a link-down: data in flight should travel elsewhere.
+    /// A retransmission timeout, or a prompt probe without an answer: data in flight should travel
+    /// elsewhere.
     Stalled,
     /// Bytes still in flight have been copied; home may release them (answers [`ToSubflow::Retain`]).
     Retained,

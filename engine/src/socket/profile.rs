@@ -49,6 +49,11 @@ impl Profile {
             .find(|profile| profile.number() == number)
     }
 
+    /// What counts is how soon each byte arrives.
+    pub const fn counts_latency(self) -> bool {
+        matches!(self, Self::LatencyOverflow | Self::LatencyStandby)
+    }
+
     /// The scheduler that the profile brings with it.
     pub const fn scheduler(self) -> Scheduler {
         match self {

@@ -214,6 +214,7 @@ impl Stack {
                 long_data_ack: false,
                 multipath: false,
                 coupling: Coupling::default(),
+                prompt_probe: false,
                 share: 0,
             },
             counters: StackCounters::default(),

@@ -63,6 +63,9 @@ impl Tcb {
         if let Some((start, end)) = duplicate {
             self.note_duplicate_delivered(start, end);
         }
+        if progress || delivered.bytes > 0 || duplicate.is_some() {
+            self.recovery.heard();
+        }
         self.judge_probe(now, acknowledged, duplicate.is_some(), progress);
         if self
             .ecn

@@ -36,6 +36,10 @@ pub struct TcbConfig {
     pub nodelay: bool,
     /// Hold back all but full segments.
     pub cork: bool,
+    /// Probe for a lost tail without regard to a peer that delays its acknowledgments, and deem
+    /// one silent that leaves the probe unanswered: for those to whom a needless small segment
+    /// costs less than waiting.
+    pub prompt_probe: bool,
     /// Probe an idle peer.
     pub keepalive: Option<Keepalive>,
     /// Give up when sent data stays unacknowledged for so long (RFC 5482, local part); `None`
@@ -64,6 +68,7 @@ impl Default for TcbConfig {
             congestion: ControllerKind::Cubic,
             nodelay: false,
             cork: false,
+            prompt_probe: false,
             keepalive: None,
             user_timeout: None,
             syn_retries: 6,

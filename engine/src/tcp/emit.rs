@@ -1,6 +1,6 @@
 //! Sending what was planned: headers, SND.NXT, timers (RFC 9293 section 3.10.3).
 
-use super::recovery::TailLossProbe;
+use super::recovery::{ProbeAnswer, TailLossProbe};
 use super::segment::{Content, Emission, Plan, PlanKind};
 use super::space::position_of;
 use super::state::State;
@@ -278,6 +278,8 @@ impl Tcb {
             self.recovery.probe = Some(TailLossProbe {
                 end: self.send.nxt,
                 retransmission,
+                sent_at: now,
+                answer: ProbeAnswer::Awaited,
             });
         }
         self.due.past_window = false;

@@ -51,7 +51,7 @@ mod window;
 
 pub use config::{Keepalive, Negotiated, TcbConfig};
 pub use info::{CongestionState, TcpInfo};
-pub use progress::Progress;
+pub use progress::{Doubt, Progress};
 pub use segment::{Advanced, Content, Emission, InOrder, Payload, Plan, PlanKind, Received};
 pub use state::{End, State};
 pub use tcb::Tcb;

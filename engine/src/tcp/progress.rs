@@ -2,6 +2,20 @@
 
 use crate::time::Duration;
 
+/// What the peer's silence says of a path; the more, the worse.
+#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Doubt {
+    /// Nothing: no acknowledgment is overdue.
+    #[default]
+    None,
+    /// An acknowledgment is overdue: a tail loss probe goes or has gone (RFC 8985 section 7), and
+    /// nothing was heard since.
+    Probed,
+    /// A probe went unanswered for as long as its answer may take, or a retransmission timeout
+    /// passed.
+    Silent,
+}
+
 /// A subflow's shape at the time of a message, for the scheduler and for statistics.
 #[derive(Copy, Clone, PartialEq, Debug, Default)]
 pub struct Progress {
@@ -33,6 +47,8 @@ pub struct Progress {
     pub in_recovery: bool,
     /// Retransmission timeouts in a row without an acknowledgment.
     pub timeouts: u32,
+    /// What the peer's silence says of the path.
+    pub doubt: Doubt,
     /// Bytes deemed lost and not yet sent again.
     pub lost: u32,
     /// Segments retransmitted so far.

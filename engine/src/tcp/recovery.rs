@@ -1,5 +1,8 @@
 //! The phases of loss recovery, proportional rate reduction (RFC 6937) and undo (RFC 3522).
 
+use super::progress::Doubt;
+use crate::time::Instant;
+
 /// Where loss recovery stands.
 #[derive(Copy, Clone, Debug)]
 pub(super) enum Phase {
@@ -77,6 +80,19 @@ pub(super) struct TailLossProbe {
     pub(super) end: u64,
     /// It repeated sent data.
     pub(super) retransmission: bool,
+    pub(super) sent_at: Instant,
+    pub(super) answer: ProbeAnswer,
+}
+
+/// What has come back since a tail loss probe went.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum ProbeAnswer {
+    /// Nothing so far.
+    Awaited,
+    /// Nothing in the time that an answer takes.
+    Overdue,
+    /// The peer has received something.
+    Heard,
 }
 
 /// What it takes to find that a recovery was for nothing.
@@ -115,6 +131,25 @@ impl Recovery {
             timeouts: 0,
             retransmissions: 0,
             undo: Undo::default(),
+        }
+    }
+
+    /// What the peer's silence says of the path.
+    pub(super) fn doubt(&self) -> Doubt {
+        if self.timeouts > 0 {
+            return Doubt::Silent;
+        }
+        match self.probe.map(|probe| probe.answer) {
+            Some(ProbeAnswer::Awaited) => Doubt::Probed,
+            Some(ProbeAnswer::Overdue) => Doubt::Silent,
+            Some(ProbeAnswer::Heard) | None => Doubt::None,
+        }
+    }
+
+    /// The peer was heard to have received something.
+    pub(super) fn heard(&mut self) {
+        if let Some(probe) = &mut self.probe {
+            probe.answer = ProbeAnswer::Heard;
         }
     }
 

@@ -132,7 +132,7 @@ pub struct Emission {
 /// What [`Tcb::advance`](super::Tcb::advance) brought about.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
 pub struct Advanced {
-    /// A retransmission timeout fired.
+    /// A retransmission timeout fired, or a tail loss probe went unanswered.
     pub stalled: bool,
     /// The subflow reached CLOSED.
     pub closed: bool,

@@ -6,7 +6,7 @@ use super::config::{Keepalive, Negotiated, TcbConfig};
 use super::ecn::Ecn;
 use super::keepalive::KeepaliveState;
 use super::path_mtu::PathMtu;
-use super::progress::Progress;
+use super::progress::{Doubt, Progress};
 use super::rack::Rack;
 use super::receive_queue::ReceiveQueue;
 use super::recovery::{Phase, Recovery};
@@ -359,9 +359,20 @@ impl Tcb {
             retransmission_timeout: self.rtt.timeout(),
             in_recovery: !self.recovery.is_open(),
             timeouts: self.recovery.timeouts,
+            doubt: self.doubt(),
             lost: u32::try_from(self.scoreboard.lost()).unwrap_or(u32::MAX),
             retransmissions: self.recovery.retransmissions,
         }
+    }
+
+    fn doubt(&self) -> Doubt {
+        // A probe that is due tells as much as one that has gone.
+        let due = if self.due.tail_probe {
+            Doubt::Probed
+        } else {
+            Doubt::None
+        };
+        self.recovery.doubt().max(due)
     }
 
     /// The state of RFC 9293.
@@ -456,6 +467,11 @@ impl Tcb {
     /// TCP_CORK.
     pub fn set_cork(&mut self, cork: bool) {
         self.config.cork = cork;
+    }
+
+    /// See [`TcbConfig::prompt_probe`].
+    pub fn set_prompt_probe(&mut self, prompt: bool) {
+        self.config.prompt_probe = prompt;
     }
 
     /// SO_KEEPALIVE.

@@ -4,7 +4,7 @@
 
 use super::delivered::Delivered;
 use super::keepalive::Silence;
-use super::recovery::Phase;
+use super::recovery::{Phase, ProbeAnswer};
 use super::segment::Advanced;
 use super::state::{End, State};
 use super::tcb::Tcb;
@@ -15,6 +15,9 @@ const PEER_ACK_DELAY: Duration = Duration::from_millis(200);
 /// The tail loss probe while no round trip is known (RFC 8985 section 7.2).
 const PROBE_WITHOUT_RTT: Duration = Duration::from_secs(1);
 
+/// A prompt probe goes no sooner: a peer may take that long to answer for other reasons than loss.
+const LEAST_PROMPT_WAIT: Duration = Duration::from_millis(10);
+
 /// A timer that runs.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum Timer {
@@ -24,6 +27,8 @@ enum Timer {
     Retransmission,
     /// The tail loss probe (RFC 8985 section 7).
     TailLoss,
+    /// The answer to the tail loss probe is overdue.
+    ProbeAnswer,
     /// What is out of order for too long is lost (RFC 8985 section 6.2).
     Reordering,
     /// Zero-window probe, and the override of the Nagle algorithm.
@@ -39,11 +44,12 @@ enum Timer {
 }
 
 /// Every timer, in the order in which those due at the same time fire.
-const TIMERS: [Timer; 9] = [
+const TIMERS: [Timer; 10] = [
     Timer::User,
     Timer::FinWait,
     Timer::Handshake,
     Timer::Reordering,
+    Timer::ProbeAnswer,
     Timer::TailLoss,
     Timer::Retransmission,
     Timer::Persist,
@@ -79,7 +85,7 @@ impl Tcb {
         }
         for timer in TIMERS {
             if self.deadline(timer).is_some_and(|deadline| deadline <= now) {
-                advanced.stalled |= timer == Timer::Retransmission;
+                advanced.stalled |= matches!(timer, Timer::Retransmission | Timer::ProbeAnswer);
                 self.fire(timer, now);
             }
         }
@@ -98,6 +104,7 @@ impl Tcb {
             Timer::Retransmission => (outstanding && self.probe_timeout().is_none())
                 .then(|| send.timeout_from + self.rtt.timeout()),
             Timer::TailLoss => self.probe_timeout(),
+            Timer::ProbeAnswer => self.answer_timeout().filter(|_| outstanding),
             Timer::Reordering => self.rack.deadline().filter(|_| outstanding),
             Timer::Persist => self
                 .must_persist()
@@ -141,12 +148,34 @@ impl Tcb {
         if !allowed {
             return None;
         }
+        let timeout = send.timeout_from + self.rtt.timeout();
+        if self.config.prompt_probe {
+            // Sending on does not put it off: an acknowledgment is overdue all the same.
+            return Some((send.timeout_from + self.prompt_wait()).min(timeout));
+        }
         let mut wait = self.rtt.smoothed().map_or(PROBE_WITHOUT_RTT, |rtt| rtt * 2);
         if send.outstanding() <= self.segment_payload().into() {
             wait += PEER_ACK_DELAY;
         }
-        let timeout = send.timeout_from + self.rtt.timeout();
         Some((send.activity_at + wait).min(timeout))
+    }
+
+    /// How long the answer of a peer that does not delay it takes at most. Twice the round trip is
+    /// the probe timeout of RFC 8985 section 7.2, the variation is heeded as in RFC 6298 section 2.
+    fn prompt_wait(&self) -> Duration {
+        let Some(smoothed) = self.rtt.smoothed() else {
+            return PROBE_WITHOUT_RTT;
+        };
+        let varied = smoothed + self.rtt.variation() * 4;
+        varied.max(smoothed * 2).max(LEAST_PROMPT_WAIT)
+    }
+
+    /// When the tail loss probe that is out should have been answered: it repeats what was sent or
+    /// follows it, so the peer does not delay the acknowledgment. `None` where nobody cares.
+    fn answer_timeout(&self) -> Option<Instant> {
+        let probe = self.recovery.probe?;
+        let awaited = self.config.prompt_probe && probe.answer == ProbeAnswer::Awaited;
+        awaited.then(|| probe.sent_at + self.prompt_wait())
     }
 
     fn persist_from(&self) -> Instant {
@@ -180,6 +209,11 @@ impl Tcb {
                 // The probe has its own time to be answered, even where it is due when the
                 // retransmission timeout is.
                 self.send.timeout_from = now;
+            }
+            Timer::ProbeAnswer => {
+                if let Some(probe) = &mut self.recovery.probe {
+                    probe.answer = ProbeAnswer::Overdue;
+                }
             }
             Timer::Reordering => self.reordering_timed_out(now),
             Timer::Persist => self.persist_timed_out(now),

@@ -11,6 +11,7 @@ mod families;
 mod management;
 mod policies;
 mod profiles;
+mod silence;
 mod subflows;
 
 use braid_engine::mptcp::path_manager::EndpointFlags;

@@ -109,6 +109,7 @@ impl Side {
                 long_data_ack: false,
                 multipath: false,
                 coupling: Default::default(),
+                prompt_probe: false,
                 share: WINDOW,
             },
             told: Vec::new(),

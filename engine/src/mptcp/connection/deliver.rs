@@ -4,7 +4,7 @@ use super::context::{ConnectionEvent, Context, SubflowHandle};
 use super::send::{Acknowledged, Fin};
 use super::subflow_view::Phase;
 use super::{CloseEvent, Connection, Mode};
-use crate::mptcp::message::{Numbering, Progress, ToHome, ToSubflow};
+use crate::mptcp::message::{Doubt, Numbering, Progress, ToHome, ToSubflow};
 use crate::sequence::DataSequenceNumber;
 use crate::storage::frame::Frame;
 use crate::wire::mptcp_option::{DataNumber, MptcpOption, ResetReason};
@@ -44,6 +44,7 @@ impl Connection {
         };
         if is_heard_from_peer(&message, &view.progress) {
             view.answer_due = None;
+            view.heard_at = cx.now;
         }
         match message {
             ToHome::Established(establishment) => self.on_established(from, establishment, cx),
@@ -146,6 +147,7 @@ impl Connection {
         }
         if let Some(view) = self.view_mut(from) {
             view.bytes_received += length;
+            view.data_at = cx.now;
         }
         self.after_receive(from, cx);
         if readable_before == 0 && self.receive.buffer.readable() > 0 {
@@ -228,7 +230,8 @@ impl Connection {
         let advanced = progress.acknowledged > view.progress.acknowledged;
         let before = core::mem::replace(&mut view.progress, progress);
         view.ledger.acknowledge(progress.acknowledged);
-        let recovered = view.stalled && (advanced || progress.timeouts == 0);
+        let answered = before.doubt == Doubt::Silent && progress.doubt < Doubt::Silent;
+        let recovered = view.stalled && (advanced || answered);
         if recovered {
             view.stalled = false;
             cx.counters.subflow_recover += 1;
@@ -250,6 +253,9 @@ impl Connection {
             self.release_acknowledged(cx);
         }
         self.repeat_losses(from, &before, cx);
+        if progress.doubt > before.doubt {
+            self.repeat_doubted(from, cx);
+        }
         self.recompute_coupling(cx);
     }
 
@@ -267,9 +273,7 @@ impl Connection {
             MptcpOption::RemoveAddress { address_ids } => self.on_remove_address(address_ids, cx),
             MptcpOption::Priority { backup } => {
                 cx.counters.priority_received += 1;
-                if let Some(view) = self.view_mut(from) {
-                    view.remote_backup = *backup;
-                }
+                self.on_priority(from, *backup, cx);
             }
             MptcpOption::Fail { .. } => self.on_fail(from, cx),
             MptcpOption::Fastclose { receiver_key } => self.on_fastclose(*receiver_key, cx),

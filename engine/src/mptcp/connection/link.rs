@@ -118,6 +118,7 @@ impl Connection {
         };
         if multipath && view.path.backup != backup {
             view.path.backup = backup;
+            view.called_up = false;
             cx.out.send(handle, ToSubflow::SetBackup(backup));
             if view.is_ready() {
                 cx.counters.priority_sent += 1;

@@ -13,6 +13,7 @@ mod copies;
 mod coupling;
 mod data_space;
 mod deliver;
+mod doubt;
 mod ending;
 mod error;
 mod establish;
@@ -163,6 +164,7 @@ impl Connection {
             long_data_ack: false,
             multipath: false,
             coupling: Coupling::default(),
+            prompt_probe: config.profile.counts_latency(),
             share: allowance::share(receive.largest_window()),
         };
         Self {

@@ -8,7 +8,7 @@ use super::error::SubflowError;
 use super::paths::is_usable;
 use super::subflow_view::{Phase, Rank, SubflowView};
 use crate::mptcp::info::SubflowPriority;
-use crate::mptcp::message::{Progress, ToSubflow};
+use crate::mptcp::message::ToSubflow;
 use crate::mptcp::path_manager::{
     Endpoints, Limits, LocalAddresses, MAX_SUBFLOWS, PathManagement, Selection,
 };
@@ -130,6 +130,7 @@ impl Connection {
     pub fn set_profile(&mut self, profile: Profile, scheduler: Scheduler, cx: &mut Context<'_>) {
         self.policy.profile = profile;
         self.policy.overflow = 1;
+        self.published.prompt_probe = profile.counts_latency();
         self.use_scheduler(scheduler);
         if profile == Profile::LatencyStandby {
             self.trim(2, cx);
@@ -371,6 +372,7 @@ impl Connection {
             return;
         }
         self.retire_unwanted(cx);
+        self.call_up_backups(cx);
         match self.policy.profile {
             Profile::Bulk => {}
             Profile::LatencyOverflow => self.note_overflow(),
@@ -456,35 +458,6 @@ impl Connection {
                 let handle = view.handle;
                 self.change_backup(handle, false, cx);
             }
-        }
-    }
-
-    /// The latency profile with overflow: what a subflow lost goes out on another at once, while
-    /// it is repaired there. That follows from its report `before` and the one now.
-    pub(super) fn repeat_losses(
-        &mut self,
-        from: SubflowHandle,
-        before: &Progress,
-        cx: &mut Context<'_>,
-    ) {
-        if self.policy.profile != Profile::LatencyOverflow {
-            return;
-        }
-        let Some(view) = self.views.iter().find(|view| view.handle == from) else {
-            return;
-        };
-        let now = &view.progress;
-        let repaired = now.retransmissions.saturating_sub(before.retransmissions);
-        let length = repaired
-            .saturating_mul(view.segment_size().into())
-            .saturating_add(now.lost.into())
-            .saturating_sub(before.lost.into());
-        let Some(head) = view.ledger.ranges().next().filter(|_| length > 0) else {
-            return;
-        };
-        let end = head.end.min(head.start.saturating_add(length));
-        if !self.send.ask_reinjection(head.start..end) {
-            cx.counters.queue_full += 1;
         }
     }
 }

@@ -143,7 +143,8 @@ impl Connection {
         }
         self.send.snd_nxt = granted.end;
         self.send.last_sent = Some(cx.now);
-        self.grant(choice.index, granted, cx);
+        self.grant(choice.index, granted.clone(), cx);
+        self.accompany(choice.index, granted, cx);
         true
     }
 
@@ -224,6 +225,7 @@ impl Connection {
                 congestion_window: view.progress.congestion_window,
                 in_flight: view.in_flight(),
                 preferred: view.preferred,
+                doubted: view.is_doubted(),
                 smoothed_rtt: view.progress.smoothed_rtt,
                 rtt_variation: view.progress.rtt_variation,
             })

@@ -4,7 +4,7 @@ use super::context::{SubflowHandle, SubflowPath};
 use super::ledger::Ledger;
 use crate::congestion::PathSample;
 use crate::mptcp::info::{SubflowInfo, SubflowPriority};
-use crate::mptcp::message::Progress;
+use crate::mptcp::message::{Doubt, Progress};
 use crate::time::Instant;
 
 /// How far a subflow is in its life, as home sees it.
@@ -69,7 +69,7 @@ pub(super) struct SubflowView {
     pub(super) copied_to: u64,
     /// Bytes granted so far.
     pub(super) granted: u64,
-    /// Home heard of a timeout and of no acknowledgment since.
+    /// It seems dead, and home has heard of no acknowledgment since.
     pub(super) stalled: bool,
     pub(super) link_down: bool,
     /// The peer has sent its FIN on the subflow.
@@ -91,10 +91,16 @@ pub(super) struct SubflowView {
     /// The peer removed the address: it must answer a probe before then.
     pub(super) answer_due: Option<Instant>,
     pub(super) opener: Opener,
+    /// When the peer was last heard on it, by data or by an acknowledgment of some.
+    pub(super) heard_at: Instant,
+    /// When it last brought data.
+    pub(super) data_at: Instant,
     /// The application ranks it before others.
     pub(super) preferred: bool,
     /// It is a backup because the profile wants one.
     pub(super) standby: bool,
+    /// A backup that the peer was told to use as a regular one.
+    pub(super) called_up: bool,
     /// The connection may not use its local address any more: to be closed once another works.
     pub(super) retiring: bool,
     /// Told to close: it must have ended by then.
@@ -127,8 +133,11 @@ impl SubflowView {
             shift: 0.0,
             answer_due: None,
             opener,
+            heard_at: Instant::ZERO,
+            data_at: Instant::ZERO,
             preferred: false,
             standby: false,
+            called_up: false,
             retiring: false,
             close_due: None,
             bytes_received: 0,
@@ -148,6 +157,11 @@ impl SubflowView {
 
     pub(super) fn is_stale(&self) -> bool {
         self.stalled || self.link_down
+    }
+
+    /// An acknowledgment is overdue on it.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.progress.doubt > Doubt::None
     }
 
     pub(super) fn is_backup(&self) -> bool {

@@ -41,6 +41,8 @@ pub struct Candidate {
     pub in_flight: u64,
     /// The application wants it used before others.
     pub preferred: bool,
+    /// An acknowledgment is overdue on it: what goes there may not arrive.
+    pub doubted: bool,
     /// Smoothed round trip; `None` before the first sample.
     pub smoothed_rtt: Option<Duration>,
     /// Variation of the round trip.
@@ -48,11 +50,11 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The less, the better: those that the application prefers, then the fastest. One that was
-    /// never measured comes after all that were.
-    pub(crate) fn order(&self) -> (bool, Duration) {
+    /// The less, the better: those that answer in time, of them those that the application
+    /// prefers, then the fastest. One that was never measured comes after all that were.
+    pub(crate) fn order(&self) -> (bool, bool, Duration) {
         let rtt = self.smoothed_rtt.unwrap_or(Duration::MAX);
-        (!self.preferred, rtt)
+        (self.doubted, !self.preferred, rtt)
     }
 
     /// The round trip in seconds, where it was measured.

@@ -1,11 +1,12 @@
-//! The primary while it has room; what it could not carry in time goes to the next.
+//! The primary while it has room; what it could not carry in time goes to the next, and everything
+//! does while an acknowledgment of the primary is overdue.
 //!
 //! With the primary's window full, the primary would need `(1 + queued / window) * rtt` for all
 //! that is queued. What it could send within the round trip of the next subflow is left to it; only
 //! the rest overflows, and so what overflows is there no later than the primary would have had the
 //! queue through.
 
-use super::min_rtt::fastest;
+use super::min_rtt::{fastest, fastest_with_room};
 use super::primary::Primary;
 use super::{Candidate, Choice, Demand};
 
@@ -23,6 +24,13 @@ impl Overflow {
         demand: &Demand,
     ) -> Option<Choice> {
         let primary = self.primary.of(candidates.clone())?;
+        if primary.doubted {
+            // It stays primary: more often than not the acknowledgment was only late.
+            let others = candidates.clone().filter(|other| !other.doubted);
+            if let Some(other) = fastest_with_room(others) {
+                return Some(Choice::all(&other));
+            }
+        }
         if primary.room > 0 {
             return Some(Choice::all(&primary));
         }

@@ -15,6 +15,7 @@ fn subflow(id: u32, millis: u64, window: u32, in_flight: u32) -> Candidate {
         congestion_window: window * SEGMENT,
         in_flight: u64::from(in_flight * SEGMENT),
         preferred: false,
+        doubted: false,
         smoothed_rtt: Some(Duration::from_millis(millis)),
         rtt_variation: Duration::ZERO,
     }
@@ -224,6 +225,40 @@ fn what_the_application_prefers_goes_first() {
         for _ in 0..2 {
             let picked = pick(&mut state, &paths, &demand(1, 1_000));
             assert_eq!(picked.map(|(index, _)| index), Some(2), "{scheduler}");
+        }
+    }
+}
+
+#[test]
+fn a_path_whose_acknowledgment_is_overdue_comes_last() {
+    let doubted = Candidate {
+        doubted: true,
+        preferred: true,
+        ..subflow(0, 10, 10, 1)
+    };
+    let slow = subflow(1, 50, 10, 0);
+    for scheduler in [Scheduler::MinRtt, Scheduler::Blest, Scheduler::Overflow] {
+        let picked = first_pick(scheduler, &[doubted, slow], &demand(1, 1_000));
+        assert_eq!(picked, Some(1), "{scheduler}");
+        let picked = first_pick(scheduler, &[doubted], &demand(1, 1_000));
+        assert_eq!(picked, Some(0), "{scheduler}");
+    }
+}
+
+#[test]
+fn the_primary_stays_primary_while_it_is_doubted() {
+    let primary = subflow(0, 10, 10, 1);
+    let other = subflow(1, 12, 10, 0);
+    for (scheduler, meanwhile) in [(Scheduler::Overflow, 1), (Scheduler::Primary, 0)] {
+        let mut state = scheduler.into();
+        for (doubted, expected) in [(false, 0), (true, meanwhile), (false, 0)] {
+            let candidates = [Candidate { doubted, ..primary }, other];
+            let picked = pick(&mut state, &candidates, &demand(1, 1_000));
+            assert_eq!(
+                picked.map(|(index, _)| index),
+                Some(expected),
+                "{scheduler}"
+            );
         }
     }
 }

@@ -434,6 +434,7 @@ impl Subflow {
     fn adopt_window(&mut self, home: &Published) {
         self.home_ready |= home.multipath;
         self.adopt_share(home.share);
+        self.tcp.set_prompt_probe(home.prompt_probe);
         let window = match self.phase {
             Phase::Plain(_) if !home.multipath => {
                 let mut next = self.inflow.data_sequence_at(self.tcp.received_offset());
