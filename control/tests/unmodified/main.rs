@@ -6,6 +6,7 @@ mod death;
 #[path = "../sockets/support/engine.rs"]
 mod engine;
 mod far;
+mod imports;
 #[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
 #[path = "../sockets/support/namespaces.rs"]
 mod namespaces;

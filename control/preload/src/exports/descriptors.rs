@@ -132,7 +132,7 @@ fn put_over(fd: RawFd, to: RawFd, call: impl FnOnce() -> c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn dup2(fd: c_int, to: c_int) -> c_int {
+pub(super) unsafe extern "C-unwind" fn dup2(fd: c_int, to: c_int) -> c_int {
     // SAFETY: no pointer is passed.
     put_over(fd, to, || unsafe { real::dup2(fd, to) })
 }

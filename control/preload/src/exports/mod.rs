@@ -6,6 +6,7 @@
 //! A caller in C keeps the contract of the function's manual page: pointers are null or valid for what
 //! the lengths beside them say, for the time of the call, and nobody else writes there meanwhile.
 
+mod aliases;
 mod descriptors;
 mod epoll;
 mod files;

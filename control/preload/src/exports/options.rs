@@ -190,7 +190,7 @@ unsafe fn control(fd: c_int, command: c_int, argument: c_long) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
+pub(super) unsafe extern "C-unwind" fn fcntl(fd: c_int, command: c_int, argument: c_long) -> c_int {
     // SAFETY: the caller's promise. A command without an argument gets whatever is in its place,
     // and looks at none.
     unsafe { control(fd, command, argument) }

@@ -36,7 +36,11 @@ fn wait(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn poll(start: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
+pub(super) unsafe extern "C-unwind" fn poll(
+    start: *mut pollfd,
+    count: nfds_t,
+    timeout: c_int,
+) -> c_int {
     // SAFETY: the caller's promise.
     unsafe {
         match with_ours(start, count) {
@@ -126,7 +130,7 @@ unsafe fn sets_with_ours<'a>(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn select(
+pub(super) unsafe extern "C-unwind" fn select(
     count: c_int,
     read: *mut fd_set,
     write: *mut fd_set,

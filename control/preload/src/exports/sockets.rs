@@ -108,7 +108,11 @@ unsafe extern "C-unwind" fn listen(fd: c_int, backlog: c_int) -> c_int {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn connect(fd: c_int, start: *const sockaddr, length: socklen_t) -> c_int {
+pub(super) unsafe extern "C-unwind" fn connect(
+    fd: c_int,
+    start: *const sockaddr,
+    length: socklen_t,
+) -> c_int {
     // SAFETY: the caller's promise.
     if let Ok(bytes) = unsafe { address(start, length) } {
         let taken = aside(|| {

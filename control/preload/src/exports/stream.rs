@@ -229,7 +229,7 @@ unsafe extern "C-unwind" fn recv(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C-unwind" fn send(
+pub(super) unsafe extern "C-unwind" fn send(
     fd: c_int,
     buffer: *const c_void,
     count: size_t,
