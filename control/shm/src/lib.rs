@@ -80,7 +80,9 @@ pub mod violation;
 pub use descriptor::Bell;
 pub use layout::RegionLayout;
 pub use lock::ThreadId;
-pub use region::application::{ApplicationRegion, ApplicationSlot, CallError, ClaimedBlock, Watch};
+pub use region::application::{
+    ApplicationRegion, ApplicationSlot, CallError, ClaimedBlock, Turn, Watch,
+};
 pub use region::engine::{CommandServer, EngineRegion, EngineSlot, SlotHandle};
 pub use slot::ends::{ApplicationEnd, EngineEnd};
 pub use slot::{Linger, ReadEnd, SlotFlags, SlotState, Splitting, Unsent};

@@ -28,8 +28,7 @@ macro_rules! programs {
 }
 
 programs! {
-    cancel close_range copies dup dup_over epoll_edge epoll_nested epoll_shared epoll_truth exec execl
-    fork handler listener listener_shutdown more names options passing pingpong printed reconnect
-    select_many spawn
+    accept_limit cancel close_range copies dup dup_over epoll_edge epoll_nested epoll_shared epoll_truth exec execl
+    fork handler listener listener_shutdown more names options passing pingpong printed reconnect select_many spawn
     states streams threads vfork
 }

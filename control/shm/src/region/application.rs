@@ -4,7 +4,7 @@ use crate::abi::{Command, Completion, Operation};
 use crate::descriptor::Bell;
 use crate::doorbell::Doorbell;
 use crate::layout::{RegionHeader, RegionLayout};
-use crate::lock::ThreadId;
+use crate::lock::{Guard, ThreadId};
 use crate::memory::{MemoryError, Shared, SharedMemory};
 use crate::slot::application::{ApplicationSide, Done};
 use crate::slot::ends::ApplicationEnd;
@@ -445,6 +445,13 @@ impl ApplicationSlot {
             .map(|room| self.transmit.length().saturating_sub(room))
     }
 
+    /// Has the threads and processes that share a listener take its packets one after the other, while
+    /// the answer lives: its ring of received bytes has no other use.
+    pub fn take_turns(&self, thread: ThreadId) -> Turn<'_> {
+        let words = &self.words;
+        Turn(words.receive_lock.enter(thread, &words.receive_head.0))
+    }
+
     /// Has the engine make the descriptor readable when bytes come, while the answer lives. Then look
     /// at [`unread`](Self::unread) and [`read_end`](Self::read_end) once more, and only then poll.
     pub fn watch(&self) -> Watch<'_> {
@@ -593,6 +600,10 @@ fn set_timeout(word: &AtomicU64, timeout: Option<Duration>) {
     });
     word.store(nanos, Ordering::Relaxed);
 }
+
+/// While it lives, no other thread has its turn.
+#[derive(Debug)]
+pub struct Turn<'a>(#[expect(dead_code, reason = "it is held, and dropped")] Guard<'a>);
 
 /// While it lives, bytes that come make the descriptor readable.
 #[derive(Debug)]

@@ -5,13 +5,14 @@ use super::of;
 use crate::attachment::{self, Found, Region};
 use crate::descriptor::{self, OpenSocket};
 use crate::errno::Errno;
+use crate::fork;
 use crate::sys::descriptor::{borrow, set_close_on_exec};
 use crate::sys::message;
 use crate::wait::{Patience, Waiter};
 use braid_shm::abi::{AcceptedMessage, sockaddr_multipath};
 use braid_shm::{SlotFlags, SlotState};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
 /// An accepted connection.
@@ -29,7 +30,7 @@ pub struct Accepted {
 /// listener's timeouts, SO_RCVLOWAT and SO_LINGER.
 ///
 /// Errors: EINVAL if it is no listener; EAGAIN if none waits and it is non-blocking, or SO_RCVTIMEO is
-/// over; EINTR; EMFILE.
+/// over; EINTR; EMFILE: the connection waits on.
 pub fn accept(fd: RawFd, flags: i32) -> Result<Accepted, Errno> {
     if flags & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 {
         return Err(Errno::new(libc::EINVAL));
@@ -39,34 +40,76 @@ pub fn accept(fd: RawFd, flags: i32) -> Result<Accepted, Errno> {
     slot.set_orderly(false);
     let patience = Patience::new(slot.nonblocking(), slot.receive_timeout());
     let mut waiter = Waiter::new(&listener, fd, patience);
-    let mut packet = [0; AcceptedMessage::BYTES];
-    let (length, new) = loop {
+    loop {
         // A socket that is no listener has tokens in its queue, which are not for us.
         if slot.state() != SlotState::Listening {
             return Err(Errno::new(libc::EINVAL));
         }
-        match message::receive(fd, &mut packet, libc::MSG_DONTWAIT) {
-            Ok(received) if received.length >= AcceptedMessage::BYTES => {
-                let [new, ..] = received.descriptors;
-                break (received.length, new);
-            }
+        match take(&listener, fd)? {
+            Packet::Connection(message, new) => return adopt(&listener, &message, new, flags),
             // It was shut down, which wakes whoever waits, and listens again.
-            Ok(received) if received.length > 0 => {}
-            Ok(_) => return Err(ended(&listener, fd)),
-            Err(errno) if errno.get() == libc::EAGAIN => waiter.for_packet()?,
-            Err(errno) => return Err(errno),
+            Packet::Token => {}
+            Packet::None => waiter.for_packet()?,
         }
-    };
-    let message = packet
-        .get(..length)
-        .and_then(AcceptedMessage::from_bytes)
-        .ok_or(Errno::new(libc::EPROTO))?;
-    // A packet without its descriptor: there was no number free.
-    let new = new.ok_or(Errno::new(libc::EMFILE))?;
-    adopt(&listener, &message, new, flags)
+    }
 }
 
-fn ended(listener: &OpenSocket, fd: std::os::fd::BorrowedFd<'_>) -> Errno {
+/// What a listener's queue gives.
+enum Packet<D> {
+    /// There is none.
+    None,
+    /// One without a meaning but to wake.
+    Token,
+    /// A connection and its descriptor.
+    Connection(AcceptedMessage, D),
+}
+
+/// Takes the next packet and its descriptor.
+///
+/// A packet that is received while the process has no number free loses its descriptor, and so the
+/// connection. So it is looked at first, which gives a descriptor of the connection and leaves the
+/// packet where it is; without a number for it the connection keeps waiting, as in Linux. Others of
+/// this application take no packet in between, but for a signal handler on this very thread.
+fn take(listener: &OpenSocket, fd: BorrowedFd<'_>) -> Result<Packet<OwnedFd>, Errno> {
+    let _turn = listener.slot().take_turns(fork::thread());
+    let looked = match receive(listener, fd, libc::MSG_PEEK)? {
+        Packet::None => return Ok(Packet::None),
+        Packet::Token => None,
+        Packet::Connection(_, None) => return Err(Errno::new(libc::EMFILE)),
+        Packet::Connection(message, Some(new)) => Some((message, new)),
+    };
+    Ok(match receive(listener, fd, 0)? {
+        Packet::None => Packet::None,
+        Packet::Token => Packet::Token,
+        Packet::Connection(message, new) => {
+            let same = looked.filter(|(looked, _)| *looked == message);
+            let new = same.map(|(_, new)| new).or(new);
+            Packet::Connection(message, new.ok_or(Errno::new(libc::ECONNABORTED))?)
+        }
+    })
+}
+
+/// Receives a packet with its descriptor, if that found a number.
+fn receive(
+    listener: &OpenSocket,
+    fd: BorrowedFd<'_>,
+    flags: i32,
+) -> Result<Packet<Option<OwnedFd>>, Errno> {
+    let mut packet = [0; AcceptedMessage::BYTES];
+    match message::receive(fd, &mut packet, libc::MSG_DONTWAIT | flags) {
+        Ok(received) if received.length == packet.len() => {
+            let [new, ..] = received.descriptors;
+            let message = AcceptedMessage::from_bytes(&packet).ok_or(Errno::new(libc::EPROTO))?;
+            Ok(Packet::Connection(message, new))
+        }
+        Ok(received) if received.length > 0 => Ok(Packet::Token),
+        Ok(_) => Err(ended(listener, fd)),
+        Err(errno) if errno.get() == libc::EAGAIN => Ok(Packet::None),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn ended(listener: &OpenSocket, fd: BorrowedFd<'_>) -> Errno {
     let gone = listener.look_for_death(fd);
     Errno::new(if gone { libc::ECONNRESET } else { libc::EINVAL })
 }
