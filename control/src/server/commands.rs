@@ -116,6 +116,7 @@ impl Control {
             } => self.get_option(key, level, name, argument, capacity as usize),
             Operation::LocalAddress => Ok(self.local_address(key)),
             Operation::PeerAddress => Ok(self.peer_address(key)),
+            Operation::SendQueue { not_sent } => self.send_queue(key, not_sent),
             Operation::Owns { .. } => Ok(Err(libc::EINVAL)),
         }
     }
@@ -298,6 +299,20 @@ impl Control {
         Ok(DONE)
     }
 
+    /// SIOCOUTQ and SIOCOUTQNSD.
+    fn send_queue(&self, key: Key, not_sent: bool) -> Result<Outcome, WorkerGone> {
+        let connection = match self.sockets.get(key).map(|socket| &socket.state) {
+            Some(&State::Connected { connection, .. }) => connection,
+            Some(State::Listening { .. }) => return Ok(Err(libc::EINVAL)),
+            _ => return Ok(DONE),
+        };
+        let bytes = self.host.call(move |turn| {
+            turn.applications
+                .send_queue(turn.stack, connection, not_sent)
+        })?;
+        Ok(Ok((bytes.cast_signed(), Vec::new())))
+    }
+
     /// getsockname(): for the connection's life that of the first subflow (the draft's section 4.2).
     fn local_address(&self, key: Key) -> Outcome {
         let socket = self.sockets.get(key).ok_or(libc::EBADF)?;
@@ -341,6 +356,7 @@ const fn begins_something(operation: Operation) -> bool {
         | Operation::SetOption { .. } => true,
         Operation::Shutdown { .. }
         | Operation::GetOption { .. }
+        | Operation::SendQueue { .. }
         | Operation::LocalAddress
         | Operation::PeerAddress => false,
     }

@@ -66,6 +66,11 @@ fn serve_one(mut stream: TcpStream) -> std::io::Result<()> {
             }
             Ok(())
         }
+        // Reads nothing for a while.
+        b"n" => {
+            thread::sleep(Duration::from_secs(5));
+            Ok(())
+        }
         // Waits for the end.
         b"w" => stream.read_to_end(&mut Vec::new()).map(drop),
         // Notes how the connection ends.

@@ -173,6 +173,22 @@ impl Applications {
         }
     }
 
+    /// Bytes that the application has sent and the peer has not acknowledged, those in the ring among
+    /// them; with `not_sent` only those that have not gone out once. 0 for a connection that is none of
+    /// theirs.
+    pub fn send_queue(&mut self, stack: &Stack, connection: ConnectionId, not_sent: bool) -> u64 {
+        let socket = self
+            .by_connection
+            .get(&connection)
+            .and_then(|&key| self.sockets.get_mut(key));
+        let Some(socket) = socket else {
+            return 0;
+        };
+        let (unacknowledged, waiting) = stack.send_queue(connection);
+        let taken = if not_sent { waiting } else { unacknowledged };
+        taken.saturating_add(socket.transmit_available() as u64)
+    }
+
     /// Lets a socket go whose connection could not be made ([`Report::Failed`]), or takes too long to
     /// be made. Its slot may be bound to another one.
     pub fn let_go(&mut self, now: Instant, stack: &mut Stack, connection: ConnectionId) {

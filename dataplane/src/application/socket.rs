@@ -115,6 +115,11 @@ impl Socket {
         self.connection
     }
 
+    /// Bytes in the ring. What makes no sense is found when it is served.
+    pub(super) fn transmit_available(&mut self) -> usize {
+        self.slot.refresh_transmit().unwrap_or(0)
+    }
+
     /// Notes that it is to be served; false when that is noted already.
     pub(super) fn queue(&mut self) -> bool {
         !core::mem::replace(&mut self.queued, true)

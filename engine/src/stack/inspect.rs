@@ -116,6 +116,13 @@ impl Stack {
             .map_or(0, |slot| slot.connection.writable())
     }
 
+    /// Bytes that were written and that the peer has not acknowledged, at data level; and of these
+    /// those that no subflow has been given yet.
+    pub fn send_queue(&self, connection: ConnectionId) -> (u64, u64) {
+        self.live(connection)
+            .map_or((0, 0), |slot| slot.connection.send_queue())
+    }
+
     /// The address of this side: that of the first subflow, for the connection's life.
     pub fn local_address(&self, connection: ConnectionId) -> Option<SocketAddr> {
         self.live(connection).map(|slot| slot.flow.local)

@@ -112,6 +112,12 @@ unsafe extern "C-unwind" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_
                     Ok(())
                 });
             }
+            SIOCOUTQNSD => {
+                return answer(|| {
+                    *number()? = count(calls::not_sent_bytes(fd)?);
+                    Ok(())
+                });
+            }
             libc::FIONBIO => return answer(|| calls::set_nonblocking(fd, *number()? != 0)),
             // No urgent data: never at its mark.
             real::SIOCATMARK => {
@@ -136,6 +142,9 @@ unsafe extern "C-unwind" fn sockatmark(fd: c_int) -> c_int {
     // SAFETY: no pointer is passed.
     unsafe { real::sockatmark(fd) }
 }
+
+/// ioctl: how many bytes have not gone out yet.
+const SIOCOUTQNSD: c_ulong = 0x894b;
 
 /// fcntl(2), under both of its names.
 ///

@@ -50,6 +50,12 @@ pub enum Operation {
         /// 0: to bind to it; 1: to connect to it.
         remote: bool,
     },
+    /// SIOCOUTQ and SIOCOUTQNSD: bytes that were sent and that the peer has not acknowledged, those in
+    /// the ring among them; the result is their number.
+    SendQueue {
+        /// Only those that have not gone out once.
+        not_sent: bool,
+    },
 }
 
 plain! {
@@ -135,6 +141,7 @@ impl Operation {
             Self::LocalAddress => (7, [0, 0]),
             Self::PeerAddress => (8, [0, 0]),
             Self::Owns { remote } => (9, [remote.into(), 0]),
+            Self::SendQueue { not_sent } => (10, [not_sent.into(), 0]),
         }
     }
 
@@ -159,6 +166,9 @@ impl Operation {
             7 => Self::LocalAddress,
             8 => Self::PeerAddress,
             9 => Self::Owns { remote: first != 0 },
+            10 => Self::SendQueue {
+                not_sent: first != 0,
+            },
             _ => return None,
         })
     }

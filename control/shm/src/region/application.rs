@@ -439,7 +439,7 @@ impl ApplicationSlot {
         self.has_room_for(quarter, Splitting::OnlyLong)
     }
 
-    /// Bytes sent that the engine has not taken yet: SIOCOUTQ's share of the ring.
+    /// Bytes sent that the engine has not taken yet.
     pub fn unsent(&self) -> Result<usize, Violation> {
         self.room()
             .map(|room| self.transmit.length().saturating_sub(room))

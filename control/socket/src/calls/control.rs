@@ -3,6 +3,7 @@
 use super::of;
 use crate::errno::Errno;
 use braid_shm::SlotState;
+use braid_shm::abi::Operation;
 use std::os::fd::RawFd;
 
 /// FIONREAD: bytes that wait to be read. Errors: EINVAL on a listener.
@@ -14,14 +15,26 @@ pub fn unread_bytes(fd: RawFd) -> Result<usize, Errno> {
     Ok(socket.slot().unread()?)
 }
 
-/// SIOCOUTQ: bytes sent that the engine has not taken yet. What it has taken and the peer has not
-/// acknowledged is in TCP_INFO and MPTCP_INFO. Errors: EINVAL on a listener.
+/// SIOCOUTQ: bytes sent that the peer has not acknowledged. Errors: EINVAL on a listener.
 pub fn send_queue_bytes(fd: RawFd) -> Result<usize, Errno> {
-    let (socket, _) = of(fd)?;
-    if socket.slot().state() == SlotState::Listening {
-        return Err(Errno::new(libc::EINVAL));
+    send_queue(fd, false)
+}
+
+/// SIOCOUTQNSD: bytes sent that have not gone out yet. Errors: EINVAL on a listener.
+pub fn not_sent_bytes(fd: RawFd) -> Result<usize, Errno> {
+    send_queue(fd, true)
+}
+
+fn send_queue(fd: RawFd, not_sent: bool) -> Result<usize, Errno> {
+    let (socket, fd) = of(fd)?;
+    match socket.slot().state() {
+        SlotState::Listening => Err(Errno::new(libc::EINVAL)),
+        SlotState::Established | SlotState::Closed => {
+            let answer = socket.call(fd, Operation::SendQueue { not_sent }, &[])?;
+            Ok(usize::try_from(answer.result).unwrap_or(0))
+        }
+        SlotState::Free | SlotState::Open | SlotState::Connecting => Ok(0),
     }
-    Ok(socket.slot().unsent()?)
 }
 
 /// Whether the socket is non-blocking.

@@ -48,7 +48,8 @@ pub unsafe extern "C-unwind" fn braid_getsockopt(
     }))
 }
 
-/// ioctl(2): FIONREAD, FIONBIO, SIOCOUTQ (TIOCOUTQ) and SIOCATMARK. Fails with ENOTTY for others.
+/// ioctl(2): FIONREAD, FIONBIO, SIOCOUTQ (TIOCOUTQ), SIOCOUTQNSD and SIOCATMARK. Fails with ENOTTY for
+/// others.
 ///
 /// # Safety
 ///
@@ -59,8 +60,9 @@ pub unsafe extern "C-unwind" fn braid_ioctl(
     request: c_ulong,
     argument: *mut c_int,
 ) -> c_int {
-    /// Linux's number; libc has it for no target.
+    /// Linux's numbers; libc has them for no target.
     const SIOCATMARK: c_ulong = 0x8905;
+    const SIOCOUTQNSD: c_ulong = 0x894b;
     // SAFETY: null, or good for both by the caller's word.
     let argument = unsafe { argument.as_mut() }.ok_or(Errno::new(libc::EFAULT));
     let number = |count: usize| c_int::try_from(count).unwrap_or(c_int::MAX);
@@ -68,6 +70,7 @@ pub unsafe extern "C-unwind" fn braid_ioctl(
         match request {
             libc::FIONREAD => *argument = number(calls::unread_bytes(fd)?),
             libc::TIOCOUTQ => *argument = number(calls::send_queue_bytes(fd)?),
+            SIOCOUTQNSD => *argument = number(calls::not_sent_bytes(fd)?),
             libc::FIONBIO => calls::set_nonblocking(fd, *argument != 0)?,
             // There is no urgent data.
             SIOCATMARK => *argument = 0,

@@ -381,6 +381,9 @@ impl Engine {
             };
             let argument = region.server.argument(thread, &command);
             let (result, data) = match self.execute(name, &command, &argument) {
+                Ok(_) if matches!(command.operation, Operation::SendQueue { .. }) => {
+                    (self.waiting((name, command.slot)), Vec::new())
+                }
                 Ok(data) => (0, data),
                 Err(errno) => (-i64::from(errno), Vec::new()),
             };
@@ -390,6 +393,13 @@ impl Engine {
                 .complete(thread, command.id, result, &data)
                 .expect("complete");
         }
+    }
+
+    /// Bytes that a socket has sent and the other end has not got yet.
+    fn waiting(&mut self, key: Key) -> i64 {
+        let socket = self.sockets.get_mut(&key).expect("a socket");
+        let waiting = socket.rings.refresh_transmit().expect("honest words");
+        i64::try_from(waiting).expect("few bytes")
     }
 
     fn execute(&mut self, name: u64, command: &Command, argument: &[u8]) -> Result<Vec<u8>, i32> {
@@ -451,6 +461,7 @@ impl Engine {
             }
             Operation::LocalAddress => return shown(socket.local),
             Operation::PeerAddress => return shown(socket.remote),
+            Operation::SendQueue { .. } => {}
             Operation::Owns { .. } => return Err(libc::EINVAL),
         }
         Ok(Vec::new())
@@ -467,7 +478,8 @@ impl Engine {
             let listener = self.listeners.get(&to).copied();
             let Some(listener) = listener else {
                 if let Some(socket) = self.sockets.get(&key) {
-                    socket.fail(libc::ECONNREFUSED);
+                    let end = socket.end.as_fd();
+                    socket.handle.reopen(libc::ECONNREFUSED as u32, &end);
                 }
                 continue;
             };

@@ -485,6 +485,16 @@ impl Connection {
         }
     }
 
+    /// Bytes that were written and not acknowledged, and of these those not granted yet.
+    pub fn send_queue(&self) -> (u64, u64) {
+        let end = self.send.buffer.end();
+        let not_sent = self.send.unsent();
+        (
+            end.saturating_sub(self.send.snd_una),
+            not_sent.end.saturating_sub(not_sent.start),
+        )
+    }
+
     /// The subflows there are, in the order of their appearance.
     pub fn subflows(&self) -> impl Iterator<Item = SubflowInfo> + '_ {
         self.views.iter().map(SubflowView::info)
