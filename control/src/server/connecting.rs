@@ -1,11 +1,15 @@
 //! connect(): how a socket comes by its connection, and what a failure leaves behind.
 //!
+//! A sockaddr_multipath (section 5.3 of draft-scharf-mptcp-api-01) has several addresses of one peer.
+//! The first that answers is the first subflow's; to the others further subflows go.
+//!
 //! A socket whose connect has failed is as before, bound or not, and may connect again: its descriptor
 //! was never told of an end. The error waits for whoever asks first.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use braid_dataplane::application::{Handshake, errno};
 use braid_engine::socket::{ConnectOptions, SocketError};
@@ -13,11 +17,12 @@ use braid_engine::stack::ConnectionId;
 use braid_shm::SlotState;
 
 use super::attachment::region_id;
+use super::attempts::{Addresses, Attempts};
 use super::commands::{addresses, canonical};
 use super::control::Control;
 use super::host::WorkerGone;
 use super::options::Outcome;
-use super::socket::{Domain, State};
+use super::socket::State;
 use super::table::Key;
 
 impl Control {
@@ -31,8 +36,13 @@ impl Control {
             State::Listening { .. } | State::Ending { .. } => return Ok(Err(libc::EINVAL)),
             State::Connected { connection, .. } => return self.connect_again(connection),
         }
-        let begun = match remote_address(socket.domain, argument) {
-            Ok(remote) => self.begin_connection(key, remote)?,
+        let user_timeout = socket.options.user_timeout;
+        let begun = match addresses(socket.domain, argument) {
+            Ok(all) => {
+                let all = all.into_iter().map(canonical).collect();
+                let addresses = Addresses::new(all, Instant::now(), user_timeout);
+                self.try_next(key, addresses, libc::EINVAL)?
+            }
             Err(errno) => Err(errno),
         };
         if begun.is_err()
@@ -45,12 +55,73 @@ impl Control {
         Ok(begun.map(|()| (0, Vec::new())))
     }
 
-    /// Sends a socket off to `remote`. An error is one that is there at once.
+    /// Sends a socket off to the first of the addresses that does not fail at once. `Err`: there is
+    /// none; the errno of the last one, or `before` if none was tried.
+    fn try_next(
+        &mut self,
+        key: Key,
+        mut addresses: Addresses,
+        before: i32,
+    ) -> Result<Result<(), i32>, WorkerGone> {
+        let mut failure = before;
+        while let Some((remote, due)) = addresses.next(Instant::now()) {
+            let others = addresses.but(remote);
+            match self.begin_connection(key, remote, others)? {
+                Ok(connection) => {
+                    // One address has the time that TCP gives it.
+                    if addresses.are_several() {
+                        self.attempts.push(Attempts {
+                            socket: key,
+                            connection,
+                            due,
+                            rest: addresses,
+                        });
+                    }
+                    return Ok(Ok(()));
+                }
+                Err(errno) => failure = errno,
+            }
+        }
+        Ok(Err(failure))
+    }
+
+    /// How long until an attempt gives way to the next.
+    pub(super) fn time_of_attempts(&self) -> Option<Duration> {
+        let first = self.attempts.iter().map(|attempts| attempts.due).min()?;
+        Some(first.saturating_duration_since(Instant::now()))
+    }
+
+    /// Ends the attempts whose time is over.
+    pub(super) fn end_late_attempts(&mut self) -> Result<(), WorkerGone> {
+        let now = Instant::now();
+        let late: Vec<(Key, ConnectionId)> = self
+            .attempts
+            .iter()
+            .filter(|attempts| attempts.due <= now)
+            .map(|attempts| (attempts.socket, attempts.connection))
+            .collect();
+        for (key, connection) in late {
+            let under_way = self
+                .host
+                .call(move |turn| turn.applications.is_under_way(connection))?;
+            if under_way {
+                self.connect_failed(key, connection, SocketError::TimedOut)?;
+            } else {
+                self.attempts
+                    .retain(|attempts| attempts.connection != connection);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a socket off to `remote`, with `others` for further subflows. An error is one that is
+    /// there at once.
     fn begin_connection(
         &mut self,
         key: Key,
         remote: SocketAddr,
-    ) -> Result<Result<(), i32>, WorkerGone> {
+        others: Vec<SocketAddr>,
+    ) -> Result<Result<ConnectionId, i32>, WorkerGone> {
         let Some(socket) = self.sockets.get(key) else {
             return Ok(Err(libc::EBADF));
         };
@@ -75,6 +146,7 @@ impl Control {
                 turn.stack.abort(turn.now, connection);
                 return Err(SocketError::NoBuffers);
             }
+            applications.join_to(connection, others);
             local
                 .map(|local| (connection, local))
                 .ok_or(SocketError::NoBuffers)
@@ -91,10 +163,10 @@ impl Control {
                 bound,
             };
         }
-        Ok(Ok(()))
+        Ok(Ok(connection))
     }
 
-    /// A connection could not be made: its socket is as before.
+    /// A connection could not be made: the next address is tried; without one the socket is as before.
     pub(super) fn connect_failed(
         &mut self,
         key: Key,
@@ -118,7 +190,16 @@ impl Control {
         self.host.call(move |turn| {
             turn.applications.let_go(turn.now, turn.stack, connection);
         })?;
-        handle.reopen(errno(error).unsigned_abs(), &end.as_fd());
+        let mut failure = errno(error);
+        let of_this = |attempts: &Attempts| attempts.connection == connection;
+        if let Some(found) = self.attempts.iter().position(of_this) {
+            let rest = self.attempts.swap_remove(found).rest;
+            match self.try_next(key, rest, failure)? {
+                Ok(()) => return Ok(()),
+                Err(errno) => failure = errno,
+            }
+        }
+        handle.reopen(failure.unsigned_abs(), &end.as_fd());
         Ok(())
     }
 
@@ -143,13 +224,4 @@ fn local_for(bound: SocketAddr, remote: SocketAddr) -> SocketAddr {
         (true, SocketAddr::V6(_)) => SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), bound.port()),
         (false, _) => bound,
     }
-}
-
-/// Where to connect: of several addresses the first; the others are the peer's to announce.
-fn remote_address(domain: Domain, argument: &[u8]) -> Result<SocketAddr, i32> {
-    addresses(domain, argument)?
-        .into_iter()
-        .map(canonical)
-        .next()
-        .ok_or(libc::EINVAL)
 }

@@ -13,6 +13,7 @@ use nix::sys::signalfd::SignalFd;
 
 use super::ServerError;
 use super::attachment::{Attachment, key_of};
+use super::attempts::Attempts;
 use super::complaints::Complaints;
 use super::host::{Host, WorkerGone};
 use super::lifecycle::Leavings;
@@ -59,6 +60,8 @@ pub(super) struct Control {
     pub(super) by_listener: HashMap<ListenerId, Key>,
     /// What sockets that were just forgotten held in the worker.
     pub(super) leavings: Leavings,
+    /// Those of sockets that connect to one of several addresses.
+    pub(super) attempts: Vec<Attempts>,
     /// How many regions there have been.
     pub(super) serial: u64,
     pub(super) complaints: Complaints,
@@ -93,6 +96,7 @@ impl Control {
             by_cookie: HashMap::new(),
             by_listener: HashMap::new(),
             leavings: Leavings::default(),
+            attempts: Vec::new(),
             serial: 0,
             complaints: Complaints::default(),
             closing: false,
@@ -107,7 +111,11 @@ impl Control {
         loop {
             // Whoever has asked before this look is answered, whoever asks later rings.
             let asked = !self.prepare_to_sleep();
-            let timeout = asked.then_some(Duration::ZERO);
+            let timeout = if asked {
+                Some(Duration::ZERO)
+            } else {
+                self.time_of_attempts()
+            };
             self.poller.wait(timeout, &mut ready)?;
             self.awake();
             for event in &ready {
@@ -125,6 +133,7 @@ impl Control {
             self.host.reports().bell().clear();
             self.take_commands()?;
             self.take_reports()?;
+            self.end_late_attempts()?;
         }
     }
 

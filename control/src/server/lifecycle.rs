@@ -53,6 +53,7 @@ impl Control {
         };
         self.poller.remove(&socket.end);
         self.by_cookie.remove(&socket.cookie);
+        self.attempts.retain(|attempts| attempts.socket != key);
         match socket.state {
             State::Listening {
                 listener, address, ..

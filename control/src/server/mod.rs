@@ -5,12 +5,13 @@
 //!
 //! - `control` is its loop over one epoll descriptor (`poller`); `table` keeps what has tokens there;
 //! - `listener`, `peers` and `packets`: control connections; `attachment`: an application's region;
-//! - `pair` and `socket`: sockets; `commands`, `connecting` and `options`: what is asked of them;
+//! - `pair` and `socket`: sockets; `commands`, `connecting`, `attempts` and `options`: what is asked;
 //!   `accept`: passing accepted connections; `lifecycle`: how everything ends;
 //! - `complaints`: lines of log that strangers can cause; `cli`: the command line and its watchers.
 
 mod accept;
 mod attachment;
+mod attempts;
 mod cli;
 mod commands;
 mod complaints;

@@ -1,10 +1,15 @@
 //! connect(2) that fails, and after it: as with Linux's own sockets, whose rules of the non-blocking
 //! kind its loopback cannot show.
 
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
+use braid_control::lab::link::{Family, Link, Side};
+use braid_control::management::{self, Request, SubflowRow};
+use braid_control::peer::{Listener, PeerProtocol};
+use braid_socket::abi::{AF_MULTIPATH, EMULTIPATH, sockaddr_multipath};
 use braid_socket::{attachment, calls};
 use libc::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, c_short};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -69,7 +74,6 @@ fn echo(net: &Net) {
         .unwrap()
         .unwrap();
     std::thread::spawn(move || {
-        use std::io::{Read, Write};
         for mut stream in listener.incoming().map_while(Result::ok) {
             let mut word = [0; 4];
             let heard = stream.read_exact(&mut word);
@@ -176,6 +180,128 @@ fn a_connect_that_fails_at_once_leaves_the_descriptor_writable() {
                 assert_echoes(fd);
                 calls::close(fd).unwrap();
             }
+        },
+    );
+}
+
+/// connect() to several addresses of one peer.
+fn connect_to_any(fd: RawFd, to: &[SocketAddr]) -> Result<(), i32> {
+    let address = sockaddr_multipath::new(to).to_bytes();
+    calls::connect(fd, &address).map_err(braid_socket::Errno::get)
+}
+
+fn multipath_socket() -> RawFd {
+    calls::socket(AF_MULTIPATH.into(), libc::SOCK_STREAM, 0).unwrap()
+}
+
+/// The peer's address on the second link.
+fn linux_on_second(port: u16) -> SocketAddr {
+    SocketAddr::new(Link(2).address(Family::V4, Side::Peer), port)
+}
+
+#[test]
+fn of_several_addresses_the_first_that_answers_is_taken() {
+    namespaces::run(
+        "connecting::of_several_addresses_the_first_that_answers_is_taken",
+        || {
+            let net = Net::create("several");
+            net.configure("");
+            let _engine = net.start();
+            attachment::use_engine(&net.socket());
+            echo(&net);
+            let nowhere = "192.0.2.1:80".parse().unwrap();
+            // The peer drops what comes for that one.
+            let silent = SocketAddr::new("10.1.1.77".parse().unwrap(), PORT);
+            for first in [
+                vec![],
+                vec![linux(NOBODY)],
+                vec![nowhere, linux(NOBODY), nowhere],
+            ] {
+                let fd = multipath_socket();
+                let to = [first, vec![linux(PORT)]].concat();
+                assert_eq!(connect_to_any(fd, &to), Ok(()), "{to:?}");
+                assert_eq!(errno(calls::peer_name(fd)), Some(EMULTIPATH));
+                assert_echoes(fd);
+                calls::close(fd).unwrap();
+            }
+            let fd = multipath_socket();
+            assert_eq!(
+                connect_to_any(fd, &[nowhere, linux(NOBODY)]),
+                Err(libc::ECONNREFUSED)
+            );
+            assert_eq!(
+                connect_to_any(fd, &[linux(NOBODY), nowhere]),
+                Err(libc::ENETUNREACH)
+            );
+            // One that never answers gives way in time, and all of them end in time.
+            let timeout = 2_000u32.to_ne_bytes();
+            calls::set_option(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, &timeout).unwrap();
+            let begun = std::time::Instant::now();
+            let nobody = connect_to_any(fd, &[silent, silent]);
+            assert!(
+                matches!(nobody, Err(libc::ETIMEDOUT | libc::EHOSTUNREACH)),
+                "{nobody:?}"
+            );
+            assert!(
+                begun.elapsed() < Duration::from_secs(4),
+                "{:?}",
+                begun.elapsed()
+            );
+            let begun = std::time::Instant::now();
+            assert_eq!(connect_to_any(fd, &[silent, linux(PORT)]), Ok(()));
+            assert!(
+                begun.elapsed() < Duration::from_secs(2),
+                "{:?}",
+                begun.elapsed()
+            );
+            assert_echoes(fd);
+            calls::close(fd).unwrap();
+        },
+    );
+}
+
+#[test]
+fn further_subflows_go_to_the_other_addresses() {
+    namespaces::run(
+        "connecting::further_subflows_go_to_the_other_addresses",
+        || {
+            let net = Net::create("targets");
+            net.configure("");
+            let _engine = net.start();
+            attachment::use_engine(&net.socket());
+            let anywhere = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), PORT);
+            let listener = net
+                .peer
+                .run(|| Listener::bind(PeerProtocol::Multipath, anywhere))
+                .unwrap()
+                .unwrap();
+            let echo = std::thread::spawn(move || {
+                let mut peer = listener.accept(SOON, || false).unwrap();
+                let mut word = [0; 4];
+                while peer.read(&mut word).unwrap() == 4 {
+                    peer.write_all(&word).unwrap();
+                }
+            });
+            let fd = multipath_socket();
+            let to = [linux(NOBODY), linux_on_second(PORT), linux(PORT)];
+            assert_eq!(connect_to_any(fd, &to), Ok(()));
+            let joined = || {
+                assert_echoes(fd);
+                let mut client = management::Client::connect(&net.socket()).unwrap();
+                let request = Request::ShowSubflows { connection: None };
+                let rows: Vec<SubflowRow> = client.ask(&request).unwrap();
+                let established = |row: &&SubflowRow| row.state == "established";
+                let mut remotes: Vec<_> = rows.iter().filter(established).collect();
+                remotes.sort_by_key(|row| row.id);
+                let remotes: Vec<SocketAddr> = remotes.iter().map(|row| row.remote).collect();
+                remotes == [linux_on_second(PORT), linux(PORT)]
+            };
+            assert!(
+                crate::support::engine::within(SOON, joined),
+                "no subflow to the second address"
+            );
+            calls::close(fd).unwrap();
+            echo.join().unwrap();
         },
     );
 }

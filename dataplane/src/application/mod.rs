@@ -17,6 +17,7 @@ mod wakeups;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
@@ -171,6 +172,21 @@ impl Applications {
             stack.abort(now, connection);
             self.forget(key);
         }
+    }
+
+    /// Has a connection open a subflow to each of these addresses of the peer, once that has confirmed
+    /// Multipath TCP.
+    pub fn join_to(&mut self, connection: ConnectionId, targets: Vec<SocketAddr>) {
+        self.of_connection(connection, |socket| socket.join_to(targets));
+    }
+
+    /// Whether a socket's handshake is under way, or has failed and the control thread does not know
+    /// yet.
+    pub fn is_under_way(&self, connection: ConnectionId) -> bool {
+        self.by_connection
+            .get(&connection)
+            .and_then(|&key| self.sockets.get(key))
+            .is_some_and(Socket::is_under_way)
     }
 
     /// Bytes that the application has sent and the peer has not acknowledged, those in the ring among

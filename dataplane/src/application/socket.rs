@@ -1,9 +1,10 @@
 //! One socket that has a connection: its two rings on one side, the stack on the other.
 
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use braid_engine::socket::{Shutdown, SocketError};
+use braid_engine::socket::{Shutdown, SocketError, SubflowInfo};
 use braid_engine::stack::{ConnectionId, Stack};
 use braid_engine::time::Instant;
 use braid_shm::{EngineSlot, ReadEnd, SlotState, Violation};
@@ -67,6 +68,8 @@ pub(super) struct Socket {
     end: Arc<OwnedFd>,
     connection: ConnectionId,
     handshake: Handshake,
+    /// Addresses of the peer that a subflow is still to go to, the last one first.
+    targets: Vec<SocketAddr>,
     sending: Sending,
     receiving: Receiving,
     /// How the connection ended, until the application was told.
@@ -92,6 +95,7 @@ impl Socket {
             end,
             connection,
             handshake,
+            targets: Vec::new(),
             sending: Sending::Open,
             receiving: Receiving::Open,
             ended: None,
@@ -129,6 +133,38 @@ impl Socket {
     pub(super) fn kick(&mut self) -> bool {
         self.kicked = true;
         self.queue()
+    }
+
+    /// Whether it is not connected, and not over for its application.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.handshake != Handshake::Complete && self.is_untouched()
+    }
+
+    /// Further subflows are to go to these addresses.
+    pub(super) fn join_to(&mut self, mut targets: Vec<SocketAddr>) {
+        targets.reverse();
+        self.targets = targets;
+    }
+
+    /// Opens the subflows that were asked for, once the peer has confirmed Multipath TCP. One that
+    /// cannot be opened is not tried again.
+    fn open_targets(&mut self, now: Instant, stack: &mut Stack) {
+        while let Some(&target) = self.targets.last() {
+            let reached = |subflow: &SubflowInfo| subflow.path.remote == target;
+            let opened = if stack.subflows(self.connection).iter().any(reached) {
+                Ok(())
+            } else {
+                stack.add_subflow(now, self.connection, None, Some(target), false)
+            };
+            if opened == Err(SocketError::NotSupported) {
+                let info = stack.connection_info(self.connection);
+                if info.is_some_and(|info| info.fallback.is_none()) {
+                    // Not yet.
+                    return;
+                }
+            }
+            self.targets.pop();
+        }
     }
 
     /// The handshake is complete.
@@ -190,6 +226,9 @@ impl Socket {
                 }
                 Some(_) => {}
             }
+        }
+        if !self.targets.is_empty() {
+            self.open_targets(now, stack);
         }
         let more_to_send = self.send(now, stack, budget)?;
         if self.sending == Sending::Closing {
