@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 
 use braid_dataplane::application::errno;
 use braid_engine::socket::{ListenOptions, Shutdown};
-use braid_engine::stack::ListenerId;
+use braid_engine::stack::{BindOptions, ListenerId};
 use braid_shm::abi::{Command, EMULTIPATH, Operation, SocketAddressStorage, sockaddr_multipath};
 use braid_shm::{EngineEnd, SlotState, abi::Plain};
 
@@ -157,14 +157,10 @@ impl Control {
             Ok(parsed) => parsed,
             Err(errno) => return Ok(Err(errno)),
         };
-        let ipv6_only = socket.kept.ipv6_only();
-        let reserved = self.host.call(move |turn| {
-            if ipv6_only {
-                turn.stack.reserve_ipv6_only(address)
-            } else {
-                turn.stack.reserve(address)
-            }
-        })?;
+        let options = self.bind_options(key);
+        let reserved = self
+            .host
+            .call(move |turn| turn.stack.reserve_with(address, options))?;
         let bound = match reserved {
             Ok(bound) => bound,
             Err(error) => return Ok(Err(errno(error))),
@@ -176,6 +172,21 @@ impl Control {
             socket.state = State::Open { bound: Some(bound) };
         }
         Ok(DONE)
+    }
+
+    /// How a socket holds its address.
+    fn bind_options(&self, key: Key) -> BindOptions {
+        let Some(socket) = self.sockets.get(key) else {
+            return BindOptions::default();
+        };
+        let user = self
+            .attachments
+            .get(socket.attachment)
+            .map(|attachment| attachment.owner.user);
+        BindOptions {
+            ipv6_only: socket.kept.ipv6_only(),
+            shared_by: user.filter(|_| socket.kept.reuse_port()),
+        }
     }
 
     /// Whether a connection of the socket to `peer`, or of a listener to any, is to use Multipath
@@ -210,21 +221,20 @@ impl Control {
             Domain::Inet6 | Domain::Multipath => std::net::Ipv6Addr::UNSPECIFIED.into(),
         };
         let address = bound.unwrap_or(SocketAddr::new(anywhere, 0));
+        let bind_options = self.bind_options(key);
         let options = ListenOptions {
             backlog,
             multipath: self.wants_multipath(socket, bound.map(|address| address.ip())),
-            ipv6_only: socket.kept.ipv6_only(),
+            ipv6_only: bind_options.ipv6_only,
+            shared_by: bind_options.shared_by,
             socket: socket.options.clone(),
         };
-        let ipv6_only = options.ipv6_only;
         let was_bound = bound.is_some();
         let listening = self.host.call(move |turn| {
             let address = if was_bound {
                 address
-            } else if ipv6_only {
-                turn.stack.reserve_ipv6_only(address)?
             } else {
-                turn.stack.reserve(address)?
+                turn.stack.reserve_with(address, bind_options)?
             };
             match turn.stack.listen(address, options) {
                 Ok(listener) => Ok((listener, address)),

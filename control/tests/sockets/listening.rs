@@ -143,6 +143,74 @@ fn listeners_of_each_family_share_a_port_and_a_segment_is_no_larger_than_asked()
     );
 }
 
+#[test]
+fn listeners_that_share_a_port_share_its_connections() {
+    namespaces::run(
+        "listening::listeners_that_share_a_port_share_its_connections",
+        || {
+            let net = Net::create("shared");
+            net.configure("");
+            let engine = net.start();
+            // Two programs of one user, and a third that does not ask for it.
+            let clients = [Client::attach(&net.socket()), Client::attach(&net.socket())];
+            let mut listeners: Vec<Socket> = Vec::new();
+            for client in [0, 0, 1].map(|n: usize| &clients[n]) {
+                let socket = client.open();
+                let flag = 1i32.to_ne_bytes();
+                assert_eq!(
+                    client.open().bind(anywhere(PORT)),
+                    if listeners.is_empty() {
+                        Ok(())
+                    } else {
+                        Err(libc::EADDRINUSE)
+                    }
+                );
+                // The one just bound is closed, which the engine sees a little later.
+                socket
+                    .set(libc::SOL_SOCKET, libc::SO_REUSEPORT, &flag)
+                    .unwrap();
+                assert!(within(SOON, || socket.bind(anywhere(PORT)).is_ok()));
+                socket.listen(64).unwrap();
+                listeners.push(socket);
+            }
+            let dial = |count: usize| -> Vec<TcpStream> {
+                let to = SocketAddr::new(here(), PORT);
+                let dial = || TcpStream::connect(to).unwrap();
+                (0..count).map(|_| net.peer.run(dial).unwrap()).collect()
+            };
+            let waiting = |listener: &Socket| {
+                let readable = rustix::event::PollFlags::IN;
+                crate::support::client::wait(&listener.end, readable, Duration::ZERO)
+            };
+            let dialled = dial(48);
+            let mut taken = vec![0; listeners.len()];
+            assert!(within(SOON, || {
+                for (listener, count) in listeners.iter().zip(&mut taken) {
+                    while waiting(listener) {
+                        listener.accept();
+                        *count += 1;
+                    }
+                }
+                taken.iter().sum::<usize>() == dialled.len()
+            }));
+            assert!(taken.iter().all(|count| *count > 0), "{taken:?}");
+            // One that is closed leaves all to the others.
+            listeners.remove(0).close();
+            thread::sleep(Duration::from_millis(200));
+            let dialled = dial(16);
+            let mut count = 0;
+            assert!(within(SOON, || {
+                for listener in listeners.iter().filter(|listener| waiting(listener)) {
+                    listener.accept();
+                    count += 1;
+                }
+                count == dialled.len()
+            }));
+            drop(engine);
+        },
+    );
+}
+
 /// What this kernel sends in one segment.
 fn segment_size(stream: &TcpStream) -> i32 {
     let mut size = 0i32;

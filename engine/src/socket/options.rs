@@ -86,6 +86,9 @@ pub struct ListenOptions {
     pub multipath: bool,
     /// IPV6_V6ONLY: listening on all IPv6 addresses leaves those of IPv4 to others.
     pub ipv6_only: bool,
+    /// SO_REUSEPORT: the user whose other listeners may be on the same address and port, if they ask
+    /// for it too. Connections are spread over them by their addresses and ports.
+    pub shared_by: Option<u32>,
     /// Options of the connections.
     pub socket: SocketOptions,
 }
@@ -97,6 +100,7 @@ impl Default for ListenOptions {
             backlog: 128,
             multipath: true,
             ipv6_only: false,
+            shared_by: None,
             socket: SocketOptions::default(),
         }
     }

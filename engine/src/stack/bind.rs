@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 /// The addresses that are held. Bounded, as each belongs to a socket.
 #[derive(Debug)]
 pub(super) struct Bindings {
-    /// By port and address; whether IPv4 is left to others.
-    held: BTreeMap<(u16, IpAddr), bool>,
+    /// By port and address.
+    held: BTreeMap<(u16, IpAddr), Held>,
     max: usize,
     /// Where the search for a free port goes on.
     next: u32,
@@ -37,7 +37,33 @@ impl Bindings {
         let last = IpAddr::from([u8::MAX; 16]);
         self.held
             .range((port, first)..=(port, last))
-            .map(|(&(_, address), &ipv6_only)| Scope { address, ipv6_only })
+            .map(|(&(_, address), held)| Scope {
+                address,
+                options: held.options,
+            })
+    }
+}
+
+/// An address that is held, by several sockets where they share it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+struct Held {
+    options: BindOptions,
+    holders: u32,
+}
+
+/// How a socket is bound.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub struct BindOptions {
+    /// IPV6_V6ONLY: the unspecified address of IPv6 leaves IPv4 to others.
+    pub ipv6_only: bool,
+    /// SO_REUSEPORT: the user whose other sockets may hold the address too, if they ask for it.
+    pub shared_by: Option<u32>,
+}
+
+impl BindOptions {
+    /// Whether sockets with these and with other options may be where both are meant.
+    pub(super) fn share(self, other: Self) -> bool {
+        self.shared_by.is_some() && self.shared_by == other.shared_by
     }
 }
 
@@ -45,20 +71,25 @@ impl Bindings {
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub(super) struct Scope {
     pub(super) address: IpAddr,
-    /// IPV6_V6ONLY.
-    pub(super) ipv6_only: bool,
+    pub(super) options: BindOptions,
 }
 
 impl Scope {
     fn covers(self, some: IpAddr) -> bool {
         // The unspecified address of IPv6 stands for IPv4 too, but for IPV6_V6ONLY.
-        let both = self.address.is_ipv6() && !self.ipv6_only;
+        let both = self.address.is_ipv6() && !self.options.ipv6_only;
         self.address.is_unspecified() && (both || self.address.is_ipv4() == some.is_ipv4())
     }
 
     /// True when one socket of each would both be meant by some packet.
     fn overlaps(self, other: Self) -> bool {
         self.address == other.address || self.covers(other.address) || other.covers(self.address)
+    }
+
+    /// True when there may not be one of each.
+    fn excludes(self, other: Self) -> bool {
+        let alike = self.address != other.address || self.options == other.options;
+        self.overlaps(other) && !(alike && self.options.share(other.options))
     }
 }
 
@@ -85,17 +116,21 @@ impl Stack {
     /// [`SocketError::AddressNotAvailable`] for an address of no interface, or when no ephemeral
     /// port is free; [`SocketError::AddressInUse`].
     pub fn bind_check(&self, address: SocketAddr) -> Result<SocketAddr, SocketError> {
-        self.check_bind(address, false)
+        self.check_bind(address, BindOptions::default())
     }
 
-    fn check_bind(&self, address: SocketAddr, ipv6_only: bool) -> Result<SocketAddr, SocketError> {
+    fn check_bind(
+        &self,
+        address: SocketAddr,
+        options: BindOptions,
+    ) -> Result<SocketAddr, SocketError> {
         let ip = address.ip();
         if !ip.is_unspecified() && !self.owns(ip) {
             return Err(SocketError::AddressNotAvailable);
         }
         let port = match address.port() {
             0 => self.free_port().ok_or(SocketError::AddressNotAvailable)?,
-            port if self.is_taken(ip, ipv6_only, port) => return Err(SocketError::AddressInUse),
+            port if self.is_taken(ip, options, port) => return Err(SocketError::AddressInUse),
             port => port,
         };
         Ok(SocketAddr::new(ip, port))
@@ -108,44 +143,57 @@ impl Stack {
     ///
     /// Those of [`Self::bind_check`], and [`SocketError::NoBuffers`] when as many are held as may be.
     pub fn reserve(&mut self, address: SocketAddr) -> Result<SocketAddr, SocketError> {
-        self.hold(address, false)
+        self.reserve_with(address, BindOptions::default())
     }
 
-    /// As [`Self::reserve`] with IPV6_V6ONLY: the unspecified address of IPv6 leaves IPv4 to others.
+    /// As [`Self::reserve`], with options.
     ///
     /// # Errors
     ///
     /// Those of [`Self::reserve`].
-    pub fn reserve_ipv6_only(&mut self, address: SocketAddr) -> Result<SocketAddr, SocketError> {
-        self.hold(address, true)
-    }
-
-    fn hold(&mut self, address: SocketAddr, ipv6_only: bool) -> Result<SocketAddr, SocketError> {
-        let bound = self.check_bind(address, ipv6_only)?;
+    pub fn reserve_with(
+        &mut self,
+        address: SocketAddr,
+        options: BindOptions,
+    ) -> Result<SocketAddr, SocketError> {
+        let bound = self.check_bind(address, options)?;
+        if let Some(held) = self.bindings.held.get_mut(&(bound.port(), bound.ip())) {
+            // Judged just now: they share it.
+            held.holders += 1;
+            return Ok(bound);
+        }
         if self.bindings.held.len() >= self.bindings.max {
             return Err(SocketError::NoBuffers);
         }
         if address.port() == 0 {
             self.bindings.next = u32::from(bound.port()) + 1;
         }
-        self.bindings
-            .held
-            .insert((bound.port(), bound.ip()), ipv6_only);
+        let held = Held {
+            options,
+            holders: 1,
+        };
+        self.bindings.held.insert((bound.port(), bound.ip()), held);
         Ok(bound)
     }
 
     /// Gives back an address that [`Self::reserve`] returned. One that is not held is ignored.
     pub fn release(&mut self, bound: SocketAddr) {
-        self.bindings.held.remove(&(bound.port(), bound.ip()));
+        let place = (bound.port(), bound.ip());
+        if let Some(held) = self.bindings.held.get_mut(&place) {
+            held.holders -= 1;
+            if held.holders == 0 {
+                self.bindings.held.remove(&place);
+            }
+        }
     }
 
-    fn is_taken(&self, address: IpAddr, ipv6_only: bool, port: u16) -> bool {
-        let wanted = Scope { address, ipv6_only };
+    fn is_taken(&self, address: IpAddr, options: BindOptions, port: u16) -> bool {
+        let wanted = Scope { address, options };
         let mut others = self
             .bindings
             .of_port(port)
             .chain(self.listeners.of_port(port));
-        others.any(|other| other.overlaps(wanted))
+        others.any(|other| other.excludes(wanted))
     }
 
     /// A port that nobody holds and nobody listens on, on any address.

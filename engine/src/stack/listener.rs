@@ -1,9 +1,10 @@
 //! Listeners and their accept queues (RFC 9293 section 3.10.1, RFC 1122 section 4.2.4.4).
 
 use super::batch::PortId;
-use super::bind::Scope;
+use super::bind::{BindOptions, Scope};
 use super::connection::ConnectionSlot;
 use crate::socket::{ListenOptions, SocketError};
+use crate::storage::flow_table::FourTuple;
 use crate::storage::slab::{Key, Slab};
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{HashMap, VecDeque};
@@ -45,6 +46,17 @@ impl Listener {
         !self.address.ip().is_unspecified() || self.options.socket.device.is_some()
     }
 
+    fn bind_options(&self) -> BindOptions {
+        bind_options(&self.options)
+    }
+
+    /// How closely it is meant by segments to an address that it takes.
+    fn rank(&self, address: IpAddr) -> ((bool, bool), bool) {
+        let own = self.address.ip();
+        let rank = (!own.is_unspecified(), own.is_ipv4() == address.is_ipv4());
+        (rank, self.options.socket.device.is_some())
+    }
+
     fn takes(&self, address: IpAddr, port: PortId) -> bool {
         let own = self.address.ip();
         // Listening on all IPv6 addresses takes IPv4 too, but for IPV6_V6ONLY.
@@ -59,6 +71,13 @@ impl Listener {
                 .socket
                 .device
                 .is_none_or(|device| device == port)
+    }
+}
+
+fn bind_options(options: &ListenOptions) -> BindOptions {
+    BindOptions {
+        ipv6_only: options.ipv6_only,
+        shared_by: options.shared_by,
     }
 }
 
@@ -92,7 +111,11 @@ impl Listeners {
         let taken = of_port
             .iter()
             .filter_map(|key| self.slab.get(*key))
-            .any(|other| other.address == address && other.options.socket.device == device);
+            .any(|other| {
+                other.address == address
+                    && other.options.socket.device == device
+                    && !other.bind_options().share(bind_options(&options))
+            });
         if taken {
             return Err(SocketError::AddressInUse);
         }
@@ -139,20 +162,28 @@ impl Listeners {
         self.slab.get_mut(key)
     }
 
-    /// The listener that takes a SYN to `address` which came in by `port`: one of that very
-    /// address goes first.
-    pub(super) fn find(&self, address: SocketAddr, port: PortId) -> Option<ListenerKey> {
-        let candidates = self.by_port.get(&address.port())?;
-        candidates
-            .iter()
-            .filter_map(|key| Some((*key, self.slab.get(*key)?)))
-            .filter(|(_, listener)| listener.takes(address.ip(), port))
-            .max_by_key(|(_, listener)| {
-                let own = listener.address.ip();
-                let rank = (!own.is_unspecified(), own.is_ipv4() == address.is_ipv4());
-                (rank, listener.options.socket.device.is_some())
-            })
-            .map(|(key, _)| key)
+    /// The listener that takes a SYN of `flow` which came in by `port`: one of that very address goes
+    /// first. Among those that share an address the flow decides, so each of its segments finds the
+    /// same one for as long as they stay.
+    pub(super) fn find(&self, flow: &FourTuple, port: PortId) -> Option<ListenerKey> {
+        let address = flow.local.ip();
+        let of_port = self.by_port.get(&flow.local.port())?;
+        let ranked = || {
+            of_port
+                .iter()
+                .filter_map(|key| Some((*key, self.slab.get(*key)?)))
+                .filter(|(_, listener)| listener.takes(address, port))
+                .map(|(key, listener)| (key, listener.rank(address)))
+        };
+        let best = ranked().map(|(_, rank)| rank).max()?;
+        let mut meant = ranked().filter(|(_, rank)| *rank == best);
+        let count = meant.clone().count() as u64;
+        let chosen = if count > 1 {
+            self.by_port.hasher().hash_one(flow) % count
+        } else {
+            0
+        };
+        meant.nth(chosen as usize).map(|(key, _)| key)
     }
 
     /// All listeners, in the order of their keys.
@@ -167,7 +198,7 @@ impl Listeners {
             .filter_map(|key| self.slab.get(*key))
             .map(|listener| Scope {
                 address: listener.address.ip(),
-                ipv6_only: listener.options.ipv6_only,
+                options: listener.bind_options(),
             })
     }
 

@@ -59,6 +59,7 @@ pub use batch::{
     Capabilities, ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, Segmentation,
     TransmitBatch, TransmitMeta,
 };
+pub use bind::BindOptions;
 pub use config::{ConfigError, MAX_BUFFER, SmallBuffer, StackConfig, SynCookies};
 pub use connection::{ConnectionId, ListenerId};
 pub use counters::{Counters, StackCounters};

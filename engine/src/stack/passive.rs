@@ -90,10 +90,7 @@ impl Stack {
             });
         match joined.filter(|_| self.takes_joins()) {
             Some(token) => self.tokens.contains(token),
-            None => self
-                .listeners
-                .find(segment.flow.local, segment.port)
-                .is_some(),
+            None => self.listeners.find(&segment.flow, segment.port).is_some(),
         }
     }
 
@@ -115,7 +112,7 @@ impl Stack {
             self.receive_join_syn(now, segment, join, floor);
             return;
         }
-        let Some(listener_key) = self.listeners.find(segment.flow.local, segment.port) else {
+        let Some(listener_key) = self.listeners.find(&segment.flow, segment.port) else {
             self.send_reset(now, segment, None);
             return;
         };
@@ -268,7 +265,7 @@ impl Stack {
     /// An ACK of no flow may bring back a cookie; otherwise it is answered with a RST.
     fn receive_stray_ack(&mut self, now: Instant, segment: ReceivedSegment) -> Option<Frame> {
         let expected = self.cookies_until.is_some_and(|until| now <= until);
-        let listener = self.listeners.find(segment.flow.local, segment.port);
+        let listener = self.listeners.find(&segment.flow, segment.port);
         let (true, Some(listener)) = (expected, listener) else {
             self.send_reset(now, &segment, None);
             return Some(segment.payload.frame);

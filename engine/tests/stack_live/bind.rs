@@ -3,7 +3,7 @@
 use crate::stack_support::{Host, Network, PLAIN, Side, interface, v4, v6};
 use crate::{BOTH, Flow, on_all, server_on};
 use braid_engine::socket::{ConnectOptions, ListenOptions, SocketError};
-use braid_engine::stack::{PortId, StackConfig};
+use braid_engine::stack::{BindOptions, PortId, StackConfig};
 use braid_engine::tcp::State;
 use braid_engine::time::Duration;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,6 +20,10 @@ fn host() -> Host {
     host
 }
 
+const IPV6_ONLY: BindOptions = BindOptions {
+    ipv6_only: true,
+    shared_by: None,
+};
 const ANY4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const ANY6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
@@ -65,10 +69,50 @@ fn an_address_is_held_once_with_all_that_it_covers() {
 }
 
 #[test]
+fn sockets_of_one_user_share_an_address_if_all_ask_for_it() {
+    let mut host = host();
+    let (any, own) = (SocketAddr::new(ANY4, 80), v4(Side::Client, 0));
+    let by = |user| BindOptions {
+        shared_by: Some(user),
+        ..BindOptions::default()
+    };
+    for _ in 0..2 {
+        assert_eq!(host.stack.reserve_with(any, by(7)), Ok(any));
+    }
+    let own = SocketAddr::new(own, 80);
+    assert_eq!(host.stack.reserve_with(own, by(7)), Ok(own));
+    let taken = Err(SocketError::AddressInUse);
+    for release in [any, own, any] {
+        assert_eq!(host.stack.reserve_with(any, by(8)), taken);
+        assert_eq!(host.stack.reserve(any), taken);
+        host.stack.release(release);
+    }
+    let listen = |user| ListenOptions {
+        shared_by: user,
+        ..ListenOptions::default()
+    };
+    let first = host.stack.listen(any, listen(Some(7))).unwrap();
+    let second = host.stack.listen(any, listen(Some(7))).unwrap();
+    for user in [None, Some(8)] {
+        assert_eq!(
+            host.stack.listen(any, listen(user)),
+            Err(SocketError::AddressInUse)
+        );
+    }
+    for listener in [first, second] {
+        assert_eq!(host.stack.reserve(any), taken);
+        host.stack.close_listener(Default::default(), listener);
+    }
+    assert_eq!(host.stack.reserve(any), Ok(any));
+    // Nor is one that is held alone shared afterwards.
+    assert_eq!(host.stack.reserve_with(any, by(7)), taken);
+}
+
+#[test]
 fn ipv6_alone_leaves_ipv4_to_others() {
     let mut host = host();
     let (six, four) = (SocketAddr::new(ANY6, 80), SocketAddr::new(ANY4, 80));
-    assert_eq!(host.stack.reserve_ipv6_only(six), Ok(six));
+    assert_eq!(host.stack.reserve_with(six, IPV6_ONLY), Ok(six));
     assert_eq!(host.stack.reserve(four), Ok(four));
     for taken in [six, SocketAddr::new(v6(Side::Client, 0), 80)] {
         assert_eq!(

@@ -37,6 +37,11 @@ pub(in crate::server) struct Kept {
 }
 
 impl Kept {
+    /// SO_REUSEPORT.
+    pub(in crate::server) fn reuse_port(&self) -> bool {
+        self.reuse_port
+    }
+
     /// IPV6_V6ONLY.
     pub(in crate::server) fn ipv6_only(&self) -> bool {
         self.ipv6_only
