@@ -10,5 +10,6 @@ mod library;
 mod listening;
 mod policy;
 mod soak;
+mod standby;
 mod support;
 mod whole_engine;

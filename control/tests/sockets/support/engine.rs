@@ -27,13 +27,20 @@ pub(crate) struct Net {
 
 impl Net {
     pub(crate) fn create(name: &str) -> Self {
+        Self::joined(name, |link, engine, peer| {
+            link.add_veth(engine, peer).unwrap();
+        })
+    }
+
+    /// As [`Self::create`], with links that `join` makes between the two.
+    pub(crate) fn joined(name: &str, mut join: impl FnMut(Link, &Namespace, &Namespace)) -> Self {
         let folder =
             std::env::temp_dir().join(format!("braid-sockets-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let (engine, peer) = (Namespace::create().unwrap(), Namespace::create().unwrap());
         let _ = engine.set("net.ipv6.conf.default.disable_ipv6", "1");
         for link in Link::all(2) {
-            link.add_veth(&engine, &peer).unwrap();
+            join(link, &engine, &peer);
             engine
                 .routes()
                 .unwrap()
