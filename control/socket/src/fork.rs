@@ -1,10 +1,11 @@
-//! What must not outlive a fork: the thread's id, and locks that another thread held.
+//! What must not outlive a fork: the thread's id, and locks that another thread held; and what is left
+//! when the program ends.
 //!
 //! The parent's locks are taken before a fork and let go on both sides after it (pthread_atfork(3)),
 //! so the child finds them free and what they guard whole. A counter tells everything else that it
 //! now lives in a child.
 
-use crate::sys::process::{SignalsBlocked, at_fork};
+use crate::sys::process::{SignalsBlocked, at_exit, at_fork};
 use crate::{attachment, descriptor};
 use braid_shm::ThreadId;
 use std::cell::{Cell, RefCell};
@@ -84,7 +85,16 @@ impl<T> std::ops::DerefMut for ForkSafeGuard<T> {
 
 /// Called before anything is made that a fork could find half done.
 pub(crate) fn register() {
-    REGISTERED.call_once(|| at_fork(prepare, parent, child));
+    REGISTERED.call_once(|| {
+        at_fork(prepare, parent, child);
+        at_exit(leave);
+    });
+}
+
+/// A program that returns from main() closes what it has left open, as with the kernel's sockets: what
+/// it sent goes out.
+extern "C" fn leave() {
+    descriptor::for_each(|_, socket| socket.slot().set_orderly(true));
 }
 
 extern "C" fn prepare() {

@@ -98,3 +98,10 @@ pub(crate) fn at_fork(prepare: extern "C" fn(), parent: extern "C" fn(), child: 
     // local storage. Only memory can be lacking; then forks are as unsafe as without it.
     unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
 }
+
+/// Has exit(3) call this.
+pub(crate) fn at_exit(leave: extern "C" fn()) {
+    // SAFETY: as in `at_fork`. Where memory is lacking, sockets that are left open end as with a
+    // program that is killed.
+    unsafe { libc::atexit(leave) };
+}
