@@ -55,6 +55,10 @@ pub fn accept(fd: RawFd, flags: i32) -> Result<Accepted, Errno> {
 }
 
 /// What a listener's queue gives.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, on the stack"
+)]
 enum Packet<D> {
     /// There is none.
     None,
