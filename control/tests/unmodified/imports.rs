@@ -13,7 +13,7 @@ const CONCERNED: &str = "\
     close close_range closefrom dup dup2 dup3 fcntl fcntl64 ioctl poll ppoll __poll_chk __ppoll_chk \
     select pselect epoll_ctl epoll_wait epoll_pwait epoll_pwait2 fdopen fclose dprintf vdprintf \
     __dprintf_chk __vdprintf_chk execl execlp execle execv execve execvp execvpe fexecve execveat _exit \
-    _Exit __read __write __send __close __dup2 __connect __fcntl __poll __select";
+    _Exit __read __write __send __close __dup2 __connect __fcntl __select";
 
 /// Programs of the tests, and what they do their input and output by.
 const PROGRAMS: [&str; 14] = [

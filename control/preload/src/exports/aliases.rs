@@ -1,9 +1,8 @@
-//! Second names of functions in glibc, by which old programs call them.
+//! Second names of functions in glibc, by which old programs call them. `__poll` is not among them:
+//! by that name `braid_socket` reaches the C library's own, past ours.
 
 use super::{descriptors, options, poll, sockets, stream};
-use libc::{
-    c_int, c_long, c_void, fd_set, nfds_t, pollfd, size_t, sockaddr, socklen_t, ssize_t, timeval,
-};
+use libc::{c_int, c_long, c_void, fd_set, size_t, sockaddr, socklen_t, ssize_t, timeval};
 
 macro_rules! aliases {
     ($($alias:ident = $function:path, ($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
@@ -25,6 +24,5 @@ aliases! {
     __dup2 = descriptors::dup2, (fd: c_int, to: c_int) -> c_int;
     __connect = sockets::connect, (fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int;
     __fcntl = options::fcntl, (fd: c_int, command: c_int, argument: c_long) -> c_int;
-    __poll = poll::poll, (entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int;
     __select = poll::select, (count: c_int, read: *mut fd_set, write: *mut fd_set, except: *mut fd_set, timeout: *mut timeval) -> c_int;
 }

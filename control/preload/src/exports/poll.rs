@@ -36,11 +36,7 @@ fn wait(
 }
 
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C-unwind" fn poll(
-    start: *mut pollfd,
-    count: nfds_t,
-    timeout: c_int,
-) -> c_int {
+unsafe extern "C-unwind" fn poll(start: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
     // SAFETY: the caller's promise.
     unsafe {
         match with_ours(start, count) {

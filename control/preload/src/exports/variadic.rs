@@ -18,7 +18,10 @@ macro_rules! with_list {
         #[unsafe(naked)]
         unsafe extern "C-unwind" fn $name() {
             naked_asm!(
+                // A thread may be cancelled in there, and unwinds through this.
+                ".cfi_startproc",
                 "sub rsp, 216",
+                ".cfi_adjust_cfa_offset 216",
                 "mov [rsp], rdi",
                 "mov [rsp + 8], rsi",
                 "mov [rsp + 16], rdx",
@@ -46,7 +49,9 @@ macro_rules! with_list {
                 concat!("lea ", $list_in, ", [rsp + 176]"),
                 "call {to}",
                 "add rsp, 216",
+                ".cfi_adjust_cfa_offset -216",
                 "ret",
+                ".cfi_endproc",
                 to = sym $to,
             )
         }
