@@ -299,7 +299,7 @@ int braid_setsockopt(int fd, int level, int name, const void *value, socklen_t l
 int braid_getsockopt(int fd, int level, int name, void *value, socklen_t *length);
 
 /* ioctl(2): FIONREAD, FIONBIO, SIOCOUTQ (TIOCOUTQ), SIOCOUTQNSD and SIOCATMARK. Fails with ENOTTY for
- * others. */
+   others. */
 int braid_ioctl(int fd, unsigned long request, int *argument);
 
 /* fcntl(2): F_GETFL and F_SETFL, of which O_NONBLOCK is the socket's; F_DUPFD and F_DUPFD_CLOEXEC;
