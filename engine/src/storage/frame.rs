@@ -5,6 +5,10 @@ use core::ops::Range;
 /// What a frame that waits takes beside its buffer: its entry in a queue, and the allocator's own.
 const ENTRY: usize = 128;
 
+/// Names a pool, so that a frame finds back to the one it was taken from wherever it ends up.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct PoolId(pub u8);
+
 /// One frame: a buffer of fixed size and the part of it that is filled.
 ///
 /// Whoever holds the frame owns its bytes, so a payload moves from a port to the reassembly of a
@@ -13,14 +17,25 @@ const ENTRY: usize = 128;
 pub struct Frame {
     buffer: Box<[u8]>,
     filled: Range<usize>,
+    origin: Option<PoolId>,
 }
 
 impl Frame {
+    /// A frame of no bytes, which takes no memory.
+    pub fn empty() -> Self {
+        Self {
+            buffer: Box::default(),
+            filled: 0..0,
+            origin: None,
+        }
+    }
+
     /// An empty frame with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             buffer: vec![0; capacity].into_boxed_slice(),
             filled: 0..0,
+            origin: None,
         }
     }
 
@@ -79,47 +94,113 @@ impl From<&[u8]> for Frame {
         Self {
             buffer: bytes.into(),
             filled: 0..bytes.len(),
+            origin: None,
         }
     }
 }
 
 /// Free frames of one size, last in first out so that the warmest is used next.
 ///
-/// The pool is bounded: what comes back past its limit is freed.
+/// The pool is bounded: what comes back past its limit is freed. Of several pools that exchange
+/// frames each has a name; frames of others are set aside, to be carried home.
 #[derive(Debug)]
 pub struct FramePool {
+    id: Option<PoolId>,
     free: Vec<Frame>,
     frame_capacity: usize,
     limit: usize,
+    made: usize,
+    strangers: Vec<Frame>,
 }
 
 impl FramePool {
     /// A pool of frames of `frame_capacity` bytes that keeps at most `limit` free ones.
     pub fn new(frame_capacity: usize, limit: usize) -> Self {
         Self {
+            id: None,
             free: Vec::with_capacity(limit),
             frame_capacity,
             limit,
+            made: 0,
+            strangers: Vec::new(),
+        }
+    }
+
+    /// The same pool with a name.
+    #[must_use]
+    pub fn named(self, id: PoolId) -> Self {
+        Self {
+            id: Some(id),
+            ..self
         }
     }
 
     /// The warmest free frame, or a new one when none is free.
     pub fn take(&mut self) -> Frame {
-        self.free
-            .pop()
-            .unwrap_or_else(|| Frame::with_capacity(self.frame_capacity))
+        if let Some(frame) = self.free.pop() {
+            return frame;
+        }
+        self.made += 1;
+        Frame {
+            origin: self.id,
+            ..Frame::with_capacity(self.frame_capacity)
+        }
     }
 
-    /// Takes a frame back. One of another size, or past the limit, is freed.
+    /// Takes a frame back. One of another size, or past the limit, is freed; one of another pool
+    /// waits for [`Self::take_stranger`]. A pool without a name takes any.
     pub fn put(&mut self, mut frame: Frame) {
-        if self.free.len() < self.limit && frame.capacity() == self.frame_capacity {
+        let stranger = self.id.is_some() && frame.origin.is_some() && frame.origin != self.id;
+        if stranger {
+            if self.strangers.len() < self.limit {
+                self.strangers.push(frame);
+            }
+        } else if self.free.len() < self.limit && frame.capacity() == self.frame_capacity {
             frame.set_filled(0..0);
             self.free.push(frame);
         }
     }
 
+    /// A frame of another pool, and which.
+    pub fn take_stranger(&mut self) -> Option<(PoolId, Frame)> {
+        let frame = self.strangers.pop()?;
+        Some((frame.origin?, frame))
+    }
+
+    /// How many frames were made so far.
+    pub fn made(&self) -> usize {
+        self.made
+    }
+
+    /// How many frames are free.
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+
     /// The size of the pool's frames in bytes.
     pub fn frame_capacity(&self) -> usize {
         self.frame_capacity
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_finds_back_to_its_pool() {
+        let mut first = FramePool::new(64, 4).named(PoolId(0));
+        let mut second = FramePool::new(64, 4).named(PoolId(1));
+        let frame = first.take();
+        second.put(frame);
+        assert_eq!(second.free(), 0);
+        let (origin, frame) = second.take_stranger().unwrap();
+        assert_eq!(origin, PoolId(0));
+        first.put(frame);
+        assert_eq!(first.free(), 1);
+        assert!(second.take_stranger().is_none());
+        // A frame of no pool stays where it is put.
+        second.put(Frame::with_capacity(64));
+        assert_eq!(second.free(), 1);
     }
 }
