@@ -15,7 +15,7 @@ use core::ops::Range;
 pub use crate::tcp::{Doubt, Progress};
 
 /// What every subflow must stamp on its segments, written by home alone.
-#[derive(Copy, Clone, Debug)]
+#[derive(Copy, Clone, PartialEq, Debug)]
 pub struct Published {
     /// The next data sequence number home expects: DATA_ACK.
     pub data_ack: DataSequenceNumber,

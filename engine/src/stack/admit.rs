@@ -9,7 +9,7 @@ use super::event::Pending;
 use super::flow::Flow;
 use super::handshake::{SynAnswer, SynWish};
 use super::route::Path;
-use super::subflow::{SubflowKey, SubflowSlot, handle};
+use super::subflow::{Home, SubflowKey, SubflowSlot};
 use crate::mptcp::connection::{Connection, ConnectionConfig, Role, SubflowPath};
 use crate::mptcp::crypto::KeyDigest;
 use crate::mptcp::path_manager::{LocalAddresses, MAX_SUBFLOWS};
@@ -57,7 +57,8 @@ impl Stack {
         if new.multipath && self.tokens.contains(token) {
             return None;
         }
-        let subflow = self.admit_subflow(new.subflow, new.flow, new.path, connection)?;
+        let subflow =
+            self.admit_subflow(new.subflow, new.flow, new.path, Home::Here(connection))?;
         // Both addresses of the first subflow have the identifier zero.
         let path = SubflowPath {
             local: new.flow.local,
@@ -80,10 +81,12 @@ impl Stack {
         let (nodelay, cork) = (options.nodelay, options.cork);
         let local = LocalAddresses::new(&options.local_addresses)?;
         let slot = ConnectionSlot {
-            connection: open(config, new.local_key, handle(subflow), path),
+            connection: open(config, new.local_key, self.address(subflow).handle(), path),
             flow: new.flow,
             options,
             single_path: new.single_path,
+            joins: 0,
+            block: None,
             timer: None,
             pending: Pending::default(),
             closed: false,
@@ -114,12 +117,12 @@ impl Stack {
         subflow: Subflow,
         flow: FourTuple,
         path: Path,
-        connection: ConnectionKey,
+        home: Home,
     ) -> Option<SubflowKey> {
         let slot = SubflowSlot {
             subflow,
             flow,
-            connection,
+            home,
             path,
             flow_label: self.random.next_u32() & 0xf_ffff,
             lost_syns: 0,

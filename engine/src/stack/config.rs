@@ -47,6 +47,9 @@ impl Default for SmallBuffer {
 pub struct StackConfig {
     /// Which worker of its host the stack is of.
     pub place: Place,
+    /// Further subflows that this side opens go to the host's workers in turn, counted from the home
+    /// of their connection; otherwise all stay at home.
+    pub spread_subflows: bool,
     /// MPTCP at all; `false` makes every connection regular TCP.
     pub multipath: bool,
     /// Ask for DSS checksums (RFC 8684 section 3.3).
@@ -58,7 +61,7 @@ pub struct StackConfig {
     pub fastclose: FastcloseForm,
     /// Connections at a time, those in the accept queues among them.
     pub max_connections: usize,
-    /// Subflows at a time, of all connections.
+    /// Subflows at a time, of all connections; at most 16,777,216.
     pub max_subflows: usize,
     /// Listeners at a time.
     pub max_listeners: usize,
@@ -124,6 +127,7 @@ impl Default for StackConfig {
     fn default() -> Self {
         Self {
             place: Place::default(),
+            spread_subflows: true,
             multipath: true,
             checksum: false,
             long_data_sequence: true,

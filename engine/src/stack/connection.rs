@@ -1,6 +1,7 @@
 //! A connection as the stack keeps it: its home, and what the sockets need beside it.
 
 use super::event::Pending;
+use super::published_block::{Marking, PublishedBlock};
 use super::timer::{Timer, TimerId};
 use crate::mptcp::connection::Connection;
 use crate::mptcp::subflow::SendBytes;
@@ -8,6 +9,7 @@ use crate::sequence::DataSequenceNumber;
 use crate::socket::SocketOptions;
 use crate::storage::flow_table::FourTuple;
 use crate::storage::slab::Key;
+use std::sync::Arc;
 
 pub(super) type ConnectionKey = Key<ConnectionSlot>;
 
@@ -53,12 +55,49 @@ pub(super) struct ConnectionSlot {
     pub(super) options: SocketOptions,
     /// No further subflow is opened and no address announced.
     pub(super) single_path: bool,
+    /// Further subflows that were opened, to spread them over the workers.
+    pub(super) joins: u32,
+    /// What subflows on other workers read, once there may be any.
+    pub(super) block: Option<Arc<PublishedBlock>>,
     pub(super) timer: Option<TimerId<Timer>>,
     pub(super) pending: Pending,
     /// The application has no handle any more.
     pub(super) closed: bool,
     /// The application reads no more: what comes is thrown away.
     pub(super) discards: bool,
+}
+
+impl ConnectionSlot {
+    /// The block that subflows on other workers read.
+    pub(super) fn share_block(&mut self) -> Arc<PublishedBlock> {
+        let block = Arc::clone(self.block.get_or_insert_default());
+        self.refresh_block();
+        block
+    }
+
+    /// Brings that block up to date, where there is one.
+    pub(super) fn refresh_block(&self) {
+        if let Some(block) = &self.block {
+            block.store(self.connection.published(), self.marking());
+        }
+    }
+
+    /// How its packets are marked.
+    pub(super) fn marking(&self) -> Marking {
+        Marking {
+            hop_limit: self.options.hop_limit,
+            traffic_class: self.options.traffic_class,
+        }
+    }
+}
+
+/// Nothing: a subflow away from home carries its bytes itself.
+pub(super) struct Carried;
+
+impl SendBytes for Carried {
+    fn slices(&self, _: DataSequenceNumber, _: usize) -> (&[u8], &[u8]) {
+        (&[], &[])
+    }
 }
 
 /// The send buffer of a connection, for a subflow to copy from.

@@ -34,6 +34,15 @@ counters! {
     loopback_frames => "LinkLoopbackFrames",
     /// Frames for which the loopback had no room; they go with the next turn.
     loopback_full => "LinkLoopbackFull",
+    /// Frames handed over to the worker that their flow belongs to, which counts them again.
+    steered_frames => "SteeredFrames",
+    /// Frames of a flow of another worker, dropped because it had letters waiting.
+    steered_dropped => "SteeredFramesDropped",
+    /// Frames of other workers, dropped because their port had no room for long.
+    relayed_dropped => "RelayedFramesDropped",
+    /// Segments with data dropped before they were acknowledged, because the ring to their home was
+    /// full.
+    reassembly_ring_full => "ReassemblyRingFull",
     /// IP packets received.
     ip_received => "IpInReceives",
     /// IP packets with a malformed header.

@@ -1,5 +1,6 @@
 //! What a four-tuple leads to.
 
+use super::held_syn::HeldKey;
 use super::request::RequestKey;
 use super::subflow::SubflowKey;
 use super::time_wait::TimeWaitKey;
@@ -11,6 +12,8 @@ pub(super) enum Flow {
     Subflow(SubflowKey),
     /// A half-open connection's.
     Request(RequestKey),
+    /// Those of a join whose home has been asked what to answer.
+    Held(HeldKey),
     /// Those of a closed connection.
     TimeWait(TimeWaitKey),
 }

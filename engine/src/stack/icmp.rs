@@ -2,13 +2,14 @@
 //! RFC 792, RFC 4443; errors after RFC 5461 and RFC 5927).
 
 use super::Stack;
-use super::batch::PortId;
+use super::batch::{PortId, ReceiveMeta};
 use super::control::{Content, Discovery, Packet};
 use super::flow::Flow;
 use super::interface::is_link_local;
 use super::neighbor::{Solicitation, Told};
 use super::receive::ReceivedPacket;
 use super::route::Constraint;
+use super::steering::WorkerId;
 use crate::storage::flow_table::FourTuple;
 use crate::storage::frame::Frame;
 use crate::time::Instant;
@@ -106,7 +107,21 @@ impl Stack {
         }
     }
 
+    /// A neighbour has spoken: all workers are to know.
     fn learn_neighbor(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        address: IpAddr,
+        mac: MacAddress,
+        told: Told,
+    ) {
+        self.spread_neighbor(port, address, mac, told);
+        self.hear_of_neighbor(now, port, address, mac, told);
+    }
+
+    /// A neighbour has spoken, here or to another worker.
+    pub(super) fn hear_of_neighbor(
         &mut self,
         now: Instant,
         port: PortId,
@@ -158,7 +173,18 @@ impl Stack {
             } => {
                 return self.answer_echo(now, packet, identifier, sequence);
             }
-            Task::Error(error) => self.take_icmp_error(now, error),
+            Task::Error(error) => {
+                let owner = self.worker_of_error(error);
+                if owner != self.config.place.worker() {
+                    let meta = ReceiveMeta {
+                        port: packet.port,
+                        ..ReceiveMeta::default()
+                    };
+                    self.hand_over(owner, packet.frame, meta);
+                    return None;
+                }
+                self.take_icmp_error(now, error);
+            }
             &Task::Neighbour(message) => self.take_neighbour_message(now, &packet, message),
         }
         Some(packet.frame)
@@ -214,6 +240,14 @@ impl Stack {
         None
     }
 
+    /// The worker of the flow whose segment an error quotes.
+    fn worker_of_error(&self, error: &IcmpError) -> WorkerId {
+        self.config.place.steering().worker_of(&FourTuple {
+            local: error.quoted.source,
+            remote: error.quoted.destination,
+        })
+    }
+
     /// Tells an error to the subflow, or the half-open connection, whose segment it quotes.
     fn take_icmp_error(&mut self, now: Instant, error: &IcmpError) {
         let quoted = error.quoted;
@@ -234,7 +268,7 @@ impl Stack {
                 }
                 return;
             }
-            Some(Flow::TimeWait(_)) | None => {
+            Some(Flow::TimeWait(_) | Flow::Held(_)) | None => {
                 self.counters.icmp_no_flow += 1;
                 return;
             }

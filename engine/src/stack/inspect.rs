@@ -4,13 +4,14 @@
 use super::Stack;
 use super::batch::PortId;
 use super::connection::{ConnectionId, ConnectionSlot, ListenerId};
-use super::subflow::key;
+use super::subflow::SubflowAddress;
 use crate::congestion::ControllerKind;
+use crate::mptcp::connection::SubflowHandle;
 use crate::mptcp::info::{ConnectionInfo, SubflowInfo};
 use crate::mptcp::path_manager::PathManagement;
 use crate::mptcp::scheduler::Scheduler;
 use crate::socket::Profile;
-use crate::tcp::Keepalive;
+use crate::tcp::{Keepalive, TcpInfo};
 use crate::time::Duration;
 use crate::wire::ethernet::MacAddress;
 use core::net::{IpAddr, SocketAddr};
@@ -133,17 +134,23 @@ impl Stack {
         self.live(connection).map(|slot| slot.flow.remote)
     }
 
-    /// The connection and its subflows at one moment, with the TCP of each subflow.
+    /// The connection and its subflows at one moment, with the TCP of each subflow of this worker.
     pub fn snapshot(&self, connection: ConnectionId) -> Option<(ConnectionInfo, Vec<SubflowInfo>)> {
         let slot = self.live(connection)?;
         let subflows = slot.connection.subflows().map(|info| SubflowInfo {
-            tcp: self
-                .subflows
-                .get(key(info.handle))
-                .map(|slot| slot.subflow.tcp_info()),
+            tcp: self.tcp_info(info.handle),
             ..info
         });
         Some((slot.connection.info(), subflows.collect()))
+    }
+
+    /// The TCP of a subflow of this worker; `None` for one of another
+    /// ([`SubflowHandle::worker`]), whose stack is to be asked.
+    pub fn tcp_info(&self, subflow: SubflowHandle) -> Option<TcpInfo> {
+        let address = SubflowAddress::of(subflow);
+        let here = address.worker == self.config.place.worker();
+        let slot = self.subflows.get(address.key).filter(|_| here)?;
+        Some(slot.subflow.tcp_info())
     }
 
     /// The settings in effect on a connection.

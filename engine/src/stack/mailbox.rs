@@ -1,8 +1,7 @@
-//! Messages on their way between subflows and homes.
+//! Messages on their way between the subflows and homes of one stack.
 //!
-//! On one core they are delivered within the call that caused them. A test may delay each by a
-//! random time, as if subflow and home were on different cores; they stay in order per subflow
-//! and direction.
+//! They are delivered within the call that caused them. A test may delay each by a random time, as
+//! letters between workers are; they stay in order per subflow and direction.
 
 use crate::mptcp::message::{ToHome, ToSubflow};
 use crate::random::Random;
@@ -12,7 +11,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 /// A message with its addressee. `C` names connections and `S` subflows.
 #[derive(Debug)]
-pub(super) enum Letter<C, S> {
+pub(super) enum Note<C, S> {
     /// From a subflow to its home.
     Up {
         /// The home.
@@ -31,7 +30,7 @@ pub(super) enum Letter<C, S> {
     },
 }
 
-impl<C, S: Copy> Letter<C, S> {
+impl<C, S: Copy> Note<C, S> {
     /// The subflow and direction within which order matters.
     fn lane(&self) -> (S, bool) {
         match self {
@@ -45,7 +44,7 @@ impl<C, S: Copy> Letter<C, S> {
 struct Delayed<C, S> {
     due: Instant,
     order: u64,
-    letter: Letter<C, S>,
+    note: Note<C, S>,
 }
 
 // The heap wants the earliest on top.
@@ -73,7 +72,7 @@ impl<C, S> Eq for Delayed<C, S> {}
 /// of subflows and connections admit.
 #[derive(Debug)]
 pub(super) struct Mailbox<C, S> {
-    immediate: VecDeque<Letter<C, S>>,
+    immediate: VecDeque<Note<C, S>>,
     delay: Option<Delay<S>>,
     delayed: BinaryHeap<Delayed<C, S>>,
 }
@@ -107,12 +106,12 @@ impl<C, S: Copy + Ord> Mailbox<C, S> {
         }
     }
 
-    pub(super) fn post(&mut self, now: Instant, letter: Letter<C, S>) {
+    pub(super) fn post(&mut self, now: Instant, note: Note<C, S>) {
         let Some(delay) = &mut self.delay else {
-            self.immediate.push_back(letter);
+            self.immediate.push_back(note);
             return;
         };
-        let lane = letter.lane();
+        let lane = note.lane();
         let drawn = Duration::from_nanos(delay.random.below(delay.spread));
         let earliest = delay.last.get(&lane).copied().unwrap_or(now);
         let due = (now + delay.least + drawn).max(earliest);
@@ -121,44 +120,40 @@ impl<C, S: Copy + Ord> Mailbox<C, S> {
         self.delayed.push(Delayed {
             due,
             order: delay.order,
-            letter,
+            note,
         });
     }
 
     /// Messages under way, and the bytes of memory of the frames they carry.
     pub(super) fn usage(&self) -> (usize, usize) {
-        let delayed = self.delayed.iter().map(|delayed| &delayed.letter);
-        let frames = self
-            .immediate
-            .iter()
-            .chain(delayed)
-            .map(|letter| match letter {
-                Letter::Up {
-                    message: ToHome::Data { frame, .. },
-                    ..
-                } => frame.memory(),
-                _ => 0,
-            });
-        let letters = self.immediate.len() + self.delayed.len();
-        (letters, frames.sum())
+        let delayed = self.delayed.iter().map(|delayed| &delayed.note);
+        let frames = self.immediate.iter().chain(delayed).map(|note| match note {
+            Note::Up {
+                message: ToHome::Data { frame, .. },
+                ..
+            } => frame.memory(),
+            _ => 0,
+        });
+        let notes = self.immediate.len() + self.delayed.len();
+        (notes, frames.sum())
     }
 
     /// The next message that has arrived.
-    pub(super) fn take(&mut self, now: Instant) -> Option<Letter<C, S>> {
-        if let Some(letter) = self.immediate.pop_front() {
-            return Some(letter);
+    pub(super) fn take(&mut self, now: Instant) -> Option<Note<C, S>> {
+        if let Some(note) = self.immediate.pop_front() {
+            return Some(note);
         }
         if self.delayed.peek()?.due > now {
             return None;
         }
-        let Delayed { due, letter, .. } = self.delayed.pop()?;
-        let lane = letter.lane();
+        let Delayed { due, note, .. } = self.delayed.pop()?;
+        let lane = note.lane();
         if let Some(delay) = &mut self.delay
             && delay.last.get(&lane) == Some(&due)
         {
             delay.last.remove(&lane);
         }
-        Some(letter)
+        Some(note)
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
@@ -173,15 +168,15 @@ impl<C, S: Copy + Ord> Mailbox<C, S> {
 mod tests {
     use super::*;
 
-    fn probe(subflow: u32) -> Letter<u32, u32> {
-        Letter::Down {
+    fn probe(subflow: u32) -> Note<u32, u32> {
+        Note::Down {
             subflow,
             message: ToSubflow::Probe,
         }
     }
 
-    fn acknowledge(subflow: u32) -> Letter<u32, u32> {
-        Letter::Down {
+    fn acknowledge(subflow: u32) -> Note<u32, u32> {
+        Note::Down {
             subflow,
             message: ToSubflow::Acknowledge,
         }
@@ -195,7 +190,7 @@ mod tests {
         mailbox.post(now, acknowledge(2));
         assert!(mailbox.next_timeout().is_some());
         let subflows: Vec<u32> = core::iter::from_fn(|| mailbox.take(now))
-            .map(|letter| letter.lane().0)
+            .map(|note| note.lane().0)
             .collect();
         assert_eq!(subflows, [1, 2]);
         assert_eq!(mailbox.next_timeout(), None);
@@ -216,8 +211,8 @@ mod tests {
         let mut former = 0;
         while let Some(at) = mailbox.next_timeout() {
             assert!(at <= Instant::from_micros(100));
-            let letter = mailbox.take(at).expect("a message is due");
-            let Letter::Down { subflow, message } = letter else {
+            let note = mailbox.take(at).expect("a message is due");
+            let Note::Down { subflow, message } = note else {
                 unreachable!()
             };
             switches += u32::from(subflow != former);

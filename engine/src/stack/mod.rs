@@ -11,7 +11,9 @@
 //!   messages between them, their timers and events), `admit` (new ones), `sockets` (the application's
 //!   calls), `options`, `inspect`, `bind`, `defaults`, `event`;
 //! - out: `transmit` with `control` (packets of the stack's own) and `emit` (headers in place);
-//! - between workers: `steering` (whose a flow is);
+//! - between workers: `steering` (whose a flow is), `letter` with `join_letter` (what they say),
+//!   `letters` with `outboxes` (in and out), `join_elsewhere` with `held_syn` (subflows away from
+//!   home), `published_block` (what home tells those), `relay` (ports that another worker drives);
 //! - below: `interface`, `route`, `loopback`, `neighbor`, `ports`, `secrets`, `rate_limit`, `token`.
 
 mod admit;
@@ -27,19 +29,27 @@ mod emit;
 mod event;
 mod flow;
 mod handshake;
+mod held_syn;
 mod icmp;
 mod inspect;
 mod interface;
 mod join;
+mod join_elsewhere;
+mod join_letter;
+mod letter;
+mod letters;
 mod listener;
 mod loopback;
 mod mailbox;
 mod neighbor;
 mod options;
+mod outboxes;
 mod passive;
 mod ports;
+mod published_block;
 mod rate_limit;
 mod receive;
+mod relay;
 mod request;
 mod reset;
 mod route;
@@ -67,6 +77,7 @@ pub use defaults::Defaults;
 pub use event::Event;
 pub use inspect::{ConnectionSettings, InterfaceInfo, ListenerInfo};
 pub use interface::InterfaceConfig;
+pub use letter::Letter;
 pub use route::Prefix;
 pub use steering::{FlowHash, Place, Steering, WorkerId};
 pub use usage::Usage;
@@ -80,7 +91,7 @@ use crate::mptcp::subflow::{Outbox as SubflowOutbox, Subflow};
 use crate::random::Random;
 use crate::sequence::DataSequenceNumber;
 use crate::storage::flow_table::FlowTable;
-use crate::storage::frame::FramePool;
+use crate::storage::frame::{FramePool, PoolId};
 use crate::storage::slab::Slab;
 use crate::storage::timer_wheel::TimerWheel;
 use crate::time::Instant;
@@ -90,18 +101,21 @@ use control::ControlQueue;
 use core::net::IpAddr;
 use event::Events;
 use flow::Flow;
+use held_syn::{HeldSyn, MAX_HELD};
 use interface::Interfaces;
 use listener::Listeners;
 use loopback::Loopback;
 use mailbox::Mailbox;
 use neighbor::Neighbors;
+use outboxes::Outboxes;
 use ports::EphemeralPorts;
 use rate_limit::RateLimit;
+use relay::Relay;
 use request::Request;
 use route::Routes;
 use secrets::Secrets;
 use std::collections::VecDeque;
-use subflow::{SubflowKey, SubflowSlot};
+use subflow::{MAX_SUBFLOWS, SubflowKey, SubflowSlot};
 use time_wait::TimeWaitTable;
 use timer::Timer;
 use token::Tokens;
@@ -136,6 +150,11 @@ pub struct Stack {
     ports: EphemeralPorts,
     bindings: Bindings,
     mailbox: Mailbox<ConnectionKey, SubflowKey>,
+    /// Letters to other workers.
+    outboxes: Outboxes,
+    /// SYNs whose home was asked what to answer.
+    held_syns: Slab<HeldSyn>,
+    relay: Relay,
     timers: TimerWheel<Timer>,
     /// Subflows that may have something to send, each at most once.
     ready: VecDeque<SubflowKey>,
@@ -164,11 +183,16 @@ impl Stack {
             let mut random = random.fork(label);
             core::array::from_fn(|_| random.next_u64())
         };
-        let max_subflows = config.max_subflows.max(1);
+        let max_subflows = config.max_subflows.clamp(1, MAX_SUBFLOWS);
         let max_connections = config.max_connections.max(1);
         let max_requests = config.syn_queue.max(1);
+        let max_held = match config.place.is_alone() {
+            true => 0,
+            false => max_requests.min(MAX_HELD),
+        };
         let max_flows = max_subflows
             .saturating_add(max_requests)
+            .saturating_add(max_held)
             .saturating_add(config.time_wait);
         let max_timers = max_subflows
             .saturating_add(max_connections)
@@ -180,7 +204,8 @@ impl Stack {
         };
         Self {
             secrets: Secrets::new(&random),
-            pool: FramePool::new(config.frame_capacity.max(64), config.frame_pool),
+            pool: FramePool::new(config.frame_capacity.max(64), config.frame_pool)
+                .named(PoolId(config.place.worker().number())),
             interfaces: Interfaces::new(config.frame_capacity.max(64)),
             routes: Routes::default(),
             loopback: Loopback::new(),
@@ -201,6 +226,9 @@ impl Stack {
             time_wait: TimeWaitTable::new(config.time_wait.max(1), config.time_wait_duration),
             ports: EphemeralPorts::new(&config.ephemeral_ports),
             bindings: Bindings::new(config.max_connections.saturating_add(config.max_listeners)),
+            outboxes: Outboxes::new(&config.place),
+            held_syns: Slab::new(max_held),
+            relay: Relay::default(),
             mailbox: Mailbox::new(config.message_delay, random.fork("message delay")),
             timers: TimerWheel::new(Instant::ZERO, max_timers),
             ready: VecDeque::new(),
@@ -411,6 +439,11 @@ impl Stack {
         .min()
     }
 
+    /// Which worker of its host the stack is of.
+    pub fn place(&self) -> &Place {
+        &self.config.place
+    }
+
     /// Where frames for [`Self::receive`] come from and go back to.
     pub fn frame_pool(&mut self) -> &mut FramePool {
         &mut self.pool
@@ -421,6 +454,7 @@ impl Stack {
         let mut stack = self.counters.clone();
         stack.neighbor_table_full = self.neighbors.refused();
         stack.loopback_full = self.loopback.refused();
+        stack.relayed_dropped = self.relay.dropped();
         stack.events_lost = self.events.lost();
         Counters {
             stack,
@@ -441,19 +475,21 @@ impl Stack {
 
     /// How many flows are half open, and how many in TIME-WAIT.
     pub fn flow_counts(&self) -> (usize, usize) {
-        (self.requests.len(), self.time_wait.len())
+        let half_open = self.requests.len() + self.held_syns.len();
+        (half_open, self.time_wait.len())
     }
 
     /// What is held at present beside the buffers of connections, which have their size from birth.
     pub fn usage(&self) -> Usage {
         let subflows = || self.subflows.iter().map(|(_, slot)| &slot.subflow);
         let (messages, carried) = self.mailbox.usage();
+        let (letters, with_letters) = self.outboxes.usage();
         Usage {
             received: subflows().map(Subflow::held_bytes).sum(),
-            carried,
+            carried: carried + with_letters,
             retained: subflows().map(Subflow::retained_length).sum(),
-            messages,
-            control_packets: self.control.packets(),
+            messages: messages + letters,
+            control_packets: self.control.packets() + self.relay.len(),
             ready: self.ready.len() + self.waiting.len(),
         }
     }

@@ -393,9 +393,11 @@ impl Stack {
             .connection
             .want_subflow(local, remote, backup, &self.endpoints)?;
         let opened = self.try_open_subflow(now, connection.0, &open)?;
-        let (subflow, path) = opened;
         self.call(now, connection, |home, _| {
-            home.subflow_opened(None, subflow, path);
+            // One that another worker opens is made known by its letter.
+            if let Some((subflow, path)) = opened {
+                home.subflow_opened(None, subflow, path);
+            }
         })
     }
 
@@ -473,6 +475,7 @@ impl Stack {
     ) -> Result<(), SocketError> {
         let slot = self.live_mut(connection).ok_or(SocketError::BadHandle)?;
         change(&mut slot.options);
+        slot.refresh_block();
         Ok(())
     }
 

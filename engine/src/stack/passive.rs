@@ -9,7 +9,7 @@ use super::flow::Flow;
 use super::handshake::{SynOffer, SynWish};
 use super::listener::ListenerKey;
 use super::receive::ReceivedSegment;
-use super::request::{Request, RequestKey, RequestKind, Verdict, capable_syn_ack};
+use super::request::{JoinTarget, Request, RequestKey, RequestKind, Verdict, capable_syn_ack};
 use super::route::Path;
 use super::subflow::SubflowKey;
 use super::syn_cookie;
@@ -74,7 +74,7 @@ impl Stack {
 
     /// MP_JOIN means something here: also to connections from before MPTCP was switched off.
     fn takes_joins(&self) -> bool {
-        self.config.multipath || !self.tokens.is_empty()
+        self.config.multipath || !self.tokens.is_empty() || !self.config.place.is_alone()
     }
 
     /// True when a SYN names a connection or a listener here.
@@ -89,6 +89,7 @@ impl Stack {
                 _ => None,
             });
         match joined.filter(|_| self.takes_joins()) {
+            // Of a connection elsewhere nothing is known here.
             Some(token) => self.tokens.contains(token),
             None => self.listeners.find(&segment.flow, segment.port).is_some(),
         }
@@ -186,10 +187,13 @@ impl Stack {
                 .listeners
                 .get(*listener)
                 .map(|listener| SynWish::from(&listener.options.socket)),
-            RequestKind::Join(join) => self
-                .connections
-                .get(join.connection)
-                .map(|slot| SynWish::from(&slot.options)),
+            RequestKind::Join(join) => match &join.target {
+                JoinTarget::Here(connection) => self
+                    .connections
+                    .get(*connection)
+                    .map(|slot| SynWish::from(&slot.options)),
+                JoinTarget::Elsewhere(distant) => Some(SynWish::from(&distant.options)),
+            },
         };
         let chosen = self.secrets.initial_sequence(&flow, now);
         let request = Request {
@@ -349,7 +353,7 @@ impl Stack {
             Verdict::Reset => self.send_reset(now, &segment, None),
             Verdict::Complete => {
                 let negotiated = request.negotiated(&segment.header);
-                let (listener, speech) = match request.kind {
+                let (listener, speech) = match request.kind.clone() {
                     RequestKind::Plain { listener, reason } => (listener, Speech::Plain(reason)),
                     RequestKind::Capable {
                         listener,

@@ -4,7 +4,8 @@ use super::Stack;
 use super::batch::{PortId, ReceiveMeta, ReceivedChecksum};
 use super::flow::Flow;
 use super::interface::is_host_address;
-use super::subflow::SubflowKey;
+use super::steering::WorkerId;
+use super::subflow::{Home, SubflowKey};
 use crate::storage::flow_table::FourTuple;
 use crate::storage::frame::Frame;
 use crate::tcp::Payload;
@@ -50,6 +51,21 @@ pub(super) struct ReceivedSegment {
 }
 
 impl ReceivedSegment {
+    /// The same segment, of whose payload only the length is known.
+    pub(super) fn without_frame(&self) -> Self {
+        Self {
+            port: self.port,
+            flow: self.flow,
+            header: self.header.clone(),
+            marked_ce: self.marked_ce,
+            payload: Payload {
+                frame: Frame::empty(),
+                range: self.payload.range.clone(),
+                segments: self.payload.segments,
+            },
+        }
+    }
+
     /// Sequence numbers that the segment takes.
     pub(super) fn sequence_length(&self) -> u32 {
         let flags = self.header.flags;
@@ -208,6 +224,10 @@ impl Stack {
         packet: ReceivedPacket,
         meta: ReceiveMeta,
     ) -> Option<Frame> {
+        if let Some(owner) = self.owner_elsewhere(&packet) {
+            self.hand_over(owner, packet.frame, meta);
+            return None;
+        }
         self.counters.segments_received += 1;
         let (source, destination) = (packet.header.source(), packet.header.destination());
         let bytes = packet.bytes();
@@ -250,6 +270,29 @@ impl Stack {
         self.take_segment(now, segment)
     }
 
+    /// The other worker that the flow of a segment belongs to, if it does.
+    fn owner_elsewhere(&self, packet: &ReceivedPacket) -> Option<WorkerId> {
+        let place = &self.config.place;
+        if place.is_alone() {
+            return None;
+        }
+        let ports = packet.bytes().first_chunk::<4>()?;
+        let [source, destination] = [[ports[0], ports[1]], [ports[2], ports[3]]];
+        let flow = FourTuple {
+            local: SocketAddr::new(packet.header.destination(), u16::from_be_bytes(destination)),
+            remote: SocketAddr::new(packet.header.source(), u16::from_be_bytes(source)),
+        };
+        let owner = place.steering().worker_of(&flow);
+        (owner != place.worker()).then_some(owner)
+    }
+
+    /// Takes a frame that came in at another worker.
+    pub(super) fn receive_handed(&mut self, now: Instant, frame: Frame, meta: ReceiveMeta) {
+        if let Some(frame) = self.take_frame(now, frame, meta) {
+            self.pool.put(frame);
+        }
+    }
+
     /// Gives a segment to whom it belongs.
     fn take_segment(&mut self, now: Instant, segment: ReceivedSegment) -> Option<Frame> {
         match self.flows.get(&segment.flow).copied() {
@@ -259,6 +302,7 @@ impl Stack {
             }
             Some(Flow::Request(key)) => self.receive_on_request(now, key, segment),
             Some(Flow::TimeWait(key)) => self.receive_in_time_wait(now, key, segment),
+            Some(Flow::Held(_)) => Some(segment.payload.frame),
             None => self.receive_without_flow(now, segment),
         }
     }
@@ -279,8 +323,22 @@ impl Stack {
             self.pool.put(payload.frame);
             return;
         };
-        let home = self.connections.get(slot.connection);
-        let published = home.map_or(&self.orphaned, |slot| slot.connection.published());
+        let loaded;
+        let published = match &slot.home {
+            Home::Here(key) => match self.connections.get(*key) {
+                Some(home) => home.connection.published(),
+                None => &self.orphaned,
+            },
+            Home::Elsewhere(distant) => {
+                if !payload.range.is_empty() && self.outboxes.is_full(distant.connection.worker) {
+                    // What TCP takes must go home, so it is to be lost before TCP acknowledges it.
+                    self.counters.reassembly_ring_full += 1;
+                    return self.pool.put(payload.frame);
+                }
+                loaded = distant.block.load().0;
+                &loaded
+            }
+        };
         let payload = if payload.range.is_empty() {
             self.pool.put(payload.frame);
             None

@@ -3,6 +3,7 @@
 
 use super::connection::ConnectionSlot;
 use super::handshake::{SynAnswer, SynOffer, timestamp_clock};
+use super::join_letter::DistantConnection;
 use super::listener::ListenerKey;
 use super::timer::{Timer, TimerId};
 use crate::mptcp::crypto::SenderKeys;
@@ -24,11 +25,20 @@ const MPTCP_VERSION: u8 = 1;
 
 pub(super) type RequestKey = Key<Request>;
 
+/// The connection that a subflow joins.
+#[derive(Clone, Debug)]
+pub(super) enum JoinTarget {
+    /// This stack is its home.
+    Here(Key<ConnectionSlot>),
+    /// Another worker's is.
+    Elsewhere(Box<DistantConnection>),
+}
+
 /// An MP_JOIN whose HMAC has yet to come.
-#[derive(Copy, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct PendingJoin {
     /// What it joins.
-    pub(super) connection: Key<ConnectionSlot>,
+    pub(super) target: JoinTarget,
     /// The keys, and this side's end.
     pub(super) config: JoinConfig,
     /// The peer's end.
@@ -68,7 +78,7 @@ impl PendingJoin {
 }
 
 /// What the handshake is for.
-#[derive(Copy, Clone, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum RequestKind {
     /// A connection of regular TCP.
     Plain {

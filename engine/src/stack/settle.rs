@@ -2,13 +2,14 @@
 //! timers set, the ended removed.
 
 use super::Stack;
-use super::connection::{Buffered, ConnectionId, ConnectionKey};
+use super::connection::{Buffered, Carried, ConnectionId, ConnectionKey};
 use super::event::Event;
-use super::mailbox::Letter;
-use super::subflow::{SubflowKey, handle, key};
+use super::letter::{Content, Letter};
+use super::mailbox::Note;
+use super::subflow::{Home, SubflowAddress, SubflowKey};
 use super::timer::Timer;
 use crate::mptcp::connection::{Connection, ConnectionEvent, Context, Request};
-use crate::mptcp::message::ToHome;
+use crate::mptcp::message::ToSubflow;
 use crate::socket::SocketError;
 use crate::tcp::End;
 use crate::time::Instant;
@@ -16,42 +17,45 @@ use crate::time::Instant;
 impl Stack {
     /// Delivers every message that has arrived, and those that these cause.
     pub(super) fn deliver_messages(&mut self, now: Instant) {
-        while let Some(letter) = self.mailbox.take(now) {
-            match letter {
-                Letter::Up {
+        while let Some(note) = self.mailbox.take(now) {
+            match note {
+                Note::Up {
                     connection,
                     subflow,
                     message,
-                } => {
-                    if !self.connections.contains(connection) {
-                        if let ToHome::Data { frame, .. } = message {
-                            self.pool.put(frame);
-                        }
-                        continue;
-                    }
-                    self.with_connection(now, connection, |connection, context| {
-                        connection.deliver(handle(subflow), message, context);
-                    });
-                    self.discard_received(now, connection);
-                }
-                Letter::Down { subflow, message } => {
-                    let Some(slot) = self.subflows.get_mut(subflow) else {
-                        continue;
-                    };
-                    let Some(home) = self.connections.get(slot.connection) else {
-                        continue;
-                    };
-                    let source = Buffered(&home.connection);
-                    slot.subflow.deliver(
-                        now,
-                        message,
-                        &source,
-                        &mut self.pool,
-                        &mut self.from_subflow,
-                    );
-                    self.after_subflow(now, subflow);
-                }
+                } => self.deliver_up(now, connection, self.address(subflow), message),
+                Note::Down { subflow, message } => self.deliver_down(now, subflow, message),
             }
+        }
+        if !self.config.place.is_alone() {
+            self.return_strangers();
+        }
+    }
+
+    /// A message from home to a subflow of this stack.
+    pub(super) fn deliver_down(&mut self, now: Instant, subflow: SubflowKey, message: ToSubflow) {
+        let Some(slot) = self.subflows.get_mut(subflow) else {
+            return;
+        };
+        let (pool, out) = (&mut self.pool, &mut self.from_subflow);
+        match &slot.home {
+            Home::Here(key) => {
+                let Some(home) = self.connections.get(*key) else {
+                    return;
+                };
+                let source = Buffered(&home.connection);
+                slot.subflow.deliver(now, message, &source, pool, out);
+            }
+            Home::Elsewhere(_) => slot.subflow.deliver(now, message, &Carried, pool, out),
+        }
+        self.after_subflow(now, subflow);
+    }
+
+    /// The name that connections know a subflow of this stack by.
+    pub(super) fn address(&self, key: SubflowKey) -> SubflowAddress {
+        SubflowAddress {
+            worker: self.config.place.worker(),
+            key,
         }
     }
 
@@ -82,14 +86,15 @@ impl Stack {
 
     /// Carries out what the connection put into the outbox, and sets its timer.
     fn after_connection(&mut self, now: Instant, connection: ConnectionKey) {
+        let own = self.config.place.worker();
         while let Some((to, message)) = self.outbox.messages.pop_front() {
-            self.mailbox.post(
-                now,
-                Letter::Down {
-                    subflow: key(to),
-                    message,
-                },
-            );
+            let to = SubflowAddress::of(to);
+            if to.worker == own {
+                let subflow = to.key;
+                self.mailbox.post(now, Note::Down { subflow, message });
+            } else {
+                self.tell_subflow(connection, to, message);
+            }
         }
         while let Some(event) = self.outbox.events.pop_front() {
             self.report(connection, &event);
@@ -104,6 +109,7 @@ impl Stack {
         if gone {
             self.forget_connection(connection);
         } else if let Some(slot) = self.connections.get_mut(connection) {
+            slot.refresh_block();
             let due = slot.connection.next_timeout();
             self.timers
                 .set(&mut slot.timer, Timer::Connection(connection), due);
@@ -122,20 +128,30 @@ impl Stack {
     /// Sends on what the subflow told its home, sets its timer and sees whether it ended: after
     /// every call that changed it.
     pub(super) fn after_subflow(&mut self, now: Instant, key: SubflowKey) {
+        let worker = self.config.place.worker();
         let Some(slot) = self.subflows.get_mut(key) else {
             return;
         };
         let end = slot.subflow.take_end(&mut self.from_subflow);
-        let connection = slot.connection;
         while let Some(message) = self.from_subflow.pop() {
-            self.mailbox.post(
-                now,
-                Letter::Up {
-                    connection,
-                    subflow: key,
-                    message,
-                },
-            );
+            match &slot.home {
+                Home::Here(connection) => {
+                    let note = Note::Up {
+                        connection: *connection,
+                        subflow: key,
+                        message,
+                    };
+                    self.mailbox.post(now, note);
+                }
+                Home::Elsewhere(distant) => {
+                    let up = Content::Up {
+                        connection: distant.connection.key,
+                        subflow: SubflowAddress { worker, key },
+                        message,
+                    };
+                    self.outboxes.push(distant.connection.worker, Letter(up));
+                }
+            }
         }
         if let Some(end) = end {
             self.forget_subflow(now, key, &end);

@@ -1,12 +1,15 @@
 //! A subflow as the stack keeps it: its TCP with mappings, and the way its packets take.
 
 use super::connection::ConnectionKey;
+use super::published_block::PublishedBlock;
 use super::route::Path;
+use super::steering::WorkerId;
 use super::timer::{Timer, TimerId};
 use crate::mptcp::connection::SubflowHandle;
 use crate::mptcp::subflow::Subflow;
 use crate::storage::flow_table::FourTuple;
 use crate::storage::slab::Key;
+use std::sync::Arc;
 
 pub(super) type SubflowKey = Key<SubflowSlot>;
 
@@ -15,7 +18,7 @@ pub(super) type SubflowKey = Key<SubflowSlot>;
 pub(super) struct SubflowSlot {
     pub(super) subflow: Subflow,
     pub(super) flow: FourTuple,
-    pub(super) connection: ConnectionKey,
+    pub(super) home: Home,
     pub(super) path: Path,
     pub(super) flow_label: u32,
     /// SYNs that no neighbour took.
@@ -25,12 +28,81 @@ pub(super) struct SubflowSlot {
     pub(super) queued: bool,
 }
 
-/// The name that a connection knows a subflow by.
-pub(super) fn handle(key: SubflowKey) -> SubflowHandle {
-    SubflowHandle(key.to_u64())
+/// A connection of some worker of the host.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct ConnectionAddress {
+    pub(super) worker: WorkerId,
+    pub(super) key: ConnectionKey,
 }
 
-/// The subflow of that name.
-pub(super) fn key(handle: SubflowHandle) -> SubflowKey {
-    Key::from_u64(handle.0)
+/// A connection whose home is another worker, as its subflows here know it.
+#[derive(Clone, Debug)]
+pub(super) struct DistantHome {
+    pub(super) connection: ConnectionAddress,
+    pub(super) block: Arc<PublishedBlock>,
+}
+
+/// The home of a subflow's connection.
+#[derive(Clone, Debug)]
+pub(super) enum Home {
+    /// This stack.
+    Here(ConnectionKey),
+    /// Another worker's.
+    Elsewhere(DistantHome),
+}
+
+/// A subflow of some worker of the host.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct SubflowAddress {
+    pub(super) worker: WorkerId,
+    pub(super) key: SubflowKey,
+}
+
+/// In the number of a handle the worker stands above the place in its slab.
+const WORKER_SHIFT: u32 = 24;
+
+/// Subflows of a stack, at most: as many as handles tell apart.
+pub(super) const MAX_SUBFLOWS: usize = 1 << WORKER_SHIFT;
+
+impl SubflowAddress {
+    /// The name that a connection knows the subflow by.
+    pub(super) fn handle(self) -> SubflowHandle {
+        SubflowHandle(self.key.to_u64() | u64::from(self.worker.number()) << WORKER_SHIFT)
+    }
+
+    /// The subflow of that name.
+    pub(super) fn of(handle: SubflowHandle) -> Self {
+        let worker = handle.worker();
+        let bits = handle.0 & !(u64::from(u8::MAX) << WORKER_SHIFT);
+        Self {
+            worker,
+            key: Key::from_u64(bits),
+        }
+    }
+}
+
+impl SubflowHandle {
+    /// The worker that the subflow is on.
+    pub const fn worker(self) -> WorkerId {
+        WorkerId::new((self.0 >> WORKER_SHIFT) as u8)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handle_names_worker_and_place() {
+        let key = Key::from_u64(0x0000_0007_00ab_cdef);
+        for worker in [0, 1, 31] {
+            let worker = WorkerId::new(worker);
+            let address = SubflowAddress { worker, key };
+            assert_eq!(address.handle().worker(), worker);
+            assert_eq!(SubflowAddress::of(address.handle()), address);
+        }
+        // On the first worker the handle is the key.
+        let worker = WorkerId::FIRST;
+        assert_eq!(SubflowAddress { worker, key }.handle().0, key.to_u64());
+    }
 }

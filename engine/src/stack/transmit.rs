@@ -7,8 +7,8 @@ use super::control::{Content, Packet};
 use super::emit::{Envelope, NOTHING, Pieces, SegmentForm, emit_segment};
 use super::loopback;
 use super::neighbor::{Purpose, Resolution};
-use super::subflow::SubflowKey;
-use crate::mptcp::connection::Connection;
+use super::published_block::Marking;
+use super::subflow::{Home, SubflowKey};
 use crate::mptcp::subflow::{PathLimits, PayloadSource};
 use crate::time::Instant;
 use crate::wire::ethernet::{EthernetHeader, MacAddress};
@@ -72,6 +72,7 @@ impl Stack {
     /// returns how many.
     pub fn transmit(&mut self, now: Instant, batch: &mut impl TransmitBatch) -> usize {
         let before = self.counters.frames_sent;
+        self.counters.frames_sent += self.relay.transmit(&mut self.pool, batch);
         self.transmit_control(now, batch);
         self.transmit_subflows(now, batch);
         // Both may have met neighbours that are not known.
@@ -130,6 +131,9 @@ impl Stack {
         let length = packet.frame_length();
         let room = if port == PortId::LOOPBACK {
             self.loopback.reserve(&mut self.pool, length)
+        } else if let Some(worker) = self.relay.worker_of(port) {
+            let (relay, pool) = (&mut self.relay, &mut self.pool);
+            relay.reserve(worker, &self.outboxes, pool, length)
         } else {
             batch.reserve(port, length)
         };
@@ -163,6 +167,10 @@ impl Stack {
     ) {
         if port == PortId::LOOPBACK {
             self.loopback.commit(now, length, meta);
+        } else if let Some(worker) = self.relay.worker_of(port) {
+            if let Some(frame) = self.relay.commit(length) {
+                self.relay_frame(worker, port, frame, meta);
+            }
         } else {
             batch.commit(port, length, meta);
             self.counters.frames_sent += 1;
@@ -266,11 +274,17 @@ impl Stack {
         let Some(slot) = self.subflows.get_mut(key) else {
             return Turn::Idle;
         };
-        let owner = self.connections.get(slot.connection);
-        let home = owner.map(|owner| &owner.connection);
-        let hop_limit = owner.and_then(|owner| owner.options.hop_limit);
-        let traffic_class = owner.map_or(0, |owner| owner.options.traffic_class);
-        let published = home.map_or(&self.orphaned, Connection::published);
+        let loaded;
+        let (owner, published, marking) = match &slot.home {
+            Home::Here(key) => match self.connections.get(*key) {
+                Some(owner) => (Some(owner), owner.connection.published(), owner.marking()),
+                None => (None, &self.orphaned, Marking::default()),
+            },
+            Home::Elsewhere(distant) => {
+                loaded = distant.block.load();
+                (None, &loaded.0, loaded.1)
+            }
+        };
         let envelope = Envelope {
             source_mac: target.source_mac,
             destination_mac: match target.exit {
@@ -280,14 +294,20 @@ impl Stack {
             },
             source: slot.flow.local.ip(),
             destination: slot.flow.remote.ip(),
-            hop_limit: hop_limit.unwrap_or(self.config.hop_limit),
-            dscp: traffic_class >> 2,
+            hop_limit: marking.hop_limit.unwrap_or(self.config.hop_limit),
+            dscp: marking.traffic_class >> 2,
             ecn: Ecn::NotCapable,
             flow_label: slot.flow_label,
         };
         // Room first: what a subflow has sent it cannot take back.
         let room = match target.exit {
-            Exit::Neighbor(_) => Some(batch.reserve(target.port, target.max_frame)),
+            Exit::Neighbor(_) => Some(match self.relay.worker_of(target.port) {
+                Some(worker) => {
+                    let (relay, pool) = (&mut self.relay, &mut self.pool);
+                    relay.reserve(worker, &self.outboxes, pool, target.max_frame)
+                }
+                None => batch.reserve(target.port, target.max_frame),
+            }),
             Exit::Loopback => Some(self.loopback.reserve(&mut self.pool, target.max_frame)),
             Exit::NobodyAnswers | Exit::LinkDown => None,
         };
@@ -325,10 +345,10 @@ impl Stack {
         let payload: Pieces<'_> = match outgoing.payload {
             PayloadSource::None => NOTHING,
             PayloadSource::SendBuffer(start) => {
-                home.map_or(NOTHING, |home| home.send_slices(start, length))
+                owner.map_or(NOTHING, |owner| owner.connection.send_slices(start, length))
             }
             PayloadSource::Retained { offset } => {
-                (slot.subflow.retained_bytes(offset, outgoing.length), &[])
+                slot.subflow.retained_bytes(offset, outgoing.length)
             }
         };
         if payload.0.len() + payload.1.len() != length {

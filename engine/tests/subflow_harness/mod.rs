@@ -202,10 +202,10 @@ impl Side {
                 let (front, back) = self.source.slices(start, length);
                 [front, back].concat()
             }
-            PayloadSource::Retained { offset } => self
-                .subflow
-                .retained_bytes(offset, outgoing.length)
-                .to_vec(),
+            PayloadSource::Retained { offset } => {
+                let (front, back) = self.subflow.retained_bytes(offset, outgoing.length);
+                [front, back].concat()
+            }
         };
         assert_eq!(payload.len(), length, "the source holds what is sent");
         assert!(

@@ -142,7 +142,8 @@ impl Connection {
         cx.pool.put(frame);
         self.receive.last_received = Some(cx.now);
         let moved = self.published.data_ack != self.receive.data_ack();
-        if moved && self.config.distant_subflows && matches!(self.mode, Mode::Multipath { .. }) {
+        let distant = self.config.distant_subflows || from.worker() != self.worker;
+        if moved && distant && matches!(self.mode, Mode::Multipath { .. }) {
             cx.out.send(from, ToSubflow::DataAckMoved);
         }
         if let Some(view) = self.view_mut(from) {

@@ -55,7 +55,11 @@ impl Connection {
     pub(super) fn add_view(&mut self, handle: SubflowHandle, path: SubflowPath, opener: Opener) {
         let id = self.next_subflow_id;
         self.next_subflow_id = self.next_subflow_id.wrapping_add(1);
-        self.views.push(SubflowView::new(handle, id, path, opener));
+        let mut view = SubflowView::new(handle, id, path, opener);
+        if handle.worker() != self.worker {
+            view.carries = Some(self.send.buffer.capacity() as u64);
+        }
+        self.views.push(view);
         self.subflows_max = self.subflows_max.max(self.views.len() as u8);
     }
 

@@ -48,6 +48,7 @@ use super::path_manager::PathManager;
 use super::scheduler::{Scheduler, SchedulerState};
 use crate::congestion::Coupling;
 use crate::sequence::DataSequenceNumber;
+use crate::stack::WorkerId;
 use crate::storage::send_buffer::SendBuffer;
 use crate::time::Instant;
 use crate::wire::mptcp_option::{Key, Token};
@@ -107,6 +108,8 @@ pub struct Connection {
     send: SendState,
     receive: ReceiveState,
     published: Published,
+    /// The worker that is home: that of the first subflow.
+    worker: WorkerId,
     views: Vec<SubflowView>,
     next_subflow_id: u32,
     subflows_max: u8,
@@ -185,6 +188,7 @@ impl Connection {
             send: SendState::new(config.send_buffer, digest.initial_data_sequence_number),
             receive,
             published,
+            worker: first.worker(),
             views: vec![SubflowView::new(first, 0, path, Opener::First)],
             next_subflow_id: 1,
             subflows_max: 1,
@@ -372,6 +376,14 @@ impl Connection {
     /// SO_SNDBUF. What is written stays, however small the buffer becomes.
     pub fn set_send_buffer(&mut self, bytes: usize, cx: &mut Context<'_>) {
         self.send.buffer.set_capacity(bytes);
+        let capacity = self.send.buffer.capacity() as u64;
+        for carries in self
+            .views
+            .iter_mut()
+            .filter_map(|view| view.carries.as_mut())
+        {
+            *carries = capacity;
+        }
         if self.send.room_was_made() {
             cx.out.events.push_back(ConnectionEvent::Writable);
         }

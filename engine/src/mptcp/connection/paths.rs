@@ -8,7 +8,7 @@ use crate::mptcp::crypto::SenderKeys;
 use crate::mptcp::message::{SubflowEnd, ToSubflow};
 use crate::mptcp::path_manager::{Endpoints, RepeatPolicy, RetryPolicy};
 use crate::time::{Duration, Instant};
-use crate::wire::mptcp_option::MptcpOption;
+use crate::wire::mptcp_option::{MptcpOption, ResetReason};
 use arrayvec::ArrayVec;
 use core::net::{IpAddr, SocketAddr};
 
@@ -28,6 +28,25 @@ impl Connection {
         }
         let opener = attempt.map_or(Opener::Application, Opener::PathManager);
         self.add_view(handle, path, opener);
+    }
+
+    /// The same of a subflow on another worker. The connection may have fallen back or ended since it
+    /// asked; then the subflow is reset.
+    pub fn subflow_opened_elsewhere(
+        &mut self,
+        attempt: Option<u32>,
+        handle: SubflowHandle,
+        path: SubflowPath,
+        cx: &mut Context<'_>,
+    ) {
+        self.subflow_opened(attempt, handle, path);
+        if !matches!(self.mode, Mode::Multipath { .. })
+            || self.state.is_finished()
+            || self.fastclose.is_some()
+        {
+            self.reset_view(handle, Some(ResetReason::Unspecified), cx);
+        }
+        self.settle(cx);
     }
 
     /// There is no route, port or room for the subflow; that of an attempt will be asked for again.

@@ -63,6 +63,9 @@ pub(super) struct SubflowView {
     pub(super) phase: Phase,
     /// The peer wants it used as backup only.
     pub(super) remote_backup: bool,
+    /// Bytes that it carries at most, where it is on another worker: what is granted to it goes with
+    /// the grant, and home needs to hold nothing for it.
+    pub(super) carries: Option<u64>,
     pub(super) progress: Progress,
     pub(super) ledger: Ledger,
     /// Where further copies of what other subflows carry begin: before that it was offered them.
@@ -117,6 +120,7 @@ impl SubflowView {
             path,
             phase: Phase::Handshake,
             remote_backup: false,
+            carries: None,
             progress: Progress::default(),
             ledger: Ledger::default(),
             copied_to: 0,
@@ -184,7 +188,12 @@ impl SubflowView {
             return 0;
         }
         let unseen = self.granted.saturating_sub(self.progress.granted);
-        u32::try_from(u64::from(self.progress.room).saturating_sub(unseen)).unwrap_or(u32::MAX)
+        let room = u64::from(self.progress.room).saturating_sub(unseen);
+        let room = match self.carries {
+            Some(most) => room.min(most.saturating_sub(self.in_flight())),
+            None => room,
+        };
+        u32::try_from(room).unwrap_or(u32::MAX)
     }
 
     /// Bytes granted and not acknowledged on the subflow.
@@ -207,6 +216,9 @@ impl SubflowView {
 
     /// The lowest offset that the send buffer must hold for it.
     pub(super) fn lowest_held(&self) -> Option<u64> {
+        if self.carries.is_some() {
+            return None;
+        }
         Some(self.ledger.lowest()?.max(self.retained_until))
     }
 

@@ -257,10 +257,16 @@ impl Subflow {
         self.tcp.info()
     }
 
-    /// Bytes that [`ToSubflow::Retain`](crate::mptcp::message::ToSubflow::Retain) had copied:
-    /// `length` of them from the stream's `offset` on, as [`PayloadSource::Retained`] asks for.
-    /// Fewer where fewer are held.
-    pub fn retained_bytes(&self, offset: u64, length: u32) -> &[u8] {
+    /// Takes the bytes of the next grant, or some of them, of a home that is another worker. It is to
+    /// send all of them so, and may then let them go.
+    pub fn carry(&mut self, bytes: &[u8]) {
+        self.outflow.carry(bytes);
+    }
+
+    /// Bytes that [`ToSubflow::Retain`](crate::mptcp::message::ToSubflow::Retain) had copied, or that
+    /// came with their grant: `length` of them from the stream's `offset` on, as
+    /// [`PayloadSource::Retained`] asks for, in two pieces. Fewer where fewer are held.
+    pub fn retained_bytes(&self, offset: u64, length: u32) -> (&[u8], &[u8]) {
         self.outflow.retained_bytes(offset, length)
     }
 

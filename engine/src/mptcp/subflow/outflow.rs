@@ -2,6 +2,7 @@
 
 use super::send_mapping::{SendMapping, SendMappings};
 use crate::sequence::DataSequenceNumber;
+use std::collections::VecDeque;
 
 /// The longest mapping that the length field of a DSS holds.
 pub(super) const LONGEST_MAPPING: u32 = u16::MAX as u32;
@@ -39,7 +40,9 @@ pub(super) struct Outflow {
 #[derive(Debug, Default)]
 struct Retained {
     start: u64,
-    bytes: Vec<u8>,
+    bytes: VecDeque<u8>,
+    /// The copies are all there is: home is another worker, and sends its bytes with each grant.
+    carries: bool,
 }
 
 impl Retained {
@@ -47,16 +50,15 @@ impl Retained {
         self.start + self.bytes.len() as u64
     }
 
-    /// Lets go of what lies before `acknowledged`, once that is half of it, so that moving the
-    /// rest costs no more than copying it did.
+    /// Lets go of what lies before `acknowledged`. The memory is kept only where more copies follow.
     fn release(&mut self, acknowledged: u64) {
         let gone = acknowledged.saturating_sub(self.start);
-        let gone = usize::try_from(gone).unwrap_or(usize::MAX);
-        if gone >= self.bytes.len() {
+        let held = self.bytes.len();
+        let gone = usize::try_from(gone).map_or(held, |gone| gone.min(held));
+        self.bytes.drain(..gone);
+        self.start += gone as u64;
+        if self.bytes.is_empty() && !self.carries {
             *self = Self::default();
-        } else if gone >= self.bytes.len() / 2 {
-            self.bytes.drain(..gone);
-            self.start = acknowledged;
         }
     }
 }
@@ -152,8 +154,8 @@ impl Outflow {
             if front.len() + back.len() != length {
                 return false;
             }
-            self.retained.bytes.extend_from_slice(front);
-            self.retained.bytes.extend_from_slice(back);
+            self.retained.bytes.extend(front);
+            self.retained.bytes.extend(back);
         }
         true
     }
@@ -165,14 +167,31 @@ impl Outflow {
             .then(|| self.retained.end())
     }
 
-    pub(super) fn retained_bytes(&self, offset: u64, length: u32) -> &[u8] {
+    /// Takes the next bytes of the stream, which home grants after.
+    pub(super) fn carry(&mut self, bytes: &[u8]) {
+        self.retained.carries = true;
+        self.retained.bytes.extend(bytes);
+    }
+
+    /// The bytes from `offset` on in place, in two pieces; fewer where fewer are held.
+    pub(super) fn retained_bytes(&self, offset: u64, length: u32) -> (&[u8], &[u8]) {
         let Some(start) = offset.checked_sub(self.retained.start) else {
-            return &[];
+            return (&[], &[]);
         };
         let held = self.retained.bytes.len();
         let start = usize::try_from(start).unwrap_or(usize::MAX).min(held);
         let end = start.saturating_add(length as usize).min(held);
-        self.retained.bytes.get(start..end).unwrap_or_default()
+        let (front, back) = self.retained.bytes.as_slices();
+        let split = front.len();
+        let piece = |slice: &'_ [u8], from: usize| {
+            let within = |at: usize| at.saturating_sub(from).min(slice.len());
+            within(start)..within(end)
+        };
+        let (first, second) = (piece(front, 0), piece(back, split));
+        (
+            front.get(first).unwrap_or_default(),
+            back.get(second).unwrap_or_default(),
+        )
     }
 
     /// The mapping of the byte at `offset`.

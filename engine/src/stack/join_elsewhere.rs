@@ -1,0 +1,249 @@
+//! Subflows on other workers than their connection's home: what the two sides do about each letter
+//! (RFC 8684 section 3.2).
+
+use super::Stack;
+use super::connection::ConnectionKey;
+use super::flow::Flow;
+use super::held_syn::{HeldKey, HeldSyn};
+use super::join_letter::{DistantConnection, JoinLetter, JoinTerms, SubflowOrder};
+use super::letter::{Content, Letter};
+use super::receive::ReceivedSegment;
+use super::request::JoinTarget;
+use super::steering::WorkerId;
+use super::subflow::{ConnectionAddress, DistantHome, Home, SubflowAddress, SubflowKey};
+use crate::mptcp::connection::SubflowPath;
+use crate::mptcp::message::{ResetOptions, ToSubflow};
+use crate::mptcp::subflow::JoinRequest;
+use crate::sequence::SequenceNumber;
+use crate::time::Instant;
+use crate::wire::mptcp_option::{MptcpOption, ResetReason, Token};
+use core::net::IpAddr;
+
+impl Stack {
+    /// Takes a step towards a subflow elsewhere.
+    pub(super) fn take_join_letter(&mut self, now: Instant, letter: JoinLetter) {
+        match letter {
+            JoinLetter::Ask {
+                from,
+                held,
+                token,
+                local,
+            } => self.answer_ask(now, from, held, token, local),
+            JoinLetter::Answer { held, verdict } => self.take_answer(now, held, verdict),
+            JoinLetter::Made {
+                connection,
+                subflow,
+                path,
+            } => self.take_made(now, connection, subflow, path),
+            JoinLetter::Open { connection, order } => self.carry_out_order(now, connection, &order),
+            JoinLetter::Opened {
+                connection,
+                attempt,
+                opened,
+            } => self.take_opened(now, connection, attempt, opened),
+        }
+    }
+
+    /// Keeps a SYN and asks the home of its token what to answer.
+    pub(super) fn ask_home(
+        &mut self,
+        segment: &ReceivedSegment,
+        token: Token,
+        peer: JoinRequest,
+        floor: Option<SequenceNumber>,
+    ) {
+        let flow = segment.flow;
+        let syn = HeldSyn {
+            segment: segment.without_frame(),
+            peer,
+            floor,
+        };
+        let Ok(held) = self.held_syns.insert(syn) else {
+            self.counters.syn_queue_full += 1;
+            return;
+        };
+        if self.flows.insert(flow, Flow::Held(held)).is_err() {
+            self.held_syns.remove(held);
+            self.counters.table_full += 1;
+            return;
+        }
+        let ask = JoinLetter::Ask {
+            from: self.config.place.worker(),
+            held,
+            token,
+            local: flow.local.ip(),
+        };
+        let home = self.config.place.steering().home_of(token);
+        self.outboxes.push(home, ask.into());
+    }
+
+    /// Home: says how to answer a SYN that came in elsewhere.
+    fn answer_ask(
+        &mut self,
+        now: Instant,
+        from: WorkerId,
+        held: HeldKey,
+        token: Token,
+        local: IpAddr,
+    ) {
+        let judged = self.judge_join(now, token, local);
+        let verdict = judged.and_then(|(connection, terms)| {
+            let distant = self.distant(connection).ok_or(ResetReason::MptcpError)?;
+            Ok((distant, terms))
+        });
+        let answer = JoinLetter::Answer { held, verdict };
+        self.outboxes.push(from, answer.into());
+    }
+
+    /// Home has said what to answer to a SYN.
+    fn take_answer(
+        &mut self,
+        now: Instant,
+        held: HeldKey,
+        verdict: Result<(DistantConnection, JoinTerms), ResetReason>,
+    ) {
+        let Some(syn) = self.held_syns.remove(held) else {
+            return;
+        };
+        let HeldSyn {
+            segment,
+            peer,
+            floor,
+        } = syn;
+        self.flows.remove(&segment.flow);
+        match verdict {
+            Ok((distant, terms)) => {
+                let target = JoinTarget::Elsewhere(Box::new(distant));
+                self.answer_join(now, &segment, target, terms, peer, floor);
+            }
+            Err(reason) => self.send_reset(now, &segment, Some(reason)),
+        }
+    }
+
+    /// Tells home of a subflow that a peer has joined, before anything that the subflow itself says.
+    pub(super) fn tell_of_join(
+        &mut self,
+        connection: ConnectionAddress,
+        subflow: SubflowKey,
+        path: SubflowPath,
+    ) {
+        let made = JoinLetter::Made {
+            connection: connection.key,
+            subflow: self.address(subflow),
+            path,
+        };
+        self.outboxes.push(connection.worker, made.into());
+    }
+
+    /// Home: takes a subflow that a peer has joined elsewhere, or has it reset.
+    fn take_made(
+        &mut self,
+        now: Instant,
+        connection: ConnectionKey,
+        subflow: SubflowAddress,
+        path: SubflowPath,
+    ) {
+        match self.review_join(connection) {
+            Ok(()) => {
+                self.with_connection(now, connection, |home, _| {
+                    home.join_accepted(subflow.handle(), path);
+                });
+            }
+            Err(reason) => self.reset_elsewhere(subflow, reason),
+        }
+    }
+
+    /// Home: orders a subflow from another worker.
+    pub(super) fn order_subflow(
+        &mut self,
+        now: Instant,
+        worker: WorkerId,
+        connection: ConnectionKey,
+        order: SubflowOrder,
+    ) {
+        let attempt = order.open.attempt;
+        let Some(distant) = self.distant(connection) else {
+            self.with_connection(now, connection, |home, context| {
+                home.subflow_not_opened(attempt, context.now);
+            });
+            return;
+        };
+        let open = JoinLetter::Open {
+            connection: distant,
+            order,
+        };
+        self.outboxes.push(worker, open.into());
+    }
+
+    /// Opens the subflow that another worker's connection wants.
+    fn carry_out_order(
+        &mut self,
+        now: Instant,
+        connection: DistantConnection,
+        order: &SubflowOrder,
+    ) {
+        let to = connection.home.connection;
+        let home = Home::Elsewhere(connection.home);
+        let made = self.make_joining(now, home, &connection.options, order);
+        let opened = made.ok().map(|(key, path)| (self.address(key), path));
+        let answer = JoinLetter::Opened {
+            connection: to.key,
+            attempt: order.open.attempt,
+            opened,
+        };
+        self.outboxes.push(to.worker, answer.into());
+        if let Some((subflow, _)) = opened {
+            self.after_subflow(now, subflow.key);
+        }
+    }
+
+    /// Home: takes note of a subflow that was opened elsewhere, or of why there is none.
+    fn take_opened(
+        &mut self,
+        now: Instant,
+        connection: ConnectionKey,
+        attempt: Option<u32>,
+        opened: Option<(SubflowAddress, SubflowPath)>,
+    ) {
+        let known = self.with_connection(now, connection, |home, context| match opened {
+            Some((subflow, path)) => {
+                home.subflow_opened_elsewhere(attempt, subflow.handle(), path, context);
+            }
+            None => home.subflow_not_opened(attempt, context.now),
+        });
+        if let (None, Some((subflow, _))) = (known, opened) {
+            // The connection ended meanwhile.
+            self.reset_elsewhere(subflow, ResetReason::Unspecified);
+        }
+    }
+
+    /// Has a subflow reset of which no connection here knows.
+    fn reset_elsewhere(&mut self, subflow: SubflowAddress, reason: ResetReason) {
+        let mut options = ResetOptions::new();
+        options.push(MptcpOption::Reset {
+            transient: reason.may_pass(),
+            reason,
+        });
+        let reset = Letter(Content::Down {
+            subflow: subflow.key,
+            message: ToSubflow::Reset { options },
+        });
+        self.outboxes.push(subflow.worker, reset);
+    }
+
+    /// A connection of this worker as its subflows elsewhere know it.
+    fn distant(&mut self, connection: ConnectionKey) -> Option<DistantConnection> {
+        let slot = self.connections.get_mut(connection)?;
+        let block = slot.share_block();
+        Some(DistantConnection {
+            home: DistantHome {
+                connection: ConnectionAddress {
+                    worker: self.config.place.worker(),
+                    key: connection,
+                },
+                block,
+            },
+            options: slot.options.clone(),
+        })
+    }
+}

@@ -1,0 +1,99 @@
+//! Ports that another worker drives. A port may have fewer queues than there are workers; those
+//! without one hand their frames to a worker that has one, which sends them with its own.
+
+use super::batch::{PortId, TransmitBatch, TransmitMeta};
+use super::outboxes::Outboxes;
+use super::steering::WorkerId;
+use crate::storage::frame::{Frame, FramePool};
+use std::collections::VecDeque;
+
+/// Frames of other workers that wait for room on their port; one more is dropped, as a full queue
+/// of a port does.
+const WAITING: usize = 1_024;
+
+/// Frames to and from other workers.
+#[derive(Debug, Default)]
+pub(super) struct Relay {
+    /// The ports that another worker drives.
+    elsewhere: Vec<(PortId, WorkerId)>,
+    /// Room that was reserved for a frame by one of them.
+    room: Option<Frame>,
+    /// Other workers' frames, oldest first.
+    waiting: VecDeque<(PortId, Frame, TransmitMeta)>,
+    dropped: u64,
+}
+
+impl Relay {
+    /// States which worker drives a port; `None` for this one.
+    pub(super) fn set_worker(&mut self, port: PortId, worker: Option<WorkerId>) {
+        self.elsewhere.retain(|(other, _)| *other != port);
+        self.elsewhere.extend(worker.map(|worker| (port, worker)));
+    }
+
+    /// The other worker that drives a port.
+    pub(super) fn worker_of(&self, port: PortId) -> Option<WorkerId> {
+        let mut others = self.elsewhere.iter();
+        others.find_map(|(other, worker)| (*other == port).then_some(*worker))
+    }
+
+    /// As [`TransmitBatch::reserve`], on a port that `worker` drives.
+    pub(super) fn reserve(
+        &mut self,
+        worker: WorkerId,
+        outboxes: &Outboxes,
+        pool: &mut FramePool,
+        length: usize,
+    ) -> Option<&mut [u8]> {
+        if outboxes.is_full(worker) {
+            return None;
+        }
+        let room = self.room.get_or_insert_with(|| pool.take());
+        room.buffer_mut().get_mut(..length)
+    }
+
+    /// The frame that was written to the room last reserved.
+    pub(super) fn commit(&mut self, length: usize) -> Option<Frame> {
+        let mut frame = self.room.take()?;
+        frame.set_filled(0..length);
+        Some(frame)
+    }
+
+    /// Takes a frame of another worker.
+    pub(super) fn take(&mut self, port: PortId, frame: Frame, meta: TransmitMeta) {
+        if self.waiting.len() < WAITING {
+            self.waiting.push_back((port, frame, meta));
+        } else {
+            self.dropped += 1;
+        }
+    }
+
+    /// Sends what waits as far as ports have room, and returns how many frames went.
+    pub(super) fn transmit(&mut self, pool: &mut FramePool, batch: &mut impl TransmitBatch) -> u64 {
+        let mut sent = 0;
+        for _ in 0..self.waiting.len() {
+            let Some((port, frame, meta)) = self.waiting.pop_front() else {
+                break;
+            };
+            let length = frame.bytes().len();
+            let Some(room) = batch.reserve(port, length) else {
+                self.waiting.push_back((port, frame, meta));
+                continue;
+            };
+            room.copy_from_slice(frame.bytes());
+            batch.commit(port, length, meta);
+            pool.put(frame);
+            sent += 1;
+        }
+        sent
+    }
+
+    /// Frames of other workers that found no room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Frames that wait.
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+}
