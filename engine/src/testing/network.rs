@@ -1,5 +1,6 @@
 //! Hosts, links between them, and the virtual clock that drives both.
 
+use super::host::{Host, PostConfig};
 use super::link::{Link, LinkConfig, LinkCounters, Transit};
 use super::middlebox::{Direction, Middlebox};
 use crate::random::Random;
@@ -7,7 +8,6 @@ use crate::stack::{
     ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, TransmitBatch, TransmitMeta,
 };
 use crate::stack::{Event, Stack};
-use crate::storage::frame::Frame;
 use crate::time::Instant;
 use ahash::RandomState;
 
@@ -70,7 +70,7 @@ const RESTLESS: u32 = 100_000;
 #[derive(Debug)]
 pub struct Network {
     now: Instant,
-    hosts: Vec<Stack>,
+    hosts: Vec<Host>,
     wires: Vec<Wire>,
     random: Random,
     batch: Batch,
@@ -99,7 +99,14 @@ impl Network {
 
     /// Adds a host.
     pub fn add_host(&mut self, stack: Stack) -> HostId {
-        self.hosts.push(stack);
+        self.hosts.push(Host::alone(stack));
+        HostId(self.hosts.len() - 1)
+    }
+
+    /// Adds a host of several workers, whose stacks are given in the order of their numbers.
+    pub fn add_shared_host(&mut self, workers: Vec<Stack>, post: PostConfig) -> HostId {
+        let random = self.random.fork(&format!("post {}", self.hosts.len()));
+        self.hosts.push(Host::shared(workers, post, random));
         HostId(self.hosts.len() - 1)
     }
 
@@ -134,14 +141,29 @@ impl Network {
         self.now
     }
 
-    /// A host's stack.
+    /// A host's stack, that of its first worker.
     pub fn stack(&mut self, host: HostId) -> &mut Stack {
-        &mut self.hosts[host.0]
+        &mut self.hosts[host.0].workers[0]
     }
 
-    /// A host's stack, to be looked at.
+    /// A host's stack, that of its first worker, to be looked at.
     pub fn host(&self, host: HostId) -> &Stack {
-        &self.hosts[host.0]
+        &self.hosts[host.0].workers[0]
+    }
+
+    /// The stack of one worker of a host.
+    pub fn worker(&mut self, host: HostId, worker: usize) -> &mut Stack {
+        &mut self.hosts[host.0].workers[worker]
+    }
+
+    /// The stacks of all workers of a host, to be looked at.
+    pub fn workers(&self, host: HostId) -> &[Stack] {
+        &self.hosts[host.0].workers
+    }
+
+    /// Letters between the workers of a host.
+    pub fn letters(&self, host: HostId) -> usize {
+        self.hosts[host.0].letters()
     }
 
     /// A digest of every frame that was sent, its time and its place: two runs of one seed agree.
@@ -162,7 +184,9 @@ impl Network {
     pub fn set_carrier(&mut self, link: LinkId, up: bool) {
         self.set_link(link, None, up);
         for end in self.wires[link.0].ends {
-            self.hosts[end.host.0].set_link(self.now, end.port, up);
+            for stack in &mut self.hosts[end.host.0].workers {
+                stack.set_link(self.now, end.port, up);
+            }
         }
     }
 
@@ -186,9 +210,10 @@ impl Network {
         &mut self.wires[link.0].middleboxes
     }
 
-    /// An event of a host, if it has one.
+    /// An event of a host, if it has one, of whichever worker.
     pub fn poll_event(&mut self, host: HostId) -> Option<Event> {
-        self.hosts[host.0].poll_event()
+        let mut workers = self.hosts[host.0].workers.iter_mut();
+        workers.find_map(Stack::poll_event)
     }
 
     /// When something happens next: an arrival or a timer.
@@ -197,7 +222,7 @@ impl Network {
         let arrivals = arrivals.filter_map(Link::next_arrival);
         let released = self.wires.iter().flat_map(|wire| &wire.middleboxes);
         let released = released.filter_map(Middlebox::next_release);
-        let timers = self.hosts.iter().filter_map(Stack::poll_timeout);
+        let timers = self.hosts.iter().filter_map(Host::next_event);
         arrivals.chain(released).chain(timers).min()
     }
 
@@ -219,12 +244,12 @@ impl Network {
             self.now
         );
         self.deliver();
-        for index in 0..self.hosts.len() {
-            if self.hosts[index]
-                .poll_timeout()
-                .is_some_and(|at| at <= self.now)
-            {
-                self.hosts[index].advance(self.now);
+        for host in &mut self.hosts {
+            host.exchange(self.now);
+            for stack in &mut host.workers {
+                if stack.poll_timeout().is_some_and(|at| at <= self.now) {
+                    stack.advance(self.now);
+                }
             }
         }
         self.transmit();
@@ -233,27 +258,34 @@ impl Network {
     /// Sends what the stacks have to send, as after a call of an application.
     pub fn transmit(&mut self) {
         for index in 0..self.hosts.len() {
+            self.hosts[index].exchange(self.now);
             loop {
-                self.hosts[index].transmit(self.now, &mut self.batch);
-                let sent = core::mem::take(&mut self.batch.sent);
-                let full = sent.len() >= BURST;
-                for (port, bytes, meta) in sent {
-                    self.record(index, port, &bytes);
-                    self.carry(
-                        End {
-                            host: HostId(index),
-                            port,
-                        },
-                        bytes,
-                        meta,
-                    );
+                for worker in 0..self.hosts[index].workers.len() {
+                    self.transmit_worker(index, worker);
                 }
-                if !full {
+                if !self.hosts[index].exchange(self.now) {
                     break;
                 }
             }
         }
         self.release();
+    }
+
+    fn transmit_worker(&mut self, index: usize, worker: usize) {
+        loop {
+            let stack = &mut self.hosts[index].workers[worker];
+            stack.transmit(self.now, &mut self.batch);
+            let sent = core::mem::take(&mut self.batch.sent);
+            let full = sent.len() >= BURST;
+            for (port, bytes, meta) in sent {
+                self.record(index, port, &bytes);
+                let host = HostId(index);
+                self.carry(End { host, port }, bytes, meta);
+            }
+            if !full {
+                return;
+            }
+        }
     }
 
     fn record(&mut self, host: usize, port: PortId, bytes: &[u8]) {
@@ -267,14 +299,13 @@ impl Network {
         for wire in &mut self.wires {
             for (index, link) in wire.directions.iter_mut().enumerate() {
                 let to = wire.ends[1 - index];
-                let stack = &mut self.hosts[to.host.0];
+                let host = &mut self.hosts[to.host.0];
                 while let Some(transit) = link.poll(self.now) {
                     let meta = ReceiveMeta {
                         port: to.port,
                         ..transit.meta
                     };
-                    let frame = Frame::from(transit.bytes.as_slice());
-                    stack.receive(self.now, frame, meta);
+                    host.receive(self.now, &transit.bytes, meta);
                 }
             }
         }

@@ -1,12 +1,14 @@
 //! The hosts and programs of a scenario.
 
-use super::{ConnectionPlan, HostPlan, LinkPlan, PathPlan, Policy, Scenario, Side};
+use super::{ConnectionPlan, HostPlan, LinkPlan, PathPlan, Policy, Scenario, Side, WorkersPlan};
 use crate::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
 use crate::random::Random;
 use crate::socket::SocketOptions;
-use crate::stack::{Capabilities, InterfaceConfig, PortId, Stack, StackConfig};
+use crate::stack::{Capabilities, InterfaceConfig, Place, PortId, Stack, StackConfig, WorkerId};
 use crate::tcp::Keepalive;
 use crate::testing::application::{Pattern, Plan};
+use crate::testing::host::Arrival;
+use crate::testing::network::{HostId, Network};
 use crate::time::{Duration, Instant};
 use crate::wire::ethernet::MacAddress;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -63,19 +65,45 @@ pub(super) fn program(seed: u64, index: usize, plan: &ConnectionPlan, side: Side
     }
 }
 
-/// A host of the scenario with its interfaces and endpoints.
-pub(super) fn stack(scenario: &Scenario, side: Side, random: &Random) -> Stack {
+/// Adds a host of the scenario, with the stacks of all its workers.
+pub(super) fn add_host(
+    network: &mut Network,
+    scenario: &Scenario,
+    side: Side,
+    random: &Random,
+) -> HostId {
+    let host = match side {
+        Side::Client => &scenario.client,
+        Side::Server => &scenario.server,
+    };
+    let Some(plan) = host.workers else {
+        return network.add_host(stack(scenario, side, Place::default(), random));
+    };
+    let places = plan.steering.all();
+    let places = places.filter_map(|worker| Place::new(worker, plan.steering));
+    let workers = places.map(|place| stack(scenario, side, place, random));
+    network.add_shared_host(workers.collect(), plan.post)
+}
+
+/// The stack of a worker with its interfaces and endpoints.
+fn stack(scenario: &Scenario, side: Side, place: Place, random: &Random) -> Stack {
     let (host, label) = match side {
         Side::Client => (&scenario.client, "client"),
         Side::Server => (&scenario.server, "server"),
     };
     let config = StackConfig {
+        place,
+        spread_subflows: host.workers.is_none_or(|plan| plan.spread),
         multipath: host.multipath,
         checksum: host.checksum,
         message_delay: host.message_delay,
         ..StackConfig::default()
     };
-    let mut stack = Stack::new(config, random.fork(label).bytes());
+    let seed = match place.worker() {
+        WorkerId::FIRST => random.fork(label),
+        other => random.fork(&format!("{label} {}", other.number())),
+    };
+    let mut stack = Stack::new(config, { seed }.bytes());
     let flags = endpoint_flags(scenario.paths, side);
     for (index, link) in scenario.links.iter().enumerate() {
         let address = address(link, index, side);
@@ -105,6 +133,12 @@ pub(super) fn stack(scenario: &Scenario, side: Side, random: &Random) -> Stack {
             stack
                 .add_endpoint(Instant::ZERO, endpoint)
                 .expect("the scenario's endpoints have their own ids");
+        }
+    }
+    let first_alone = |plan: WorkersPlan| plan.post.arrival == Arrival::First;
+    if host.workers.is_some_and(first_alone) {
+        for index in 0..scenario.links.len() {
+            stack.set_port_worker(PortId(index as u16), WorkerId::FIRST);
         }
     }
     let limits = Limits {

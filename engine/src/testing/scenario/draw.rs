@@ -1,10 +1,14 @@
 //! Drawing a scenario from its seed.
 
-use super::{ConnectionPlan, Fault, HostPlan, LinkPlan, PathPlan, Policy, Scenario, Side};
+use super::{
+    ConnectionPlan, Fault, HostPlan, LinkPlan, PathPlan, Policy, Scenario, Side, WorkersPlan,
+};
 use crate::congestion::ControllerKind;
 use crate::mptcp::scheduler::Scheduler;
 use crate::random::Random;
+use crate::stack::{FlowHash, Steering};
 use crate::testing::application::Ending;
+use crate::testing::host::{Arrival, PostConfig};
 use crate::testing::link::{Burst, Chance, LinkConfig};
 use crate::testing::middlebox::Kind;
 use crate::time::{Duration, Instant};
@@ -64,6 +68,10 @@ impl Scenario {
         // From a generator of its own, so that the rest of each scenario stays what it was.
         let mut random = Random::from_u64(seed).fork("policies");
         scenario.draw_policies(&mut random);
+        let mut random = Random::from_u64(seed).fork("workers");
+        for host in [&mut scenario.client, &mut scenario.server] {
+            host.workers = draw_workers(&mut random);
+        }
         scenario
     }
 
@@ -234,12 +242,45 @@ fn draw_host(random: &mut Random, theme: Theme, checksum: bool) -> HostPlan {
         multipath: theme != Theme::Mixed || !one_in(random, 8),
         checksum,
         buffer: (8 * 1024) << random.below(6),
+        workers: None,
         message_delay: late.then(|| {
             let longest = if one_in(random, 4) { 30_000 } else { 3_000 };
             let most = Duration::from_micros(1 + random.below(longest));
             (Duration::ZERO, most)
         }),
     }
+}
+
+/// Half of the hosts have a single worker.
+fn draw_workers(random: &mut Random) -> Option<WorkersPlan> {
+    if one_in(random, 2) {
+        return None;
+    }
+    let hash = match random.below(2) {
+        0 => FlowHash::Ports,
+        _ => FlowHash::Toeplitz(random.bytes()),
+    };
+    let workers = 1 + random.below(4) as u8;
+    let longest = if one_in(random, 4) { 10_000 } else { 500 };
+    let post = PostConfig {
+        delay: Duration::from_micros(random.below(longest)),
+        capacity: 1 + random.below(64) as usize,
+        refusal: match random.below(4) {
+            0 => Chance::percent(5),
+            1 => Chance(1_000),
+            _ => Chance::NEVER,
+        },
+        arrival: match random.below(4) {
+            0 => Arrival::Scattered,
+            1 => Arrival::First,
+            _ => Arrival::Steered,
+        },
+    };
+    Some(WorkersPlan {
+        steering: Steering::new(workers, hash)?,
+        post,
+        spread: !one_in(random, 8),
+    })
 }
 
 fn draw_policy(random: &mut Random) -> Policy {

@@ -23,23 +23,30 @@ const LEAST_SHARE: usize = 8 * 1024;
 /// Bytes that the messages of a subflow may carry however small its window.
 const SLACK: usize = 16 * 1024;
 
+/// A grant goes to another worker with its bytes, and the frame of each message comes back.
+const LETTERS_PER_MESSAGE: usize = 3;
+
 /// Messages that a subflow may have under way beside those that carry data.
 const MESSAGES: usize = 512;
 
 /// Payload bytes of the smallest segments that come in numbers; middleboxes cut no finer.
 const SMALL_SEGMENT: usize = 64;
 
-/// What `stack` holds must lie within its bounds.
+/// What the workers of a host hold must lie within its bounds.
 ///
 /// # Errors
 ///
 /// What it holds and what it may hold.
-pub(super) fn check_memory(scenario: &Scenario, side: Side, stack: &Stack) -> Result<(), String> {
+pub(super) fn check_memory(
+    scenario: &Scenario,
+    side: Side,
+    workers: &[Stack],
+) -> Result<(), String> {
     let buffer = match side {
         Side::Client => scenario.client.buffer,
         Side::Server => scenario.server.buffer,
     } as usize;
-    let subflows = stack.subflow_count();
+    let subflows = workers.iter().map(Stack::subflow_count).sum::<usize>();
     // What the last subflow of a connection said may still be under way.
     let holders = subflows + scenario.connections.len();
     let config = StackConfig::default();
@@ -50,13 +57,18 @@ pub(super) fn check_memory(scenario: &Scenario, side: Side, stack: &Stack) -> Re
     let bound = Usage {
         received: scenario.connections.len() * POOL * buffer + subflows * each,
         carried: holders * FRAME_PER_PAYLOAD * (buffer + SLACK),
-        retained: scenario.connections.len() * COPY_PER_BYTE * buffer,
-        messages: holders * (MESSAGES + buffer / SMALL_SEGMENT),
-        control_packets: config.control_queue + config.neighbor_queue,
+        // Away from home a subflow carries what it was granted, as much as the buffer holds.
+        retained: scenario.connections.len() * COPY_PER_BYTE * buffer
+            + usize::from(workers.len() > 1) * subflows * buffer,
+        messages: holders * (MESSAGES + buffer / SMALL_SEGMENT) * LETTERS_PER_MESSAGE,
+        control_packets: workers.len() * (config.control_queue + config.neighbor_queue),
         // Those that ended since the last turn are still listed.
         ready: subflows + config.max_subflows.min(64),
     };
-    let held = stack.usage();
+    let held = workers
+        .iter()
+        .map(Stack::usage)
+        .fold(Usage::default(), Usage::plus);
     let fits = held.received <= bound.received
         && held.carried <= bound.carried
         && held.retained <= bound.retained

@@ -13,10 +13,12 @@ pub use run::run;
 pub use violation::{Side, Violation};
 
 use super::application::Ending;
+use super::host::PostConfig;
 use super::link::{Chance, LinkConfig};
 use super::middlebox::Kind;
 use crate::congestion::ControllerKind;
 use crate::mptcp::scheduler::Scheduler;
+use crate::stack::Steering;
 use crate::time::{Duration, Instant};
 use core::net::IpAddr;
 
@@ -108,6 +110,17 @@ pub enum PathPlan {
     Both,
 }
 
+/// The workers of a host.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct WorkersPlan {
+    /// How they share flows.
+    pub steering: Steering,
+    /// How they are joined.
+    pub post: PostConfig,
+    /// Further subflows go to the workers in turn; otherwise those of this side stay at home.
+    pub spread: bool,
+}
+
 /// A host of a scenario.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct HostPlan {
@@ -117,8 +130,10 @@ pub struct HostPlan {
     pub checksum: bool,
     /// Send and receive buffer in bytes.
     pub buffer: u32,
-    /// How late messages between a subflow and its home are.
+    /// How late messages between a subflow and its home on the same worker are.
     pub message_delay: Option<(Duration, Duration)>,
+    /// The workers that share its flows; `None` for a single one.
+    pub workers: Option<WorkersPlan>,
 }
 
 /// How both ends of the connections send.

@@ -1,6 +1,6 @@
 //! Running a scenario: programs, network and faults in turn, until all is over.
 
-use super::build::{address, program, socket_options, stack};
+use super::build::{add_host, address, program, socket_options};
 use super::memory::check_memory;
 use super::session::Session;
 use super::{Fault, Report, Scenario, Side, Violation};
@@ -12,6 +12,7 @@ use crate::testing::middlebox::{Direction, Middlebox};
 use crate::testing::network::{End, HostId, LinkId, Network};
 use crate::time::{Duration, Instant};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::ops::Range;
 
 /// The server listens for connection number `n` at this port plus `n`.
 const FIRST_PORT: u16 = 8_000;
@@ -54,7 +55,7 @@ impl Run {
     fn new(scenario: Scenario) -> Self {
         let random = Random::from_u64(scenario.seed);
         let mut network = Network::new(random.fork("network"));
-        let hosts = Side::BOTH.map(|side| network.add_host(stack(&scenario, side, &random)));
+        let hosts = Side::BOTH.map(|side| add_host(&mut network, &scenario, side, &random));
         let links = scenario.links.iter().enumerate().map(|(index, link)| {
             let port = PortId(index as u16);
             let ends = hosts.map(|host| End { host, port });
@@ -86,6 +87,10 @@ impl Run {
         self.hosts[side as usize]
     }
 
+    fn workers(&self, side: Side) -> Range<usize> {
+        0..self.network.workers(self.host(side)).len()
+    }
+
     fn listen(&mut self) {
         let server = self.host(Side::Server);
         // Bound to one address a listener would keep its connections on one path.
@@ -100,11 +105,13 @@ impl Run {
                 socket: socket_options(&self.scenario.server, &self.scenario.policies[1]),
                 ..ListenOptions::default()
             };
-            let listener = self
-                .network
-                .stack(server)
-                .listen(address, options)
-                .expect("the port is free");
+            // The first call is the same on every worker, and so is the listener's name.
+            let listeners = self.workers(Side::Server).map(|worker| {
+                let stack = self.network.worker(server, worker);
+                let listener = stack.listen(address, options.clone());
+                listener.expect("the port is free")
+            });
+            let listener = listeners.last().expect("a host has a worker");
             let protected = self.scenario.lasts(0);
             self.sessions.push(Session::new(*plan, listener, protected));
         }
@@ -164,10 +171,12 @@ impl Run {
                 socket: socket_options(&self.scenario.client, &self.scenario.policies[0]),
                 ..ConnectOptions::to(SocketAddr::new(remote, FIRST_PORT + index as u16))
             };
-            match self.network.stack(client).connect(now, options) {
+            let worker = index % self.network.workers(client).len();
+            match self.network.worker(client, worker).connect(now, options) {
                 Ok(connection) => {
                     let plan = program(self.scenario.seed, index, &session.plan, Side::Client);
-                    session.start(now, Side::Client, Application::new(connection, plan));
+                    let program = Application::new(connection, plan);
+                    session.start(now, Side::Client, worker, program);
                 }
                 Err(_) => session.refuse(),
             }
@@ -199,7 +208,10 @@ impl Run {
                 }
                 Fault::Withdraw { side, link } => {
                     let host = self.host(side);
-                    self.network.stack(host).remove_endpoint(now, link as u8);
+                    for worker in self.workers(side) {
+                        let stack = self.network.worker(host, worker);
+                        stack.remove_endpoint(now, link as u8);
+                    }
                 }
                 Fault::Vanish => {
                     for link in 0..self.links.len() {
@@ -222,7 +234,8 @@ impl Run {
                 let Some(program) = session.program(side) else {
                     continue;
                 };
-                let (stack, connection) = (self.network.stack(host), program.connection());
+                let connection = program.connection();
+                let stack = self.network.worker(host, session.worker(side));
                 // A connection that is gone has nothing to switch.
                 let _ = stack.set_congestion(now, connection, policy.congestion);
                 let _ = stack.set_scheduler(now, connection, policy.scheduler);
@@ -267,13 +280,14 @@ impl Run {
         let now = self.network.now();
         let host = self.host(side);
         let session = &mut self.sessions[index];
+        let worker = session.worker(side);
         let Some(application) = session.program_mut(side) else {
             return false;
         };
         if application.is_finished() {
             return false;
         }
-        let stack = self.network.stack(host);
+        let stack = self.network.worker(host, worker);
         let connection = application.connection();
         let result = application.run(now, stack);
         self.most_subflows = self.most_subflows.max(stack.subflows(connection).len());
@@ -314,29 +328,33 @@ impl Run {
 
     fn take_events(&mut self, side: Side) {
         let host = self.host(side);
-        while let Some(event) = self.network.poll_event(host) {
-            match event {
-                Event::Acceptable(listener) => self.accept(listener),
-                Event::Closed(connection, result) => {
-                    for session in &mut self.sessions {
-                        session.closed(side, connection, &result);
+        for worker in self.workers(side) {
+            while let Some(event) = self.network.worker(host, worker).poll_event() {
+                match event {
+                    Event::Acceptable(listener) => self.accept(worker, listener),
+                    Event::Closed(connection, result) => {
+                        for session in &mut self.sessions {
+                            session.closed(side, worker, connection, &result);
+                        }
                     }
+                    _ => {}
                 }
-                _ => {}
             }
         }
     }
 
-    fn accept(&mut self, listener: ListenerId) {
+    fn accept(&mut self, worker: usize, listener: ListenerId) {
         let seed = self.scenario.seed;
         let (now, server) = (self.network.now(), self.host(Side::Server));
         for (index, session) in self.sessions.iter_mut().enumerate() {
             if session.listener != listener || session.program(Side::Server).is_some() {
                 continue;
             }
-            if let Some(connection) = self.network.stack(server).accept(listener) {
+            let stack = self.network.worker(server, worker);
+            if let Some(connection) = stack.accept(listener) {
                 let plan = program(seed, index, &session.plan, Side::Server);
-                session.start(now, Side::Server, Application::new(connection, plan));
+                let program = Application::new(connection, plan);
+                session.start(now, Side::Server, worker, program);
             }
         }
     }
@@ -348,8 +366,8 @@ impl Run {
             if session.is_over(now) || silence <= patience(session) {
                 continue;
             }
-            let stacks = self.hosts.map(|host| self.network.host(host));
-            let known = session.known(stacks);
+            let hosts = self.hosts.map(|host| self.network.workers(host));
+            let known = session.known(hosts);
             self.violations.push(Violation::Stuck { connection, known });
         }
     }
@@ -360,8 +378,8 @@ impl Run {
             return;
         }
         for side in Side::BOTH {
-            let stack = self.network.host(self.host(side));
-            if let Err(held) = check_memory(&self.scenario, side, stack) {
+            let workers = self.network.workers(self.host(side));
+            if let Err(held) = check_memory(&self.scenario, side, workers) {
                 self.violations.push(Violation::Memory { side, held });
             }
         }
@@ -377,28 +395,39 @@ impl Run {
             self.take_events(Side::Client);
             self.take_events(Side::Server);
             // A connection that nobody accepted is closed by the program that listens.
-            for session in &self.sessions {
+            for worker in self.workers(Side::Server) {
                 let now = self.network.now();
-                let stack = self.network.stack(server);
-                while let Some(connection) = stack.accept(session.listener) {
-                    stack.abort(now, connection);
+                let stack = self.network.worker(server, worker);
+                for session in &self.sessions {
+                    while let Some(connection) = stack.accept(session.listener) {
+                        stack.abort(now, connection);
+                    }
                 }
             }
         }
         for side in Side::BOTH {
-            let stack = self.network.host(self.host(side));
-            let (connections, subflows) = (stack.connection_count(), stack.subflow_count());
-            let usage = stack.usage();
-            if connections
-                + subflows
-                + usage.received
-                + usage.carried
-                + usage.retained
-                + usage.messages
-                > 0
-            {
-                let held = format!("{connections} connections, {subflows} subflows, {usage:?}");
-                self.violations.push(Violation::Leak { side, held });
+            let host = self.host(side);
+            let letters = self.network.letters(host);
+            for (worker, stack) in self.network.workers(host).iter().enumerate() {
+                let (connections, subflows) = (stack.connection_count(), stack.subflow_count());
+                let (half_open, _) = stack.flow_counts();
+                let usage = stack.usage();
+                if connections
+                    + subflows
+                    + half_open
+                    + letters
+                    + usage.received
+                    + usage.carried
+                    + usage.retained
+                    + usage.messages
+                    > 0
+                {
+                    let held = format!(
+                        "worker {worker}: {connections} connections, {subflows} subflows, \
+                         {half_open} half open, {letters} letters, {usage:?}"
+                    );
+                    self.violations.push(Violation::Leak { side, held });
+                }
             }
         }
     }

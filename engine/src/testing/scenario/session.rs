@@ -18,6 +18,8 @@ pub(super) struct Session {
     pub(super) listener: ListenerId,
     client: Option<Application>,
     server: Option<Application>,
+    /// The workers that are home to each host's connection.
+    workers: [usize; 2],
     /// The client's host refused to connect.
     refused: bool,
     fallback: Option<FallbackReason>,
@@ -38,6 +40,7 @@ impl Session {
             listener,
             client: None,
             server: None,
+            workers: [0; 2],
             refused: false,
             fallback: None,
             lasting: [false; 2],
@@ -61,8 +64,15 @@ impl Session {
         }
     }
 
-    pub(super) fn start(&mut self, now: Instant, side: Side, program: Application) {
+    /// The worker that is home to a host's connection.
+    pub(super) fn worker(&self, side: Side) -> usize {
+        self.workers[side as usize]
+    }
+
+    /// A host's program begins, on a connection of this worker.
+    pub(super) fn start(&mut self, now: Instant, side: Side, worker: usize, program: Application) {
         self.moved_at = now;
+        self.workers[side as usize] = worker;
         match side {
             Side::Client => self.client = Some(program),
             Side::Server => self.server = Some(program),
@@ -162,10 +172,10 @@ impl Session {
     }
 
     /// What both hosts know of the connection.
-    pub(super) fn known(&self, stacks: [&Stack; 2]) -> String {
+    pub(super) fn known(&self, hosts: [&[Stack]; 2]) -> String {
         let known = Side::BOTH.map(|side| {
             let connection = self.program(side)?.connection();
-            let stack = stacks[side as usize];
+            let stack = &hosts[side as usize][self.worker(side)];
             Some((
                 stack.connection_info(connection),
                 stack.subflows(connection),
@@ -174,13 +184,17 @@ impl Session {
         format!("{known:#?}")
     }
 
-    /// Takes note that a stack closed the connection.
+    /// Takes note that a worker's stack closed a connection.
     pub(super) fn closed(
         &mut self,
         side: Side,
+        worker: usize,
         connection: ConnectionId,
         result: &Result<(), SocketError>,
     ) {
+        if self.worker(side) != worker {
+            return;
+        }
         if let Some(program) = self.program_mut(side)
             && program.connection() == connection
         {

@@ -1,0 +1,230 @@
+//! A host of the network: the stacks of its workers, and the post between them.
+//!
+//! Letters between two workers keep their order and take a time drawn for each. The rings that carry
+//! them are small, and refuse one now and then though they have room, so that what follows from a
+//! full ring happens in every run.
+
+use super::link::Chance;
+use crate::random::Random;
+use crate::stack::{Letter, ReceiveMeta, Stack, WorkerId};
+use crate::storage::flow_table::FourTuple;
+use crate::storage::frame::Frame;
+use crate::time::{Duration, Instant};
+use crate::wire::ethernet::EthernetHeader;
+use crate::wire::ip::{IpPacket, Protocol};
+use core::net::SocketAddr;
+use std::collections::VecDeque;
+
+/// At which worker a received frame arrives.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Arrival {
+    /// At the one its flow belongs to: the ports spread what they receive by the host's own hash.
+    Steered,
+    /// At any: the ports know nothing of the hash.
+    Scattered,
+    /// At the first, which alone drives the ports and sends for the others too.
+    First,
+}
+
+/// How the workers of a host are joined.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct PostConfig {
+    /// The longest time that a letter takes; none takes less than nothing.
+    pub delay: Duration,
+    /// How many letters are under way from one worker to another at most. Not zero.
+    pub capacity: usize,
+    /// How often a letter is refused though there is room.
+    pub refusal: Chance,
+    /// Where frames arrive.
+    pub arrival: Arrival,
+}
+
+/// The letters from one worker to another.
+#[derive(Debug, Default)]
+struct Ring {
+    under_way: VecDeque<(Instant, Letter)>,
+    /// When the last of them arrives.
+    last: Instant,
+    /// A letter was refused: it is offered again then.
+    retry: Option<Instant>,
+}
+
+impl Ring {
+    fn next_event(&self) -> Option<Instant> {
+        let arrival = self.under_way.front().map(|(due, _)| *due);
+        arrival.into_iter().chain(self.retry).min()
+    }
+}
+
+/// The rings between the workers of a host.
+#[derive(Debug)]
+struct Post {
+    config: PostConfig,
+    random: Random,
+    /// By sender and then by addressee.
+    rings: Vec<Vec<Ring>>,
+}
+
+impl Post {
+    fn delay(&mut self) -> Duration {
+        let most = u64::try_from(self.config.delay.as_nanos()).unwrap_or(u64::MAX);
+        Duration::from_nanos(self.random.below(most.saturating_add(1)))
+    }
+
+    /// Takes letters from one worker's stack as far as the ring has room.
+    fn collect(&mut self, now: Instant, stack: &mut Stack, from: usize, to: usize) -> bool {
+        let addressee = WorkerId::new(to as u8);
+        let mut moved = false;
+        loop {
+            let ring = &mut self.rings[from][to];
+            if ring.retry.is_some_and(|retry| retry > now) {
+                return moved;
+            }
+            ring.retry = None;
+            let Some(letter) = stack.poll_letter(addressee) else {
+                return moved;
+            };
+            if self.rings[from][to].under_way.len() >= self.config.capacity {
+                stack.refuse_letter(addressee, letter);
+                return moved;
+            }
+            if self.config.refusal.draw(&mut self.random) {
+                stack.refuse_letter(addressee, letter);
+                let pause = self.delay() + Duration::from_micros(1);
+                self.rings[from][to].retry = Some(now + pause);
+                return moved;
+            }
+            let due = now + self.delay();
+            let ring = &mut self.rings[from][to];
+            ring.last = ring.last.max(due);
+            ring.under_way.push_back((ring.last, letter));
+            moved = true;
+        }
+    }
+
+    fn arrived(&mut self, now: Instant, from: usize, to: usize) -> Option<Letter> {
+        let ring = &mut self.rings[from][to];
+        let (due, _) = ring.under_way.front()?;
+        if *due > now {
+            return None;
+        }
+        ring.under_way.pop_front().map(|(_, letter)| letter)
+    }
+}
+
+/// A host.
+#[derive(Debug)]
+pub(super) struct Host {
+    pub(super) workers: Vec<Stack>,
+    post: Option<Post>,
+}
+
+impl Host {
+    /// A host with a single worker.
+    pub(super) fn alone(stack: Stack) -> Self {
+        Self {
+            workers: vec![stack],
+            post: None,
+        }
+    }
+
+    /// A host of several workers, in their order.
+    pub(super) fn shared(workers: Vec<Stack>, config: PostConfig, random: Random) -> Self {
+        let count = workers.len();
+        let rings = || (0..count).map(|_| Ring::default()).collect();
+        Self {
+            workers,
+            post: Some(Post {
+                config,
+                random,
+                rings: (0..count).map(|_| rings()).collect(),
+            }),
+        }
+    }
+
+    /// Carries letters until none arrives any more at this point in time. True when any did.
+    pub(super) fn exchange(&mut self, now: Instant) -> bool {
+        let Some(post) = &mut self.post else {
+            return false;
+        };
+        let mut delivered = false;
+        loop {
+            let mut moved = false;
+            for from in 0..self.workers.len() {
+                for to in (0..self.workers.len()).filter(|to| *to != from) {
+                    moved |= post.collect(now, &mut self.workers[from], from, to);
+                    while let Some(letter) = post.arrived(now, from, to) {
+                        self.workers[to].deliver(now, letter);
+                        (moved, delivered) = (true, true);
+                    }
+                }
+            }
+            if !moved {
+                return delivered;
+            }
+        }
+    }
+
+    /// When a letter arrives next, or is offered again.
+    pub(super) fn next_event(&self) -> Option<Instant> {
+        let rings = self
+            .post
+            .iter()
+            .flat_map(|post| post.rings.iter().flatten());
+        let letters = rings.filter_map(Ring::next_event);
+        let timers = self.workers.iter().filter_map(Stack::poll_timeout);
+        letters.chain(timers).min()
+    }
+
+    /// Letters under way.
+    pub(super) fn letters(&self) -> usize {
+        let rings = self
+            .post
+            .iter()
+            .flat_map(|post| post.rings.iter().flatten());
+        rings.map(|ring| ring.under_way.len()).sum()
+    }
+
+    /// A frame comes in.
+    pub(super) fn receive(&mut self, now: Instant, bytes: &[u8], meta: ReceiveMeta) {
+        let Some(post) = &mut self.post else {
+            self.workers[0].receive(now, Frame::from(bytes), meta);
+            return;
+        };
+        let worker = match post.config.arrival {
+            Arrival::First => 0,
+            Arrival::Scattered => post.random.below(self.workers.len() as u64) as usize,
+            Arrival::Steered => {
+                let steering = *self.workers[0].place().steering();
+                flow_of(bytes).map_or(0, |flow| steering.worker_of(&flow).index())
+            }
+        };
+        let stack = &mut self.workers[worker];
+        // As a port does: into a frame of the worker's pool, where one is large enough.
+        let mut frame = stack.frame_pool().take();
+        if frame.capacity() < bytes.len() {
+            stack.frame_pool().put(frame);
+            frame = Frame::from(bytes);
+        } else {
+            frame.set_filled(0..bytes.len());
+            frame.bytes_mut().copy_from_slice(bytes);
+        }
+        stack.receive(now, frame, meta);
+    }
+}
+
+/// The flow of a received segment, as a network card finds it.
+fn flow_of(bytes: &[u8]) -> Option<FourTuple> {
+    let (ethernet, start) = EthernetHeader::parse(bytes).ok()?;
+    let content = bytes.get(start..)?;
+    let packet = IpPacket::parse(ethernet.ether_type, content).ok()?;
+    if packet.header.protocol() != Protocol::Tcp {
+        return None;
+    }
+    let ports = content.get(packet.payload)?.first_chunk::<4>()?;
+    let [source, destination] = [[ports[0], ports[1]], [ports[2], ports[3]]];
+    Some(FourTuple {
+        local: SocketAddr::new(packet.header.destination(), u16::from_be_bytes(destination)),
+        remote: SocketAddr::new(packet.header.source(), u16::from_be_bytes(source)),
+    })
+}
