@@ -23,6 +23,9 @@ const READ: c_short = POLLIN | POLLRDNORM;
 const WRITE: c_short = POLLOUT | POLLWRNORM;
 /// Wake-ups for nothing after which descriptors' readiness is set anew.
 const IDLE_WAKES: u32 = 16;
+/// How long a sleep lasts at most when the kernel can say nothing of what may come: that a connection
+/// whose peer has finished is over in the other direction, too, to one who asked for nothing else.
+const HALF_CLOSED_STEP: Duration = Duration::from_millis(50);
 
 /// The events of a socket now: POLLIN, POLLOUT, POLLRDHUP, POLLHUP, POLLERR and what goes with them.
 /// No system call, except on a listener.
@@ -116,10 +119,15 @@ pub fn poll(
     }
     for round in 1u32.. {
         let watches = sockets.announce(entries)?;
+        // Before the last look: what ends from now on, the kernel is asked for.
+        let (mut asked, step) = sockets.questions(entries);
         let ready = sockets.any_ready(entries);
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        let time = if ready { Some(Duration::ZERO) } else { left };
-        let mut asked = sockets.questions(entries);
+        let time = match (left, step) {
+            _ if ready => Some(Duration::ZERO),
+            (Some(left), Some(step)) => Some(left.min(step)),
+            (left, step) => left.or(step),
+        };
         if !ready || asked.len() > sockets.0.len() || sockets.has_listener() {
             sys::sleep(&mut asked, time, mask)?;
         }
@@ -192,10 +200,14 @@ impl Sockets {
         Ok(watches)
     }
 
-    /// What the kernel is asked.
-    fn questions(&self, entries: &[pollfd]) -> Vec<pollfd> {
+    /// What the kernel is asked, and how long it may be left to answer.
+    ///
+    /// Of POLLHUP and POLLERR it knows nothing. Whatever brings them ends the receiving side, of which
+    /// it knows as POLLRDHUP, unless that has ended before.
+    fn questions(&self, entries: &[pollfd]) -> (Vec<pollfd>, Option<Duration>) {
         let mut asked = entries.to_vec();
-        for (at, _) in &self.0 {
+        let mut step = None;
+        for (at, socket) in &self.0 {
             if let Some(entry) = asked.get_mut(*at) {
                 let mut events = 0;
                 if entry.events & (READ | POLLRDHUP) != 0 {
@@ -204,11 +216,19 @@ impl Sockets {
                 if entry.events & WRITE != 0 {
                     events |= POLLOUT;
                 }
+                let slot = socket.slot();
+                if slot.state() != SlotState::Listening {
+                    if slot.read_end() == ReadEnd::Open {
+                        events |= POLLRDHUP;
+                    } else if events == 0 {
+                        step = Some(HALF_CLOSED_STEP);
+                    }
+                }
                 entry.events = events;
                 entry.revents = 0;
             }
         }
-        asked
+        (asked, step)
     }
 
     /// Writes the events of all entries; how many have some.

@@ -1,11 +1,11 @@
 //! poll(2), the kernel's and ours, and epoll(7), against what a socket holds.
 
 use crate::support::{address, connected, engine};
-use braid_socket::{BraidListener, BraidStream, calls};
-use libc::{POLLHUP, POLLIN, POLLOUT, POLLRDHUP};
+use braid_socket::{BraidListener, BraidStream, calls, descriptor};
+use libc::{POLLERR, POLLHUP, POLLIN, POLLOUT, POLLPRI, POLLRDHUP};
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -93,6 +93,60 @@ fn a_poll_is_woken_by_bytes_by_room_and_by_the_kernel() {
     });
     assert_eq!(poll_one(&client, POLLOUT, LONG), POLLOUT);
     reader.join().unwrap();
+}
+
+/// Polls for `events` while the socket's connection is reset; what it sees, and after how long.
+fn poll_through_a_reset(events: i16, peer_finishes_first: bool) -> (i16, Duration) {
+    let (client, server) = connected();
+    if peer_finishes_first {
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(poll_one(&server, POLLRDHUP, LONG), POLLRDHUP);
+    }
+    server.set_nonblocking(true).unwrap();
+    // Until both rings are full.
+    while events & POLLOUT != 0 && poll_one(&server, POLLOUT, SHORT) != 0 {
+        while (&server).write(&[1; 4096]).is_ok() {}
+    }
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(SHORT);
+            // As by a program that is killed.
+            descriptor::find(client.as_raw_fd())
+                .unwrap()
+                .slot()
+                .set_orderly(false);
+            let fd = client.as_raw_fd();
+            std::mem::forget(client);
+            // SAFETY: nobody uses the descriptor any more.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+        });
+        let begin = Instant::now();
+        (poll_one(&server, events, LONG), begin.elapsed())
+    })
+}
+
+#[test]
+fn a_reset_wakes_whatever_was_asked_for() {
+    for (events, peer_finishes_first) in [
+        (0, false),
+        (POLLOUT, false),
+        (POLLPRI, false),
+        (0, true),
+        (POLLOUT, true),
+    ] {
+        let (found, time) = poll_through_a_reset(events, peer_finishes_first);
+        let always = POLLHUP | POLLERR;
+        assert_eq!(found & always, always, "asked for {events}: {found}");
+        assert!(time < LONG / 2, "asked for {events}: after {time:?}");
+    }
+}
+
+#[test]
+fn a_peer_that_finishes_wakes_nobody_who_did_not_ask() {
+    let (client, server) = connected();
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(poll_one(&server, 0, SHORT), 0);
+    assert_eq!(poll_one(&server, POLLIN, LONG), POLLIN);
 }
 
 #[test]
