@@ -7,7 +7,8 @@
 //!
 //! poll(2) is never restarted after a signal handler, whereas the kernel's own calls are if the handler
 //! was installed with SA_RESTART and no timeout is set (signal(7)). Which handler ran is not told; so a
-//! wait goes on if all of the process's handlers were installed so, and fails with EINTR otherwise.
+//! wait goes on if all of the process's handlers were installed so, and fails with EINTR otherwise. A
+//! call that has moved bytes already is not restarted either way: the kernel's gives what it has moved.
 //!
 //! A thread that is cancelled (pthread_cancel(3)) ends in its sleep, as in the kernel's calls: what is
 //! held on the way out of here is dropped, so the functions that C calls let an unwinding pass.
@@ -75,6 +76,8 @@ pub(crate) struct Waiter<'a> {
     pub(crate) socket: &'a OpenSocket,
     pub(crate) fd: BorrowedFd<'a>,
     pub(crate) patience: Patience,
+    /// The call has moved bytes: a signal ends it, whatever its handler was installed with.
+    pub(crate) begun: bool,
     idle_wakes: u32,
 }
 
@@ -84,6 +87,7 @@ impl<'a> Waiter<'a> {
             socket,
             fd,
             patience,
+            begun: false,
             idle_wakes: 0,
         }
     }
@@ -163,6 +167,7 @@ impl<'a> Waiter<'a> {
             }
             Err(errno)
                 if errno.get() == libc::EINTR
+                    && !self.begun
                     && self.patience == Patience::Endless
                     && process::every_handler_restarts() =>
             {

@@ -3,11 +3,12 @@
 
 mod support;
 
-use braid_socket::BraidStream;
+use braid_socket::{BraidStream, calls};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use std::io::{Read, Write};
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use std::os::fd::AsRawFd;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -67,13 +68,60 @@ fn a_handler_interrupts_a_wait_unless_it_restarts() {
     assert_eq!((&server).read(&mut [0; 8]).unwrap(), 5);
     server.set_read_timeout(None).unwrap();
 
+    install(SaFlags::SA_RESTART);
+    a_call_that_has_begun_gives_its_part(&client, &server);
     handlers_write(&client, server);
+}
+
+/// Calls while a signal comes, and `rest` is done after it.
+fn through_a_signal<R>(call: impl FnOnce() -> R, rest: impl FnOnce() + Send) -> R {
+    let caller = pthread_self();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let done = &done;
+        scope.spawn(move || {
+            thread::sleep(PAUSE);
+            pthread_kill(caller, Signal::SIGUSR1).unwrap();
+            thread::sleep(PAUSE);
+            // Only for a call that the signal has not ended, so that the test comes to an end.
+            if !done.load(Ordering::Relaxed) {
+                rest();
+            }
+        });
+        let result = call();
+        done.store(true, Ordering::Relaxed);
+        result
+    })
+}
+
+/// Even where the handler restarts: MSG_WAITALL, and a blocking send.
+fn a_call_that_has_begun_gives_its_part(client: &BraidStream, server: &BraidStream) {
+    const LONG: usize = 1 << 20;
+    (&*client).write_all(b"abc").unwrap();
+    let received = through_a_signal(
+        || calls::receive_one(server.as_raw_fd(), &mut [0; 8], libc::MSG_WAITALL),
+        || (&*client).write_all(b"defgh").unwrap(),
+    );
+    assert_eq!(received, Ok(3));
+
+    let drain = |count: usize| {
+        let mut left = count;
+        while left > 0 {
+            left -= (&*server).read(&mut vec![0; left.min(4096)]).unwrap();
+        }
+    };
+    let sent = through_a_signal(
+        || calls::send_one(client.as_raw_fd(), &vec![b'x'; LONG], 0),
+        || drain(LONG),
+    );
+    let sent = sent.unwrap();
+    assert!((1..LONG).contains(&sent), "{sent} of {LONG}");
+    drain(sent);
 }
 
 /// Handlers write to the socket that the thread they interrupt writes to.
 fn handlers_write(client: &BraidStream, server: BraidStream) {
     const SIGNALS: u32 = 200;
-    use std::os::fd::AsRawFd;
     WRITES_TO.store(client.as_raw_fd(), Ordering::Relaxed);
     let writer = pthread_self();
     let before = HANDLED.load(Ordering::Relaxed);

@@ -187,6 +187,7 @@ impl Receiving<'_> {
         if self.waiter.patience == Patience::None {
             return self.give_up();
         }
+        self.waiter.begun = self.received > 0;
         let over =
             || slot.read_end() != ReadEnd::Open || slot.has_error() || socket.engine_is_gone();
         let beyond = if self.peeks { self.received } else { 0 };

@@ -58,6 +58,7 @@ pub fn send<'a>(
             let patience = Patience::new(nonblocking, slot.send_timeout());
             Waiter::new(&socket, fd, patience)
         });
+        waiter.begun = unsent.length() < length;
         match wait(&socket, waiter, unsent.length(), splitting) {
             Ok(()) => {}
             Err(_) if unsent.length() < length => return Ok(length - unsent.length()),
