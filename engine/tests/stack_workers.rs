@@ -2,19 +2,26 @@
 //! with letters that take their time (RFC 8684 section 3.2). What an application sees is the same as
 //! on one worker.
 
+mod stack_support;
+
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
 use braid_engine::random::Random;
 use braid_engine::socket::{ConnectOptions, ListenOptions, SocketError};
 use braid_engine::stack::{
-    Capabilities, ConnectionId, Event, FlowHash, InterfaceConfig, ListenerId, Place, PortId, Stack,
-    StackConfig, Steering, WorkerId,
+    Capabilities, ConnectionId, Event, FlowHash, InterfaceConfig, ListenerId, Place, PortId,
+    ReceiveMeta, Stack, StackConfig, Steering, WorkerId,
 };
+use braid_engine::storage::frame::Frame;
 use braid_engine::testing::host::{Arrival, PostConfig};
 use braid_engine::testing::link::{Chance, LinkConfig};
 use braid_engine::testing::network::{End, HostId, Network};
 use braid_engine::time::{Duration, Instant};
 use braid_engine::wire::ethernet::MacAddress;
+use braid_engine::wire::icmp::{IcmpErrorKind, UnreachableReason};
+use braid_engine::wire::icmpv4;
+use braid_engine::wire::ip::Protocol;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use stack_support::raw::{self, Seen};
 use std::collections::BTreeSet;
 
 const LINKS: u8 = 3;
@@ -420,4 +427,62 @@ fn a_bound_port_says_which_worker_is_to_connect() {
         assert!(connected.is_ok(), "{connected:?}");
     }
     assert_eq!(seen.len(), 4);
+}
+
+/// A frame comes to the first of two workers; what that one has to say goes to the second.
+fn receive_at_the_other(workers: &mut [Stack; 2], now: Instant, bytes: &[u8]) {
+    let [first, second] = workers;
+    first.receive(now, Frame::from(bytes), ReceiveMeta::default());
+    while let Some(letter) = first.poll_letter(WorkerId::new(1)) {
+        second.deliver(now, letter);
+    }
+}
+
+#[test]
+fn neighbours_and_errors_are_made_known_to_the_worker_they_matter_to() {
+    use stack_support::{PLAIN, Side, drain, interface, mac, v4};
+    let (here, there) = (v4(Side::Server, 0), v4(Side::Client, 0));
+    let steering = Steering::new(2, FlowHash::Ports).expect("two there may be");
+    let mut workers = [0, 1].map(|number| {
+        let config = StackConfig {
+            place: Place::new(WorkerId::new(number), steering).expect("one of two"),
+            ..StackConfig::default()
+        };
+        let mut stack = Stack::new(config, [number; 32]);
+        stack
+            .add_interface(interface(Side::Server, 0, PLAIN))
+            .expect("sound");
+        stack
+    });
+    let now = Instant::from_millis(1);
+    let to = ConnectOptions::to(SocketAddr::new(there, PORT));
+    let connection = workers[1].connect(now, to).expect("there is a way");
+    let asked = drain(&mut workers[1], now);
+    assert!(
+        Seen::of(&asked[0]).arp().is_some(),
+        "it asks for the neighbour"
+    );
+    let reply = raw::arp_reply(mac(Side::Client, 0), there);
+    receive_at_the_other(&mut workers, now, &reply);
+    let sent = drain(&mut workers[1], now);
+    let syn = Seen::of(&sent[0])
+        .tcp()
+        .expect("the SYN, for the neighbour is known");
+    let quoted = raw::segment(here, there, &syn, b"");
+    let kind = IcmpErrorKind::Unreachable(UnreachableReason::Port);
+    let mut message = vec![0; 1_000];
+    let length = icmpv4::emit_error(kind, &quoted[14..], &mut message).expect("room");
+    let error = raw::ip_frame(
+        raw::stranger(77),
+        here,
+        Protocol::Icmpv4,
+        &message[..length],
+    );
+    receive_at_the_other(&mut workers, now, &error);
+    let told = workers[1].poll_event();
+    assert!(
+        matches!(told, Some(Event::Closed(id, Err(_))) if id == connection),
+        "{told:?}"
+    );
+    assert_eq!(workers[0].counters().stack.steered_frames, 1);
 }
