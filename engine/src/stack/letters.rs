@@ -190,8 +190,8 @@ impl Stack {
         self.discard_received(now, connection);
     }
 
-    /// The frames that other workers send by ports of this one leave with the next
-    /// [`Self::transmit`]; the others' by this port are handed to that worker.
+    /// States which worker drives a port that not every worker has a queue of: frames of the others
+    /// are handed to that one, and leave with its next [`Self::transmit`].
     pub fn set_port_worker(&mut self, port: PortId, worker: WorkerId) {
         let own = self.config.place.worker();
         self.relay
