@@ -1,6 +1,6 @@
 //! socket(2), bind(2), listen(2), shutdown(2), close(2).
 
-use super::of;
+use super::{of, send_queue_bytes};
 use crate::attachment;
 use crate::descriptor::{self, OpenSocket};
 use crate::errno::Errno;
@@ -11,8 +11,8 @@ use std::os::fd::{AsRawFd, IntoRawFd, RawFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often a lingering close looks whether the ring is empty.
-const LINGER_STEP: Duration = Duration::from_millis(1);
+/// How long a lingering close waits before it asks again, at first and at most.
+const LINGER_STEPS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(16));
 
 /// A new socket. `domain`: AF_INET, AF_INET6 or AF_MULTIPATH; `kind`: SOCK_STREAM, with SOCK_NONBLOCK
 /// and SOCK_CLOEXEC; `protocol`: 0, IPPROTO_TCP or IPPROTO_MPTCP.
@@ -81,13 +81,13 @@ pub fn shutdown(fd: RawFd, how: i32) -> Result<(), Errno> {
 
 /// What comes before the close of a socket's descriptor, for callers that close it themselves: its
 /// end, in whichever process it comes, is a close and not the death of the program; the table forgets
-/// it; with SO_LINGER the caller waits until the engine has what was sent.
+/// it; with SO_LINGER the caller waits until the peer has acknowledged what was sent.
 pub fn close_marks(fd: RawFd) {
     let Some(socket) = descriptor::find(fd) else {
         return;
     };
     socket.slot().set_orderly(true);
-    linger(&socket);
+    linger(fd, &socket);
     descriptor::forget(fd);
 }
 
@@ -97,18 +97,25 @@ pub fn close(fd: RawFd) -> Result<(), Errno> {
     close_descriptor(fd)
 }
 
-fn linger(socket: &OpenSocket) {
+/// Waits until all that was sent is acknowledged, as long as SO_LINGER says, non-blocking or not.
+fn linger(fd: RawFd, socket: &OpenSocket) {
     let Linger::For(time) = socket.slot().linger() else {
         return;
     };
     let Some(end) = Instant::now().checked_add(time) else {
         return;
     };
-    while socket.slot().state() == SlotState::Established
-        && socket.slot().unsent().is_ok_and(|unsent| unsent > 0)
-        && !socket.region().look_for_death()
-        && Instant::now() < end
-    {
-        thread::sleep(LINGER_STEP);
+    let (mut step, longest) = LINGER_STEPS;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        // A connection that has ended answers 0, an engine that has ended does not answer.
+        if left.is_zero()
+            || socket.slot().state() != SlotState::Established
+            || !send_queue_bytes(fd).is_ok_and(|bytes| bytes > 0)
+        {
+            return;
+        }
+        thread::sleep(step.min(left));
+        step = (step * 2).min(longest);
     }
 }

@@ -1,6 +1,6 @@
 //! A connection's bytes: read(2), write(2) and their family.
 
-use crate::support::connected;
+use crate::support::{ACKNOWLEDGED_AFTER, connected};
 use braid_socket::calls;
 use std::io::{ErrorKind, IoSlice, IoSliceMut, Read, Write};
 use std::net::Shutdown;
@@ -226,4 +226,39 @@ fn what_waits_can_be_counted() {
         calls::send_queue_bytes(client.as_raw_fd()).unwrap(),
         16 << 10
     );
+}
+
+/// How long it takes to close a socket that lingers for so many seconds, when what it has sent is
+/// acknowledged after that time.
+fn close_takes(linger_seconds: i32, acknowledged_after: Duration) -> Duration {
+    let (client, server) = connected();
+    let linger = [1i32.to_ne_bytes(), linger_seconds.to_ne_bytes()].concat();
+    let milliseconds = i32::try_from(acknowledged_after.as_millis()).unwrap();
+    let fd = client.as_raw_fd();
+    calls::set_option(fd, libc::SOL_SOCKET, libc::SO_LINGER, &linger).unwrap();
+    calls::set_option(
+        fd,
+        libc::IPPROTO_TCP,
+        ACKNOWLEDGED_AFTER,
+        &milliseconds.to_ne_bytes(),
+    )
+    .unwrap();
+    (&client).write_all(b"12345").unwrap();
+    // The ring is empty from here on.
+    assert_eq!((&server).read(&mut [0; 8]).unwrap(), 5);
+    let begin = Instant::now();
+    drop(client);
+    begin.elapsed()
+}
+
+#[test]
+fn a_lingering_close_waits_for_acknowledgments() {
+    const AFTER: Duration = Duration::from_millis(300);
+    let time = close_takes(5, AFTER);
+    assert!(time > AFTER / 2 && time < 5 * AFTER, "{time:?}");
+    let time = close_takes(1, Duration::from_secs(10));
+    let second = Duration::from_secs(1);
+    assert!(time >= second && time < 3 * second, "{time:?}");
+    let time = close_takes(0, AFTER);
+    assert!(time < AFTER / 2, "{time:?}");
 }

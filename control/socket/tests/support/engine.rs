@@ -300,6 +300,7 @@ impl Engine {
             options: HashMap::new(),
             finishing: false,
             closed: false,
+            carried: None,
         };
         self.sockets.insert((name, slot), socket);
         ((name, slot), application)
@@ -395,11 +396,10 @@ impl Engine {
         }
     }
 
-    /// Bytes that a socket has sent and the other end has not got yet.
+    /// Bytes that a socket has sent and the other end has not acknowledged.
     fn waiting(&mut self, key: Key) -> i64 {
         let socket = self.sockets.get_mut(&key).expect("a socket");
-        let waiting = socket.rings.refresh_transmit().expect("honest words");
-        i64::try_from(waiting).expect("few bytes")
+        i64::try_from(socket.unacknowledged()).expect("few bytes")
     }
 
     fn execute(&mut self, name: u64, command: &Command, argument: &[u8]) -> Result<Vec<u8>, i32> {

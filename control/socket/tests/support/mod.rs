@@ -3,13 +3,19 @@
 //! Sockets that connect to a listener of any of its applications get a pair of rings; nothing else of
 //! TCP is there. Connecting to port 1 fails with ECONNREFUSED, to port 2 never ends.
 
-#![allow(dead_code, unreachable_pub, reason = "each test uses what it needs")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "each test uses what it needs"
+)]
 
 mod engine;
 mod pair;
 mod socket;
 
 use engine::{Ending, Engine};
+pub use socket::ACKNOWLEDGED_AFTER;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,9 +1,15 @@
 //! The sockets of the fake engine, and how bytes go between two of them.
 
+use braid_shm::abi::IPPROTO_TCP;
 use braid_shm::{EngineSlot, ReadEnd, SlotHandle, SlotState};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// An option of the fake engine's own: milliseconds, as an i32, until what was carried to the other end
+/// is acknowledged.
+pub const ACKNOWLEDGED_AFTER: i32 = 9_999;
 
 /// Region and slot.
 pub type Key = (u64, u32);
@@ -20,6 +26,8 @@ pub struct Socket {
     /// What it sends ends here.
     pub finishing: bool,
     pub closed: bool,
+    /// What the other end has got and may not have acknowledged, and when it got the last of it.
+    pub carried: Option<(Instant, usize)>,
 }
 
 impl Socket {
@@ -39,6 +47,17 @@ impl Socket {
         self.handle.set_state(SlotState::Established);
         self.handle.force_writable(&self.end.as_fd());
     }
+
+    /// Bytes that it has sent and the other end has not acknowledged.
+    pub fn unacknowledged(&mut self) -> usize {
+        let waiting = self.rings.refresh_transmit().expect("honest words");
+        let time = self.options.get(&(IPPROTO_TCP, ACKNOWLEDGED_AFTER));
+        let time =
+            time.and_then(|value| Some(i32::from_ne_bytes(value.as_slice().try_into().ok()?)));
+        let time = Duration::from_millis(time.unwrap_or(0).unsigned_abs().into());
+        let late = self.carried.filter(|(when, _)| when.elapsed() < time);
+        waiting + late.map_or(0, |(_, count)| count)
+    }
 }
 
 /// Moves what `from` has sent to `to`; whether all of it went.
@@ -52,6 +71,8 @@ pub fn carry(from: &mut Socket, to: &mut Socket) -> bool {
         if count > 0 {
             to.rings.write(&scratch[..count]);
             from.rings.advance(count);
+            let before = from.carried.map_or(0, |(_, before)| before);
+            from.carried = Some((Instant::now(), before + count));
             to.rings.publish(&to.end.as_fd());
             from.rings.publish(&from.end.as_fd());
             continue;
