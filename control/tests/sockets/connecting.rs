@@ -2,7 +2,7 @@
 //! kind its loopback cannot show.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::support::client::sockaddr;
 use crate::support::engine::{Net, SOON, linux, ours};
+use crate::support::linux::{echo, serve_each};
 use crate::support::namespaces;
 
 const PORT: u16 = 5021;
@@ -66,22 +67,6 @@ fn errno<T>(result: Result<T, braid_socket::Errno>) -> Option<i32> {
     result.err().map(braid_socket::Errno::get)
 }
 
-/// Answers every connection with what it says first.
-fn echo(net: &Net) {
-    let listener = net
-        .peer
-        .run(|| TcpListener::bind(linux(PORT)))
-        .unwrap()
-        .unwrap();
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().map_while(Result::ok) {
-            let mut word = [0; 4];
-            let heard = stream.read_exact(&mut word);
-            let _ = heard.and_then(|()| stream.write_all(&word));
-        }
-    });
-}
-
 fn assert_echoes(fd: RawFd) {
     calls::send_one(fd, b"word", 0).unwrap();
     assert_ne!(events(fd, POLLIN, SOON) & POLLIN, 0);
@@ -99,7 +84,7 @@ fn a_non_blocking_connect_that_fails_is_told_and_tried_again() {
             net.configure("");
             let _engine = net.start();
             attachment::use_engine(&net.socket());
-            echo(&net);
+            serve_each(net.linux_listener(PORT), echo);
             let fd = socket(libc::SOCK_NONBLOCK);
             // As in an epoll set.
             calls::watch_for_good(fd, false).unwrap();
@@ -162,7 +147,7 @@ fn a_connect_that_fails_at_once_leaves_the_descriptor_writable() {
             net.configure("");
             let _engine = net.start();
             attachment::use_engine(&net.socket());
-            echo(&net);
+            serve_each(net.linux_listener(PORT), echo);
             let nowhere = "192.0.2.1:80".parse().unwrap();
             for flags in [0, libc::SOCK_NONBLOCK] {
                 let fd = socket(flags);
@@ -208,7 +193,7 @@ fn of_several_addresses_the_first_that_answers_is_taken() {
             net.configure("");
             let _engine = net.start();
             attachment::use_engine(&net.socket());
-            echo(&net);
+            serve_each(net.linux_listener(PORT), echo);
             let nowhere = "192.0.2.1:80".parse().unwrap();
             // The peer drops what comes for that one.
             let silent = SocketAddr::new("10.1.1.77".parse().unwrap(), PORT);

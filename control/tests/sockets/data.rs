@@ -1,14 +1,14 @@
 //! Bytes both ways, and what the calls around them answer.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
-use braid_control::peer::{Listener, PeerProtocol};
 use braid_control::stream::{Receiver, Stream};
 
 use crate::support::client::{Client, Socket};
 use crate::support::engine::{Net, SOON, linux, ours, within};
+use crate::support::linux::echo_one;
 use crate::support::namespaces;
 
 /// A port that nothing else uses in namespaces of our own.
@@ -47,23 +47,7 @@ fn a_program_connects_and_bytes_go_both_ways() {
         let net = Net::create("connect");
         net.configure("[[endpoint]]\nid = 1\naddress = \"10.1.2.2\"\nflags = [\"subflow\"]\n");
         let engine = net.start();
-        let echo = net
-            .peer
-            .run(|| Listener::bind(PeerProtocol::Multipath, linux(PORT)))
-            .unwrap()
-            .unwrap();
-        let echo = thread::spawn(move || {
-            let mut peer = echo.accept(SOON, || false).unwrap();
-            let mut buffer = vec![0; 1 << 16];
-            loop {
-                match peer.read(&mut buffer).unwrap() {
-                    0 => break,
-                    count => peer.write_all(&buffer[..count]).unwrap(),
-                }
-            }
-            peer.finish_sending().unwrap();
-            peer.fell_back().unwrap()
-        });
+        let echo = echo_one(net.linux_multipath_listener(PORT));
         let stream = Stream::new(3, 8 << 20);
         let client = Client::attach(&net.socket());
         let socket = client.open();
@@ -150,11 +134,7 @@ fn a_close_with_bytes_unread_tells_the_peer() {
         let net = Net::create("unread");
         net.configure("");
         let engine = net.start();
-        let listener = net
-            .peer
-            .run(|| TcpListener::bind(linux(PORT)))
-            .unwrap()
-            .unwrap();
+        let listener = net.linux_listener(PORT);
         let client = Client::attach(&net.socket());
         for reads in [true, false] {
             let socket = client.open();
@@ -209,11 +189,7 @@ fn options_before_and_after_connect() {
         let net = Net::create("options");
         net.configure("");
         let engine = net.start();
-        let listener = net
-            .peer
-            .run(|| TcpListener::bind(linux(PORT)))
-            .unwrap()
-            .unwrap();
+        let listener = net.linux_listener(PORT);
         let client = Client::attach(&net.socket());
         let socket = client.open();
         let number = |value: i32| value.to_ne_bytes();

@@ -1,7 +1,7 @@
 //! Programs that die: what they had is ended and freed within a second.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -86,11 +86,7 @@ fn kill_9_resets_its_connections_and_frees_its_memory() {
             let net = Net::create("kill");
             net.configure("");
             let engine = net.start();
-            let listener = net
-                .peer
-                .run(|| TcpListener::bind(linux(PORT)))
-                .unwrap()
-                .unwrap();
+            let listener = net.linux_listener(PORT);
             let descriptors = engine.descriptors();
             for round in 0..20 {
                 let mut victim = start_victim(&net);
@@ -128,11 +124,7 @@ fn an_orderly_close_sends_what_was_written() {
         let net = Net::create("close");
         net.configure("");
         let engine = net.start();
-        let listener = net
-            .peer
-            .run(|| TcpListener::bind(linux(PORT)))
-            .unwrap()
-            .unwrap();
+        let listener = net.linux_listener(PORT);
         let client = Client::attach(&net.socket());
         let socket = client.open();
         socket.connect(linux(PORT)).unwrap();

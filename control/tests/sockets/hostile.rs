@@ -1,8 +1,5 @@
 //! A program that writes over its shared memory: it is cut off, and nobody else notices.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-use std::thread;
 use std::time::Duration;
 
 use braid_shm::abi::{Reply, Request};
@@ -10,6 +7,7 @@ use rustix::event::PollFlags;
 
 use crate::support::client::{Client, Socket, wait};
 use crate::support::engine::{Net, SOON, linux, within};
+use crate::support::linux::{echo, serve_each};
 use crate::support::namespaces;
 
 const PORT: u16 = 5003;
@@ -34,28 +32,6 @@ fn spoil(bad: &Client, socket: &Socket, round: u64, seed: &mut u64) -> bool {
     })
 }
 
-/// Linux as somebody who sends back all he gets.
-fn echo(net: &Net) {
-    let listener = net
-        .peer
-        .run(|| TcpListener::bind(linux(PORT)))
-        .unwrap()
-        .unwrap();
-    thread::spawn(move || {
-        for there in listener.incoming() {
-            let mut there = there.unwrap();
-            thread::spawn(move || {
-                let mut buffer = [0; 1 << 16];
-                while let Ok(count @ 1..) = there.read(&mut buffer) {
-                    if there.write_all(&buffer[..count]).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-    });
-}
-
 /// Sends bytes and takes them back.
 fn exchange(socket: &Socket, said: &[u8]) -> Vec<u8> {
     socket.send_all(said).unwrap();
@@ -77,7 +53,7 @@ fn who_took_over_a_socket_of_one_that_is_cut_off_keeps_its_own() {
             let net = Net::create("adopted");
             net.configure("");
             let engine = net.start();
-            echo(&net);
+            serve_each(net.linux_listener(PORT), echo);
             let good = Client::attach(&net.socket());
             let own = good.open();
             own.connect(linux(PORT)).unwrap();
@@ -114,7 +90,7 @@ fn garbage_in_every_word_cuts_off_one_and_spares_the_other() {
             let net = Net::create("hostile");
             net.configure("");
             let engine = net.start();
-            echo(&net);
+            serve_each(net.linux_listener(PORT), echo);
             let good = Client::attach(&net.socket());
             let bystander = good.open();
             bystander.connect(linux(PORT)).unwrap();

@@ -1,14 +1,14 @@
 //! The library for applications, `braid_socket`, over the real engine and with Linux as the peer.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
-use braid_control::peer::{Listener, PeerProtocol};
 use braid_control::stream::{Receiver, Stream};
 use braid_socket::{BraidListener, BraidStream, attachment};
 
 use crate::support::engine::{Net, SOON, linux, ours};
+use crate::support::linux::echo_one;
 use crate::support::namespaces;
 
 /// A port that nothing else uses in namespaces of our own.
@@ -51,23 +51,7 @@ fn a_stream_connects_and_echoes() {
         net.configure("[[endpoint]]\nid = 1\naddress = \"10.1.2.2\"\nflags = [\"subflow\"]\n");
         let _engine = net.start();
         attachment::use_engine(&net.socket());
-        let echo = net
-            .peer
-            .run(|| Listener::bind(PeerProtocol::Multipath, linux(PORT)))
-            .unwrap()
-            .unwrap();
-        let echo = thread::spawn(move || {
-            let mut peer = echo.accept(SOON, || false).unwrap();
-            let mut buffer = vec![0; 1 << 16];
-            loop {
-                match peer.read(&mut buffer).unwrap() {
-                    0 => break,
-                    count => peer.write_all(&buffer[..count]).unwrap(),
-                }
-            }
-            peer.finish_sending().unwrap();
-            peer.fell_back().unwrap()
-        });
+        let echo = echo_one(net.linux_multipath_listener(PORT));
         let stream = Stream::new(3, 8 << 20);
         let socket = BraidStream::connect(linux(PORT)).unwrap();
         assert_eq!(socket.peer_address().unwrap(), linux(PORT));
@@ -124,11 +108,7 @@ fn a_peer_that_waits_is_written_to_at_last() {
         net.configure("");
         let _engine = net.start();
         attachment::use_engine(&net.socket());
-        let listener = net
-            .peer
-            .run(|| TcpListener::bind(linux(PORT)))
-            .unwrap()
-            .unwrap();
+        let listener = net.linux_listener(PORT);
         let mut client = BraidStream::connect(linux(PORT)).unwrap();
         let (mut peer, _) = listener.accept().unwrap();
         let echo = thread::spawn(move || {

@@ -3,7 +3,6 @@
 
 use std::io::Read as _;
 
-use braid_control::peer::{Listener, PeerProtocol};
 use braid_shm::abi::{
     EMULTIPATH, TCP_IS_MPTCP, TCP_MP_CONNID, TCP_MP_ENABLE, TCP_MULTIPATH_ENABLE,
 };
@@ -23,11 +22,7 @@ fn number(value: i32) -> Vec<u8> {
 
 /// Whether a connection of `socket` to Linux's Multipath TCP uses it, as both sides see it.
 fn is_multipath(net: &Net, socket: &Socket) -> bool {
-    let listener = net
-        .peer
-        .run(|| Listener::bind(PeerProtocol::Multipath, linux(PORT)))
-        .unwrap()
-        .unwrap();
+    let listener = net.linux_multipath_listener(PORT);
     socket.connect(linux(PORT)).unwrap();
     let mut there = listener.accept(SOON, || false).unwrap();
     socket.send_all(GREETING).unwrap();

@@ -3,7 +3,7 @@
 //! `BRAID_SOAK=1` makes them as long as a release asks for: 200 kills, 50 restarts, a minute.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ use rustix::event::PollFlags;
 use crate::death::start_sender;
 use crate::support::client::{Client, wait};
 use crate::support::engine::{Engine, Net, SOON, linux, within};
+use crate::support::linux::serve_each;
 use crate::support::namespaces;
 
 const PORT: u16 = 5006;
@@ -29,17 +30,8 @@ fn is_whole() -> bool {
 }
 
 /// A listener of Linux that reads, or sends back, all it gets.
-fn linux_listener(net: &Net, echo: bool) {
-    let listener = net
-        .peer
-        .run(|| TcpListener::bind(linux(PORT)))
-        .unwrap()
-        .unwrap();
-    thread::spawn(move || {
-        for there in listener.incoming() {
-            thread::spawn(move || serve(there.unwrap(), echo));
-        }
-    });
+fn serve_all(net: &Net, echo: bool) {
+    serve_each(net.linux_listener(PORT), move |there| serve(there, echo));
 }
 
 fn serve(mut there: TcpStream, echo: bool) {
@@ -90,7 +82,7 @@ fn kills_in_the_middle_of_transfers_leave_nothing_behind() {
             let net = Net::create("kills");
             net.configure("");
             let engine = net.start();
-            linux_listener(&net, false);
+            serve_all(&net, false);
             let mut before = None;
             for round in 0..rounds {
                 if is_whole() && round % 20 == 0 {
@@ -126,7 +118,7 @@ fn restarts_of_the_engine_leave_nothing_behind() {
         let rounds = if is_whole() { 50 } else { 4 };
         let net = Net::create("restarts");
         net.configure("");
-        linux_listener(&net, true);
+        serve_all(&net, true);
         let (mut first, mut last) = (None, None);
         let own = || std::fs::read_dir("/proc/self/fd").unwrap().count();
         let mut before = 0;
@@ -173,7 +165,7 @@ fn a_hostile_program_spoils_nothing_of_its_neighbour() {
             let net = Net::create("minute");
             net.configure("");
             let engine = net.start();
-            linux_listener(&net, true);
+            serve_all(&net, true);
             let good = Client::attach(&net.socket());
             let over = AtomicBool::new(false);
             let (bytes, cut) = thread::scope(|scope| {

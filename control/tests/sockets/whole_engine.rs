@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Read;
-use std::net::TcpListener;
 use std::time::Duration;
 
 use braid_control::management::{Client as ManagementClient, EndpointRow, Request};
@@ -23,11 +22,7 @@ fn sigterm_closes_in_order_and_wakes_every_sleeper() {
             let net = Net::create("term");
             net.configure("");
             let mut engine = net.start();
-            let listener = net
-                .peer
-                .run(|| TcpListener::bind(linux(PORT)))
-                .unwrap()
-                .unwrap();
+            let listener = net.linux_listener(PORT);
             let client = Client::attach(&net.socket());
             let socket = client.open();
             socket.connect(linux(PORT)).unwrap();
@@ -58,11 +53,7 @@ fn a_killed_engine_wakes_its_programs_and_the_next_one_takes_them() {
         || {
             let net = Net::create("restart");
             net.configure("");
-            let listener = net
-                .peer
-                .run(|| TcpListener::bind(linux(PORT)))
-                .unwrap()
-                .unwrap();
+            let listener = net.linux_listener(PORT);
             for _ in 0..5 {
                 let mut engine = net.start();
                 let client = Client::attach(&net.socket());

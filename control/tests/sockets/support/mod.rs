@@ -2,4 +2,5 @@
 
 pub(crate) mod client;
 pub(crate) mod engine;
+pub(crate) mod linux;
 pub(crate) mod namespaces;
