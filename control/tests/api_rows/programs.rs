@@ -1,5 +1,6 @@
 //! C programs that are compiled by the tests and run beside the engine.
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -32,6 +33,8 @@ impl Driver {
 
     /// Starts a program beside the engine.
     pub(crate) fn start(self, net: &Net, program: &Path, arguments: &[&str]) -> Running {
+        let descriptor = net.peer.as_fd().as_raw_fd();
+        let peer = format!("/proc/{}/fd/{descriptor}", std::process::id());
         let child = net.engine.run(|| {
             let mut command = Command::new(program);
             if self == Self::Preload {
@@ -41,6 +44,9 @@ impl Driver {
             command
                 .args(arguments)
                 .env("BRAID_SOCKET", net.socket())
+                // What the rows look at the other side and at the engine through.
+                .env("BRAID", env!("CARGO_BIN_EXE_braid"))
+                .env("PEER_NAMESPACE", &peer)
                 // Cargo's own goes before the program's, and to a libbraid of some other build.
                 .env_remove("LD_LIBRARY_PATH")
                 .stdout(Stdio::piped())
@@ -62,7 +68,15 @@ impl Driver {
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{self:?}"));
         let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("socket/include");
         let mut command = Command::new("cc");
-        command.args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-I"]);
+        command.args([
+            "-std=gnu11",
+            "-O1",
+            "-pthread",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-I",
+        ]);
         command.arg(include).args(sources).arg("-o").arg(&program);
         if self == Self::BraidH {
             let folder = library("libbraid.so").parent().unwrap().to_owned();

@@ -74,16 +74,17 @@ static void addresses(void)
 	only(fd, OUR_FIRST);
 	EXPECT(name_addresses(fd, TCP_MP_ADDRESSES, OUR_FIRST, OUR_SECOND) == 0);
 	wait_for_subflows(fd, 2);
-	echo(fd, 100000);
+	struct flow flow;
+	start_flow(&flow, fd);
 	/* Make before break: the first one goes once the other one works. By an interface's name. */
 	struct sockaddr_storage interface = {.ss_family = AF_UNSPEC};
 	strcpy(((struct sockaddr *)&interface)->sa_data, "link2");
 	EXPECT(setsockopt(fd, IPPROTO_TCP, TCP_MP_ADDRESSES, &interface, sizeof interface) == 0);
 	EXPECT(uses(fd, OUR_SECOND, NULL));
-	echo(fd, 100000);
+	flows_on(&flow);
 	only(fd, OUR_SECOND);
 	EXPECT(name_addresses(fd, TCP_MP_ADDRESSES, NULL, NULL) == 0 && uses(fd, NULL, NULL));
-	echo(fd, 10000);
+	end_flow(&flow);
 	close(fd);
 	EXPECT_ERROR(name_addresses(fd, TCP_MP_ADDRESSES, OUR_FIRST, NULL), EBADF);
 
@@ -158,7 +159,16 @@ static void family(void)
 	struct sockaddr_multipath ours = both(OUR_FIRST, OUR_SECOND, 7999);
 	EXPECT(bind(listening, (struct sockaddr *)&ours, two) == 0);
 	EXPECT(listen(listening, 5) == 0);
-	fd = accepted(listening, 7999);
+	struct sockaddr_multipath from;
+	memset(&from, 0xee, sizeof from);
+	socklen_t size = sizeof from;
+	fd = accepted_from(listening, 7999, &from, &size);
+	struct sockaddr_in of_peer, wanted = at(PEER_FIRST, 0);
+	memcpy(&of_peer, &from.addresses[0], sizeof of_peer);
+	EXPECT(size == 8 + sizeof(struct sockaddr_storage));
+	EXPECT(from.family == AF_MULTIPATH && from.count == 1);
+	EXPECT(of_peer.sin_family == AF_INET && of_peer.sin_port != 0);
+	EXPECT(of_peer.sin_addr.s_addr == wanted.sin_addr.s_addr);
 	EXPECT(get_int(fd, TCP_MP_ENABLE) == 1);
 	EXPECT(uses(fd, OUR_FIRST, OUR_SECOND));
 	EXPECT_ERROR(getpeername(fd, (struct sockaddr *)&name, &length), EMULTIPATH);

@@ -25,12 +25,20 @@ static unsigned run(const struct row *row)
 
 int main(int count, char **arguments)
 {
-	unsigned rows;
-	if (count > 1 && !strcmp(arguments[1], "policies"))
-		rows = run(policy_rows);
-	else
-		rows = run(setting_rows) + run(subflow_rows) + run(address_rows) + run(linux_rows) +
-		       run(legacy_rows);
+	static const struct {
+		const char *name;
+		const struct row *rows;
+	} tables[] = {
+		{"usual", setting_rows}, {"usual", subflow_rows}, {"usual", address_rows},
+		{"usual", linux_rows}, {"usual", legacy_rows}, {"usual", classic_rows},
+		{"usual", path_rows}, {"usual", profile_rows}, {"usual", family_rows},
+		{"policies", policy_rows}, {"rule", rule_rows}, {"reloaded", reloaded_rows},
+		{"exclusive", exclusive_rows},
+	};
+	unsigned rows = 0;
+	for (unsigned n = 0; n < sizeof tables / sizeof *tables; n++)
+		if (!strcmp(count > 1 ? arguments[1] : "usual", tables[n].name))
+			rows += run(tables[n].rows);
 	printf("%u rows, %u failures\n", rows, failures);
 	return failures != 0;
 }
@@ -110,6 +118,11 @@ int listener(const char *address, int *port)
 
 int accepted(int listening, int port)
 {
+	return accepted_from(listening, port, NULL, NULL);
+}
+
+int accepted_from(int listening, int port, void *from, socklen_t *length)
+{
 	/* The peer reads where to connect to, and echoes there. */
 	int asking = socket(AF_INET, SOCK_STREAM, 0);
 	EXPECT(connect_to(asking, PEER_FIRST, MULTIPATH_PORT) == 0);
@@ -118,7 +131,7 @@ int accepted(int listening, int port)
 	memcpy(request + 1, &name.sin_addr, 4);
 	memcpy(request + 5, &name.sin_port, 2);
 	EXPECT(send(asking, request, sizeof request, 0) == sizeof request);
-	int fd = accept(listening, NULL, NULL);
+	int fd = accept(listening, from, length);
 	EXPECT(fd >= 0);
 	char hello;
 	EXPECT(recv(fd, &hello, 1, 0) == 1 && hello == 'h');

@@ -9,6 +9,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +64,7 @@ struct mptcp_full_info {
 #define PEER_SECOND "10.1.2.1"
 /* <netinet/tcp.h> has its name, and does not go with <linux/tcp.h>. */
 enum { TCP_ESTABLISHED = 1 };
-enum { MULTIPATH_PORT = 6001, PLAIN_PORT = 6002 };
+enum { MULTIPATH_PORT = 6001, PLAIN_PORT = 6002, DISCARD_PORT = 6004 };
 
 struct row {
 	const char *name;
@@ -70,7 +72,8 @@ struct row {
 };
 
 extern const struct row setting_rows[], subflow_rows[], linux_rows[], legacy_rows[],
-	address_rows[], policy_rows[];
+	address_rows[], policy_rows[], rule_rows[], reloaded_rows[], exclusive_rows[],
+	classic_rows[], path_rows[], profile_rows[], family_rows[];
 
 void failed(const char *file, int line, const char *what);
 #define EXPECT(condition) \
@@ -95,6 +98,7 @@ void echo(int fd, size_t bytes);
 /* A listener at `address` and the connection that the peer makes to it on request. */
 int listener(const char *address, int *port);
 int accepted(int listening, int port);
+int accepted_from(int listening, int port, void *from, socklen_t *length);
 /* Has the peer reset the connection, and waits until that is known. */
 void have_reset(int fd);
 
@@ -113,5 +117,29 @@ void wait_for_subflows(int fd, unsigned count);
 /* Has the connection use the paths that the program names, and no others. */
 int manual(int fd);
 int add_subflow(int fd, const char *local, const char *remote, unsigned flags);
+
+/* Runs a command in the peer's namespace. */
+int there(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Runs `braid` with these arguments; what it says goes to `into`. */
+int braid(char *into, size_t size, const char *arguments);
+/* One of the peer's counters of Multipath TCP (/proc/net/netstat), without its prefix. */
+long counted_there(const char *name);
+/* Counts the packets that reach the peer from here on and match an expression of nft. */
+void watch(const char *expression);
+long watched(void);
+void watch_no_more(void);
+/* Whether there are bytes to read within that time. */
+int readable(int fd, int milliseconds);
+
+/* A thread that keeps sending to the echo and compares what comes back. */
+struct flow {
+	pthread_t thread;
+	int fd;
+	atomic_uint rounds, stop;
+};
+void start_flow(struct flow *flow, int fd);
+/* Waits until further bytes have gone round. */
+void flows_on(const struct flow *flow);
+void end_flow(struct flow *flow);
 
 #endif

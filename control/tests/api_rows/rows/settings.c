@@ -61,21 +61,27 @@ static void works(const struct setting *of)
 	expect(fd, of, &of->first);
 
 	/* While data flows. */
+	struct flow flow;
+	start_flow(&flow, fd);
 	EXPECT(set(fd, of, &of->second) == 0);
 	expect(fd, of, &of->second);
-	echo(fd, 100000);
+	flows_on(&flow);
 	refuses(fd, of, &of->second);
 	EXPECT(set(fd, of, &of->first) == 0);
-	echo(fd, 100000);
+	flows_on(&flow);
 	expect(fd, of, &of->first);
+	end_flow(&flow);
 
 	/* After its end, and after close. */
 	close(fd);
 	EXPECT_ERROR(set(fd, of, &of->first), EBADF);
 	fd = socket(AF_INET, SOCK_STREAM, 0);
 	EXPECT(connect_to(fd, PEER_FIRST, MULTIPATH_PORT) == 0);
+	EXPECT(set(fd, of, &of->first) == 0);
 	have_reset(fd);
 	EXPECT_ERROR(set(fd, of, &of->second), EINVAL);
+	/* What it had can still be read. */
+	expect(fd, of, &of->first);
 	close(fd);
 
 	/* On a listener, before listen and after, for the connections it takes. */
@@ -195,8 +201,11 @@ static void enable(void)
 	EXPECT(connect_to(fd, PEER_FIRST, MULTIPATH_PORT) == 0);
 	EXPECT(send(fd, "e", 1, 0) == 1);
 	echo(fd, 1000);
+	struct flow flow;
+	start_flow(&flow, fd);
 	EXPECT(get_int(fd, TCP_MP_ENABLE) == 1 && get_int(fd, TCP_IS_MPTCP) == 1);
 	EXPECT_ERROR(set_int(fd, TCP_MP_ENABLE, 0), EISCONN);
+	end_flow(&flow);
 	struct sockaddr_storage name;
 	socklen_t length = sizeof name;
 	EXPECT_ERROR(getpeername(fd, (struct sockaddr *)&name, &length), EMULTIPATH);

@@ -112,8 +112,12 @@ static void connection_id(void)
 	EXPECT_ERROR(setsockopt(fd, IPPROTO_TCP, TCP_MP_CONNID, &id, sizeof id), EINVAL);
 	close(fd);
 	int first = connected(MULTIPATH_PORT), second = connected(MULTIPATH_PORT);
+	struct flow flow;
+	start_flow(&flow, first);
 	EXPECT(getsockopt(first, IPPROTO_TCP, TCP_MP_CONNID, &id, &length) == 0 && length == sizeof id);
 	EXPECT(getsockopt(first, IPPROTO_TCP, TCP_MULTIPATH_CONNID, &same, &length) == 0 && id == same);
+	EXPECT_ERROR(setsockopt(first, IPPROTO_TCP, TCP_MP_CONNID, &id, sizeof id), EINVAL);
+	end_flow(&flow);
 	EXPECT(getsockopt(second, IPPROTO_TCP, TCP_MP_CONNID, &same, &length) == 0 && id != same);
 	length = sizeof id - 1;
 	EXPECT_ERROR(getsockopt(first, IPPROTO_TCP, TCP_MP_CONNID, &id, &length), EINVAL);
@@ -144,14 +148,16 @@ static void add_and_remove(void)
 	EXPECT_ERROR(remove_subflow(fd, 0), EBUSY);
 	EXPECT_ERROR(remove_subflow(fd, 77), ENOENT);
 
+	struct flow flow;
+	start_flow(&flow, fd);
 	EXPECT(add_subflow(fd, OUR_SECOND, PEER_SECOND, 0) == 0);
 	wait_for_subflows(fd, 2);
-	echo(fd, 100000);
+	flows_on(&flow);
 	struct listed now;
 	EXPECT(list(fd, &now) == 0);
 	EXPECT(remove_subflow(fd, now.entries[1].id) == 0);
 	wait_for_subflows(fd, 1);
-	echo(fd, 10000);
+	end_flow(&flow);
 	/* Only the far end named, and as a backup. */
 	EXPECT(add_subflow(fd, NULL, PEER_SECOND, 1) == 0);
 	wait_for_subflows(fd, 2);
@@ -195,11 +201,13 @@ static void priority(void)
 	EXPECT_ERROR(setsockopt(fd, IPPROTO_TCP, TCP_MP_PRIORITY, &to, 4), EINVAL);
 	EXPECT_ERROR(getsockopt(fd, IPPROTO_TCP, TCP_MP_PRIORITY, &to, &length), EINVAL);
 
-	/* A backup gets nothing while the other one works. */
+	/* A backup gets nothing while the other one works, and the peer is told. */
+	long told = counted_there("MPPrioRx");
 	EXPECT(rank(fd, second, TCP_MP_PRIORITY_BACKUP) == 0);
 	echo(fd, 10000);
 	EXPECT(list(fd, &now) == 0);
 	EXPECT(now.entries[1].flags == (TCP_MP_SUBFLOW_JOINED | TCP_MP_SUBFLOW_BACKUP));
+	EXPECT(counted_there("MPPrioRx") > told);
 	uint64_t before = now.entries[1].bytes_sent;
 	echo(fd, 200000);
 	EXPECT(list(fd, &now) == 0 && now.entries[1].bytes_sent == before);
@@ -211,9 +219,11 @@ static void priority(void)
 	before = now.entries[1].bytes_sent;
 	echo(fd, 200000);
 	EXPECT(list(fd, &now) == 0 && now.entries[1].bytes_sent >= before + 150000);
+	struct flow flow;
+	start_flow(&flow, fd);
 	EXPECT(rank(fd, second, TCP_MP_PRIORITY_NORMAL) == 0);
 	EXPECT(list(fd, &now) == 0 && now.entries[1].flags == TCP_MP_SUBFLOW_JOINED);
-	echo(fd, 10000);
+	end_flow(&flow);
 	close(fd);
 }
 
