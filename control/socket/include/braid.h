@@ -20,6 +20,9 @@
 #include <sys/uio.h>
 #include <time.h>
 
+/* Of <sys/socket.h>, which has its members with _GNU_SOURCE only. */
+struct mmsghdr;
+
 /* Linux's own, where the headers of the C library are older than they. */
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -291,6 +294,16 @@ ssize_t braid_read(int fd, void *into, size_t length);
 
 /* readv(2). */
 ssize_t braid_readv(int fd, const struct iovec *first, int count);
+
+/* recvmmsg(2), with MSG_WAITFORONE beside the flags of recv(2). */
+int braid_recvmmsg(int fd,
+                   struct mmsghdr *messages,
+                   unsigned int count,
+                   int flags,
+                   const struct timespec *timeout);
+
+/* sendmmsg(2). */
+int braid_sendmmsg(int fd, struct mmsghdr *messages, unsigned int count, int flags);
 
 /* setsockopt(2). */
 int braid_setsockopt(int fd, int level, int name, const void *value, socklen_t length);

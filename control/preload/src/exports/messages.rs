@@ -5,13 +5,8 @@ use super::is_ours;
 use crate::arguments::{sources, targets, total, vector};
 use crate::outcome::{answer, aside};
 use crate::real;
-use braid_socket::{Errno, calls, descriptor};
+use braid_socket::{Errno, calls, descriptor, ffi};
 use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
-use std::slice;
-use std::time::{Duration, Instant};
-
-/// Most messages of one call, as the kernel has it.
-const MOST_MESSAGES: usize = 1024;
 
 /// # Safety
 ///
@@ -100,40 +95,6 @@ unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_
     unsafe { real::sendmsg(fd, message, flags) }
 }
 
-/// # Safety
-///
-/// There are `count` of them.
-unsafe fn messages<'a>(start: *mut mmsghdr, count: c_uint) -> Result<&'a mut [mmsghdr], Errno> {
-    if count == 0 {
-        return Ok(&mut []);
-    }
-    if start.is_null() {
-        return Err(Errno::new(libc::EFAULT));
-    }
-    // SAFETY: not null, and the caller's promise.
-    Ok(unsafe { slice::from_raw_parts_mut(start, (count as usize).min(MOST_MESSAGES)) })
-}
-
-/// One after the other until one fails; how many succeeded.
-fn each(
-    messages: &mut [mmsghdr],
-    mut one: impl FnMut(&mut msghdr, usize) -> Result<Option<usize>, Errno>,
-) -> Result<c_int, Errno> {
-    let mut done = 0;
-    for message in messages {
-        match one(&mut message.msg_hdr, done as usize) {
-            Ok(Some(length)) => {
-                message.msg_len = c_uint::try_from(length).unwrap_or(c_uint::MAX);
-                done += 1;
-            }
-            Ok(None) => break,
-            Err(errno) if done == 0 => return Err(errno),
-            Err(_) => break,
-        }
-    }
-    Ok(done)
-}
-
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn recvmmsg(
     fd: c_int,
@@ -152,31 +113,8 @@ unsafe extern "C-unwind" fn recvmmsg(
             return received;
         }
     }
-    answer(|| {
-        // SAFETY: the caller's promise.
-        let (messages, timeout) = unsafe { (messages(start, count)?, timeout.as_ref()) };
-        let end = timeout.and_then(|time| {
-            let seconds = u64::try_from(time.tv_sec).ok()?;
-            let time = Duration::new(seconds, u32::try_from(time.tv_nsec).ok()?);
-            Instant::now().checked_add(time)
-        });
-        each(messages, |message, done| {
-            // As the kernel does it: the time is looked at behind each message.
-            if done > 0 && end.is_some_and(|end| Instant::now() >= end) {
-                return Ok(None);
-            }
-            let wait_for_one = done > 0 && flags & libc::MSG_WAITFORONE != 0;
-            let flags = if wait_for_one {
-                flags | libc::MSG_DONTWAIT
-            } else {
-                flags
-            };
-            // SAFETY: the caller's promise.
-            let received = unsafe { receive_message(fd, message, flags & !libc::MSG_WAITFORONE) }?;
-            // A stream that has ended gives no second message.
-            Ok((received > 0 || done == 0).then_some(received))
-        })
-    })
+    // SAFETY: the caller's promise.
+    answer(|| unsafe { ffi::receive_many(fd, start, count, flags, timeout) })
 }
 
 #[unsafe(no_mangle)]
@@ -187,14 +125,8 @@ unsafe extern "C-unwind" fn sendmmsg(
     flags: c_int,
 ) -> c_int {
     if is_ours(fd) {
-        return answer(|| {
-            // SAFETY: the caller's promise.
-            let messages = unsafe { messages(start, count) }?;
-            each(messages, |message, _| {
-                // SAFETY: the caller's promise.
-                unsafe { send_message(fd, message, flags) }.map(Some)
-            })
-        });
+        // SAFETY: the caller's promise.
+        return answer(|| unsafe { ffi::send_many(fd, start, count, flags) });
     }
     // SAFETY: the caller's promise.
     unsafe { real::sendmmsg(fd, start, count, flags) }

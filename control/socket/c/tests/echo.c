@@ -26,9 +26,19 @@ int main(int argc, char **argv)
     }
     if (braid_getsockopt(fd, SOL_SOCKET, SO_TYPE, &value, &length) < 0 || value != SOCK_STREAM)
         return 1;
-    struct iovec parts[2] = { { argv[3], 1 }, { argv[3] + 1, strlen(argv[3]) - 1 } };
-    if (braid_writev(fd, parts, 2) != (ssize_t)strlen(argv[3]) || braid_shutdown(fd, SHUT_WR) < 0)
+    struct iovec parts[4] = { { argv[3], 1 }, { argv[3] + 1, 1 }, { argv[3] + 2, 1 },
+                              { argv[3] + 3, strlen(argv[3]) - 3 } };
+    struct mmsghdr messages[2] = { { .msg_hdr = { .msg_iov = parts + 2, .msg_iovlen = 1 } },
+                                   { .msg_hdr = { .msg_iov = parts + 3, .msg_iovlen = 1 } } };
+    if (braid_writev(fd, parts, 2) != 2 || braid_sendmmsg(fd, messages, 2, 0) != 2)
         return 1;
+    if (messages[1].msg_len != strlen(argv[3]) - 3 || braid_shutdown(fd, SHUT_WR) < 0)
+        return 1;
+    parts[2] = (struct iovec){ buffer, 2 };
+    parts[3] = (struct iovec){ buffer + 2, 3 };
+    if (braid_recvmmsg(fd, messages, 2, MSG_WAITALL, NULL) != 2 || messages[1].msg_len != 3)
+        return 1;
+    received = 5;
     for (;;) {
         struct pollfd entry = { .fd = fd, .events = POLLIN };
         if (braid_poll(&entry, 1, 5000) != 1)

@@ -14,7 +14,7 @@ fn generated() -> String {
     let mut builder = cbindgen::Builder::new()
         .with_config(config)
         .with_src(folder.join("../shm/src/abi/constants.rs"));
-    for module in ["types", "lifecycle", "transfer", "options", "ready"] {
+    for module in ["types", "lifecycle", "transfer", "many", "options", "ready"] {
         builder = builder.with_src(folder.join(format!("src/ffi/{module}.rs")));
     }
     let mut header = Vec::new();

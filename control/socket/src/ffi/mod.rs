@@ -5,12 +5,14 @@
 //! must be good for the length that goes with it, as for the calls of the C library.
 
 mod lifecycle;
+mod many;
 mod options;
 mod ready;
 mod transfer;
 pub mod types;
 
 pub use lifecycle::*;
+pub use many::*;
 pub use options::*;
 pub use ready::*;
 pub use transfer::*;

@@ -35,7 +35,7 @@ unsafe fn writable<'a>(vector: &iovec) -> &'a mut [u8] {
 /// # Safety
 ///
 /// As [`vectors`].
-unsafe fn send_vectors(
+pub(super) unsafe fn send_vectors(
     fd: c_int,
     first: *const iovec,
     count: usize,
@@ -54,7 +54,7 @@ unsafe fn send_vectors(
 /// # Safety
 ///
 /// As [`vectors`], for writing.
-unsafe fn receive_vectors(
+pub(super) unsafe fn receive_vectors(
     fd: c_int,
     first: *const iovec,
     count: usize,
