@@ -40,6 +40,10 @@ use socket::{Progress, Socket};
 /// theirs again.
 const TURN_BUDGET: usize = 512 << 10;
 
+/// What serving a socket once takes of that, besides the bytes it moves: a kick may cost some system
+/// calls, about as much as copying so many bytes.
+const SERVICE_COST: usize = 1 << 10;
+
 /// Events of the stack that are looked at in one turn.
 const EVENTS_PER_TURN: usize = 256;
 
@@ -328,7 +332,7 @@ impl Applications {
                     self.cut_off(region, violation);
                 }
             }
-            budget = budget.saturating_sub(1);
+            budget = budget.saturating_sub(SERVICE_COST);
         }
         !self.ready.is_empty() || budget < TURN_BUDGET
     }
@@ -367,5 +371,49 @@ impl Beside for Applications {
 
     fn awake(&mut self) {
         self.regions.awake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use braid_engine::stack::StackConfig;
+    use braid_shm::SlotFlags;
+    use braid_shm::layout::RegionLayout;
+
+    use super::*;
+
+    #[test]
+    fn a_turn_ends_however_many_sockets_are_kicked() {
+        const SOCKETS: u32 = 1_200;
+        const PER_TURN: usize = TURN_BUDGET / SERVICE_COST;
+        let id = RegionId {
+            index: 0,
+            generation: 0,
+        };
+        let reports = Arc::new(Reports::new(64, 0).unwrap());
+        let mut applications = Applications::new(SOCKETS as usize, reports).unwrap();
+        let region = EngineRegion::create(RegionLayout::new(SOCKETS, 4, 4096).unwrap()).unwrap();
+        applications.add_region(id, region.clone()).unwrap();
+        let (end, _other) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        let end = Arc::new(OwnedFd::from(end));
+        for slot in 0..SOCKETS {
+            let handle = region.open_slot(slot, SlotFlags::default()).unwrap();
+            // Of connections that are gone: there is nothing to move.
+            let connection = ConnectionId::from_u64(u64::from(slot));
+            let end = Arc::clone(&end);
+            assert!(applications.bind(id, &handle, end, connection, Handshake::Complete));
+        }
+        let mut stack = Stack::new(StackConfig::default(), [7; 32]);
+        let mut waiting = SOCKETS as usize;
+        while waiting > 0 {
+            assert_eq!(applications.ready.len(), waiting);
+            assert!(applications.serve(Instant::from_millis(1), &mut stack));
+            assert!(
+                applications.ready.len() + PER_TURN >= waiting,
+                "of {waiting}"
+            );
+            waiting = waiting.saturating_sub(PER_TURN);
+        }
+        assert!(applications.ready.is_empty());
     }
 }
