@@ -74,7 +74,7 @@ fn rows(name: &str, driver: Driver) {
         net.configure(USUAL);
         add_addresses(&net, "\"fd00:1::2/64\", \"fd00:1::3/64\"");
         let mut engine = net.start();
-        driver.run(&net, &[], 48);
+        driver.run(&net, &[], 49);
         engine.kill();
         net.configure(OTHER);
         add_addresses(&net, "\"fd00:1::2/64\", \"2001:20::2/64\"");

@@ -46,6 +46,40 @@ static void announces_nothing(void)
 	EXPECT(braid(said, sizeof said, "endpoint add 10.1.2.2 subflow --id 1") == 0);
 }
 
+static int manage(int fd, const char *name)
+{
+	struct tcp_mp_path_manager manager = {0};
+	strcpy(manager.name, name);
+	return setsockopt(fd, IPPROTO_TCP, TCP_MP_PATH_MANAGER, &manager, sizeof manager);
+}
+
+/* What a path manager opens and announces, also when it comes to a live connection. */
+static void managers(void)
+{
+	/* One announces and leaves joining to the peer, the other joins itself. */
+	static const struct { const char *name, *endpoint; int announces; } kinds[] = {
+		{"signal", "endpoint add 10.1.2.2 subflow signal --id 1", 1},
+		{"fullmesh", "endpoint add 10.1.2.2 subflow --id 1", 0},
+	};
+	char said[4096];
+	for (unsigned n = 0; n < 2; n++) {
+		EXPECT(braid(said, sizeof said, "endpoint del 1") == 0);
+		EXPECT(braid(said, sizeof said, kinds[n].endpoint) == 0);
+		int fd = socket(AF_INET, SOCK_STREAM, 0);
+		EXPECT(manage(fd, "manual") == 0);
+		long announced = counted_there("AddAddr"), joined = counted_there("MPJoinSynRx");
+		starts(fd);
+		usleep(200000);
+		echo(fd, 1000);
+		EXPECT(counted_there("AddAddr") == announced && counted_there("MPJoinSynRx") == joined);
+		EXPECT(manage(fd, kinds[n].name) == 0);
+		wait_for_subflows(fd, 2);
+		EXPECT((counted_there("AddAddr") > announced) == kinds[n].announces);
+		EXPECT((counted_there("MPJoinSynRx") > joined) == !kinds[n].announces);
+		close(fd);
+	}
+}
+
 /* How often a connection fell back for this reason, by `braid stats`. */
 static long fell_back(const char *counter)
 {
@@ -136,6 +170,7 @@ static void stays(void)
 
 const struct row path_rows[] = {
 	{"L2 a bound socket announces nothing", announces_nothing},
+	{"TCP_MP_PATH_MANAGER on a live connection", managers},
 	{"L8 fallback past a middlebox", middlebox},
 	{"L9 a failed link's traffic moves", moves},
 	{"L9 a request for an interface is kept to", stays},
