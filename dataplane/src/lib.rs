@@ -3,5 +3,6 @@
 
 pub mod application;
 pub mod port;
+pub mod reassembly_ring;
 mod sys;
 pub mod worker;
