@@ -145,6 +145,11 @@ impl Config {
         check::check(document).map_err(located)
     }
 
+    /// Whether users other than root and the engine's own may attach.
+    pub fn admits_others(&self) -> bool {
+        !self.allow_users.is_empty()
+    }
+
     /// What connections to come are set up with.
     pub fn defaults(&self) -> Defaults {
         let stack = &self.stack;

@@ -294,6 +294,9 @@ impl Control {
         }
         new.endpoints = taken;
         self.config.reload(new);
+        if let Err(error) = self.listener.admit_others(self.config.admits_others()) {
+            eprintln!("braid: the mode of the socket's file stays as it was: {error}");
+        }
         eprintln!("braid: the configuration was read again");
         Ok(())
     }

@@ -1,9 +1,9 @@
-//! Making the descriptor of a socket: a connection of the engine to its own listener.
+//! Making the descriptor of a socket: a connection of the engine to itself.
 //!
 //! The application gets the connecting end, so that its `getpeername` gives the engine's path: any
 //! process that comes by the descriptor, by exec or in a packet, knows whose it is. The engine
-//! keeps the accepted end. The connecting end has a name of its own, by which the accepted end is
-//! told from those of strangers that come in between.
+//! keeps the accepted end. The listener for that has the path for a name and is at no path, so that
+//! strangers can neither fill its queue nor come in between.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,9 +12,9 @@ use rustix::net::{AddressFamily, SocketAddrAny, SocketAddrUnix, SocketFlags, Soc
 
 use super::listener::Listener;
 
-/// Strangers accepted in between at most; more of them wait in the queue than this only when
-/// somebody fills it on purpose, and then the call fails.
-const STRANGERS: usize = 2_048;
+/// Ends at most that were connected and could not be accepted at that time, for want of descriptors;
+/// they are thrown away.
+const LEFT_BEHIND: usize = 2_048;
 
 /// Both ends of a new socket, and the number by which the kernel knows the application's.
 #[derive(Debug)]
@@ -25,8 +25,8 @@ pub(super) struct Pair {
 }
 
 impl Pair {
-    /// Makes one. Whoever else has come to the listener meanwhile is handed to `stranger`.
-    pub(super) fn make(listener: &Listener, mut stranger: impl FnMut(OwnedFd)) -> io::Result<Self> {
+    /// Makes one.
+    pub(super) fn make(listener: &Listener) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let application =
             rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
@@ -35,44 +35,72 @@ impl Pair {
         let name = rustix::net::getsockname(&application)?;
         // The least there is: a few packets of filler make the end unwritable.
         sockopt::set_socket_send_buffer_size(&application, 0)?;
-        for _ in 0..2 {
-            match connect(&application, listener) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // The queue is full of strangers.
-                    for _ in 0..STRANGERS {
-                        let Some(other) = listener.accept()? else {
-                            break;
-                        };
-                        stranger(other);
-                    }
-                }
-                Err(error) => return Err(error),
-                Ok(()) => break,
-            }
-        }
-        for _ in 0..STRANGERS {
-            let Some(other) = listener.accept()? else {
+        let connected = match listener.connect_pair(&application) {
+            Ok(()) => true,
+            // Full of ends that were left behind.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
+            Err(error) => return Err(error),
+        };
+        for _ in 0..LEFT_BEHIND {
+            let Some(engine) = listener.accept_pair()? else {
                 break;
             };
-            if is_from(&other, &name) {
+            if connected && is_from(&engine, &name) {
                 let cookie = sockopt::socket_cookie(&application)?;
                 return Ok(Self {
-                    engine: other,
+                    engine,
                     application,
                     cookie,
                 });
             }
-            stranger(other);
         }
         Err(io::ErrorKind::WouldBlock.into())
     }
 }
 
-fn connect(application: &OwnedFd, listener: &Listener) -> io::Result<()> {
-    rustix::net::connect(application, listener.address())?;
-    Ok(())
-}
-
 fn is_from(end: &OwnedFd, name: &SocketAddrAny) -> bool {
     rustix::net::getpeername(end).is_ok_and(|peer| peer.as_ref() == Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_who_fill_the_queue_disturb_nobody() {
+        let folder = std::env::temp_dir().join(format!("braid-pair-{}", std::process::id()));
+        let path = folder.join("engine.sock");
+        let listener = Listener::bind(&path, true).unwrap();
+        let address = SocketAddrUnix::new(&path).unwrap();
+        let mut strangers = Vec::new();
+        loop {
+            let flags = SocketFlags::NONBLOCK;
+            let kind = SocketType::SEQPACKET;
+            let end = rustix::net::socket_with(AddressFamily::UNIX, kind, flags, None).unwrap();
+            match rustix::net::connect(&end, &address) {
+                Ok(()) => strangers.push(end),
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::MFILE) => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        // Room for the pairs, where descriptors were what ran out.
+        let closed: Vec<_> = strangers.drain(..8).collect();
+        drop(closed);
+        for _ in 0..50 {
+            let pair = Pair::make(&listener).unwrap();
+            let peer = rustix::net::getpeername(&pair.application).unwrap();
+            assert_eq!(peer, Some(address.clone().into()));
+            rustix::net::send(&pair.engine, b"x", rustix::net::SendFlags::empty()).unwrap();
+            let mut byte = [0; 4];
+            let flags = rustix::net::RecvFlags::empty();
+            let (count, _) = rustix::net::recv(&pair.application, &mut byte[..], flags).unwrap();
+            assert_eq!(count, 1);
+        }
+        // They are all still there.
+        for _ in 0..strangers.len() {
+            assert!(listener.accept().unwrap().is_some());
+        }
+        drop(listener);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
 }

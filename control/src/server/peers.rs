@@ -64,7 +64,7 @@ impl Control {
     }
 
     /// A connection that finds no room, or whose peer is gone already, is closed.
-    pub(super) fn add_peer(&mut self, connection: OwnedFd) {
+    fn add_peer(&mut self, connection: OwnedFd) {
         let Ok(credentials) = Credentials::of(&connection) else {
             return;
         };
@@ -318,12 +318,8 @@ impl Control {
         if self.sockets.is_full() {
             return Err(libc::ENFILE);
         }
-        let mut strangers = Vec::new();
-        let pair = Pair::make(&self.listener, |stranger| strangers.push(stranger));
-        for stranger in strangers {
-            self.add_peer(stranger);
-        }
-        let pair = pair.map_err(|error| error.raw_os_error().unwrap_or(libc::EAGAIN))?;
+        let pair = Pair::make(&self.listener)
+            .map_err(|error| error.raw_os_error().unwrap_or(libc::EAGAIN))?;
         let attachment = self.attachments.get_mut(home).ok_or(libc::EBADF)?;
         let handle = attachment
             .open_slot(SlotFlags::default())

@@ -115,7 +115,7 @@ pub(super) fn start(
     open: impl FnOnce() -> Result<OpenPorts, StartError>,
 ) -> Result<Started, StartError> {
     let system = |what| move |source: io::Error| StartError::System { what, source };
-    let listener = Listener::bind(&config.socket)?;
+    let listener = Listener::bind(&config.socket, config.admits_others())?;
     let OpenPorts { ports, clock } = open()?;
     let (ports, macs): (Vec<AnyPort>, Vec<MacAddress>) = ports.into_iter().unzip();
     let seed = random_seed().map_err(system("cannot read /dev/urandom"))?;

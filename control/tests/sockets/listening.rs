@@ -10,7 +10,7 @@ use braid_control::lab::link::{Family, Link, Side};
 use braid_shm::abi::{Operation, Reply};
 use nix::sys::signal::Signal;
 
-use crate::support::client::{Client, Socket};
+use crate::support::client::{Client, Socket, reach};
 use crate::support::engine::{Net, SOON, linux, ours, within};
 use crate::support::namespaces;
 
@@ -278,12 +278,13 @@ fn another_user_attaches_only_where_it_is_allowed() {
         "listening::another_user_attaches_only_where_it_is_allowed",
         || {
             let net = Net::create("users");
-            let mut refusals = 0;
-            for allowed in [false, true] {
+            let (mut unreached, mut refused) = (0, 0);
+            // Nobody, somebody else, this one.
+            for allowed in [None, Some(STRANGER + 1), Some(STRANGER)] {
                 net.configure("");
-                if allowed {
+                if let Some(user) = allowed {
                     let text = fs::read_to_string(net.configuration()).unwrap();
-                    let line = format!("[engine]\nallow_users = [{STRANGER}]\n");
+                    let line = format!("[engine]\nallow_users = [{user}]\n");
                     fs::write(net.configuration(), text.replace("[engine]\n", &line)).unwrap();
                 }
                 let engine = net.start();
@@ -294,23 +295,33 @@ fn another_user_attaches_only_where_it_is_allowed() {
                     let done =
                         unsafe { libc::syscall(libc::SYS_setresuid, STRANGER, STRANGER, STRANGER) };
                     assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
-                    Client::try_attach(&path).map(|client| client.open().local_address())
+                    reach(&path).map(|()| {
+                        Client::try_attach(&path).map(|client| client.open().local_address())
+                    })
                 })
                 .join()
                 .unwrap();
-                match attached.map_err(|refused| *refused) {
-                    Ok(address) => assert_eq!((allowed, address), (true, Ok(anywhere(0)))),
-                    Err(Reply::Refused(why)) => {
-                        assert_eq!((allowed, why.errno), (false, libc::EACCES));
-                        refusals += 1;
+                match attached {
+                    Ok(Ok(address)) => {
+                        assert_eq!((allowed, address), (Some(STRANGER), Ok(anywhere(0))));
+                    }
+                    Ok(Err(reply)) => {
+                        let Reply::Refused(why) = *reply else {
+                            panic!("neither attached nor refused");
+                        };
+                        assert_eq!((allowed, why.errno), (Some(STRANGER + 1), libc::EACCES));
+                        refused += 1;
                         engine.wait_for_log("`allow_users` does not name that user");
                     }
-                    Err(other) => panic!("{other:?}"),
+                    Err(errno) => {
+                        assert_eq!((allowed, errno), (None, rustix::io::Errno::ACCESS));
+                        unreached += 1;
+                    }
                 }
                 drop(engine);
                 assert!(within(SOON, || fs::remove_file(net.socket()).is_ok()));
             }
-            assert_eq!(refusals, 1);
+            assert_eq!((unreached, refused), (1, 1));
         },
     );
 }

@@ -260,15 +260,23 @@ pub(crate) fn wait(end: &OwnedFd, flags: PollFlags, time: Duration) -> bool {
 }
 
 pub(crate) fn connect(path: &Path) -> OwnedFd {
+    try_connect(path).unwrap()
+}
+
+/// Whether the engine's socket can be connected to at all.
+pub(crate) fn reach(path: &Path) -> rustix::io::Result<()> {
+    try_connect(path).map(drop)
+}
+
+fn try_connect(path: &Path) -> rustix::io::Result<OwnedFd> {
     let connection = rustix::net::socket_with(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
         SocketFlags::CLOEXEC,
         None,
-    )
-    .unwrap();
-    rustix::net::connect(&connection, &SocketAddrUnix::new(path).unwrap()).unwrap();
-    connection
+    )?;
+    rustix::net::connect(&connection, &SocketAddrUnix::new(path)?)?;
+    Ok(connection)
 }
 
 pub(crate) fn send(connection: &OwnedFd, packet: &[u8], with: &[&OwnedFd]) {
