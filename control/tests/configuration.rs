@@ -136,6 +136,7 @@ fn everything_that_can_be_wrong_is_told_with_its_line() {
             &["connections is 0", "1 to"],
         ),
         ("[limits]\nthreads_per_application = 65\n", 2, &["1 to 64"]),
+        ("[limits]\nbuffer = \"2GiB\"\n", 2, &["8KiB to 1GiB"]),
         (
             "[[program]]\nname = \"/usr/bin/curl\"\n",
             1,

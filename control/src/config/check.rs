@@ -39,6 +39,9 @@ const SMALLEST_RING: u64 = 4 << 10;
 /// Rings hold this much at most.
 const LARGEST_RING: u64 = 64 << 20;
 
+/// What programs may ask for as a buffer if nothing else is said.
+const LARGEST_ASKED_BUFFER: u32 = 16 << 20;
+
 pub(super) fn check(document: Document) -> Result<Config, Fault> {
     let engine = engine(document.engine)?;
     let limits = subflow_limits(&document.limits)?;
@@ -192,6 +195,7 @@ fn application_limits(
             1..=64,
         )?,
         ring_bytes,
+        buffer: buffer("buffer", table.buffer.as_ref(), LARGEST_ASKED_BUFFER)?,
     })
 }
 

@@ -99,6 +99,7 @@ pub(super) struct LimitsTable {
     pub(super) applications: Option<Spanned<usize>>,
     pub(super) sockets_per_application: Option<Spanned<u32>>,
     pub(super) threads_per_application: Option<Spanned<u32>>,
+    pub(super) buffer: Option<Spanned<Bytes>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -117,6 +117,9 @@ pub struct ApplicationLimits {
     pub threads: u32,
     /// Bytes of the shared ring of a socket in each direction; a power of two.
     pub ring_bytes: u64,
+    /// Bytes that count of what a program asks for by SO_SNDBUF and SO_RCVBUF at most, as
+    /// `net.core.wmem_max` and `rmem_max`: its connection has up to twice that in each direction.
+    pub buffer: u32,
 }
 
 impl Config {

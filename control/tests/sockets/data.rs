@@ -222,6 +222,13 @@ fn options_before_and_after_connect() {
             assert_eq!(socket.get(tcp, libc::TCP_KEEPIDLE), Ok(number(9).into()));
             assert_eq!(socket.set(sol, libc::SO_SNDBUF, &number(100_000)), Ok(()));
             assert_eq!(socket.get(sol, libc::SO_SNDBUF), Ok(number(200_000).into()));
+            // No more than `limits.buffer` counts, doubled.
+            for option in [libc::SO_SNDBUF, libc::SO_RCVBUF] {
+                for asked in [1 << 29, -1] {
+                    assert_eq!(socket.set(sol, option, &number(asked)), Ok(()));
+                    assert_eq!(socket.get(sol, option), Ok(number(32 << 20).into()));
+                }
+            }
             let info = socket.get(tcp, libc::TCP_INFO).unwrap();
             assert_eq!(info.first(), Some(&if connected { 1 } else { 7 }));
             assert_eq!(

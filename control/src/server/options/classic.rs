@@ -214,6 +214,7 @@ impl Control {
             .iter()
             .map(|port| (port.name.clone(), port.kind.interface().to_owned()))
             .collect();
+        let largest_buffer = self.config.applications.buffer;
         let socket = self.sockets.get_mut(key).ok_or(libc::EBADF)?;
         let connected = socket.connection().is_some();
         let kept = &mut socket.kept;
@@ -289,14 +290,14 @@ impl Control {
             }
             Classic::SendBuffer => {
                 // The kernel doubles what it is asked for, and says so; programs count on that.
-                options.send_buffer = Some(doubled(value::int(bytes)?));
+                options.send_buffer = Some(buffer(value::int(bytes)?, largest_buffer));
                 |turn, connection, options| {
                     let bytes = options.send_buffer.unwrap_or_default();
                     turn.stack.set_send_buffer(turn.now, connection, bytes)
                 }
             }
             Classic::ReceiveBuffer => {
-                options.receive_buffer = Some(doubled(value::int(bytes)?));
+                options.receive_buffer = Some(buffer(value::int(bytes)?, largest_buffer));
                 |turn, connection, options| {
                     let bytes = options.receive_buffer.unwrap_or_default();
                     turn.stack.set_receive_buffer(turn.now, connection, bytes)
@@ -504,8 +505,10 @@ impl Control {
     }
 }
 
-/// A buffer as the kernel sizes it: twice what is asked for, and not less than its least.
-fn doubled(bytes: i32) -> u32 {
+/// A buffer as the kernel sizes it: twice what is asked for, of which no more counts than `most`, and
+/// not less than its least. A number below zero is a large one.
+fn buffer(asked: i32, most: u32) -> u32 {
     const LEAST: u32 = 8 << 10;
-    bytes.unsigned_abs().saturating_mul(2).max(LEAST)
+    let asked = asked.cast_unsigned().min(most);
+    asked.saturating_mul(2).max(LEAST)
 }
