@@ -69,6 +69,13 @@ pub(super) struct Control {
     pub(super) closing: bool,
 }
 
+/// One control connection for each application, those of programs that took over their sockets, and
+/// some for the command line.
+fn most_peers(config: &Config) -> usize {
+    let applications = config.applications.applications;
+    applications.saturating_mul(2).saturating_add(64)
+}
+
 impl From<WorkerGone> for ServerError {
     fn from(_: WorkerGone) -> Self {
         Self::Worker
@@ -88,9 +95,7 @@ impl Control {
             listener: started.listener,
             signals: started.signals,
             host,
-            // One for each application, those of programs that took over their sockets, and some
-            // for the command line.
-            peers: Table::new(applications.saturating_mul(2).saturating_add(64)),
+            peers: Table::new(most_peers(&config)),
             attachments: Table::new(applications),
             sockets: Table::new(super::most_sockets(&config)),
             by_cookie: HashMap::new(),
@@ -135,6 +140,11 @@ impl Control {
             self.take_reports()?;
             self.end_late_attempts()?;
         }
+    }
+
+    /// How many control connections there can be.
+    pub(super) fn most_peers(&self) -> usize {
+        most_peers(&self.config)
     }
 
     fn prepare_to_sleep(&self) -> bool {

@@ -7,7 +7,7 @@
 //! - `listener`, `peers` and `packets`: control connections; `attachment`: an application's region;
 //! - `pair` and `socket`: sockets; `commands`, `connecting`, `attempts` and `options`: what is asked;
 //!   `accept`: passing accepted connections; `lifecycle`: how everything ends;
-//! - `complaints`: lines of log that strangers can cause; `cli`: the command line and its watchers.
+//! - `shares`: how many places each user may take; `complaints`: lines of log that strangers can cause; `cli`: the command line and its watchers.
 
 mod accept;
 mod attachment;
@@ -25,6 +25,7 @@ mod packets;
 mod pair;
 mod peers;
 mod poller;
+mod shares;
 mod socket;
 mod start;
 mod table;

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use braid_shm::abi::{
     ABI_VERSION, Adopted, Attach, Attached, IPPROTO_MPTCP, IPPROTO_TCP, MAX_MESSAGE_BYTES,
@@ -19,6 +19,7 @@ use super::options::Kept;
 use super::packets::{self, Credentials, Received};
 use super::pair::Pair;
 use super::poller::EventFlags;
+use super::shares::Places;
 use super::socket::{Domain, Socket, State, Wish};
 use super::table::Key;
 
@@ -31,6 +32,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
 /// Control connections at a time of users who may not attach; each of them is told so once it asks.
 const STRANGERS: usize = 32;
 
+/// How long a control connection keeps its place when others need it and it has said nothing.
+const SILENCE: Duration = Duration::from_secs(10);
+
 /// A control connection.
 #[derive(Debug)]
 pub(super) struct Peer {
@@ -38,6 +42,8 @@ pub(super) struct Peer {
     pub(super) credentials: Credentials,
     /// The region it attached.
     home: Option<Key>,
+    /// Since when it is there, until it says something.
+    silent_since: Option<Instant>,
     /// What the command line asks on it.
     pub(super) cli: Session,
 }
@@ -72,8 +78,13 @@ impl Control {
             connection,
             credentials,
             home: None,
+            silent_since: Some(Instant::now()),
             cli: Session::default(),
         };
+        let is_stranger = !self.may_attach(credentials.user);
+        if self.peers.is_full() || !self.has_connection_for(credentials.user) {
+            self.drop_silent_peers();
+        }
         let strangers = || {
             let is_stranger = |peer: &Peer| !self.may_attach(peer.credentials.user);
             self.peers
@@ -81,8 +92,12 @@ impl Control {
                 .filter(|(_, peer)| is_stranger(peer))
                 .count()
         };
-        let is_stranger = !self.may_attach(credentials.user);
-        let key = if is_stranger && strangers() >= STRANGERS {
+        let turned_away = if is_stranger {
+            strangers() >= STRANGERS
+        } else {
+            !self.has_connection_for(credentials.user)
+        };
+        let key = if turned_away {
             None
         } else {
             self.peers.insert(peer).ok()
@@ -105,6 +120,29 @@ impl Control {
         }
     }
 
+    /// Whether a user's share of the control connections has one more.
+    fn has_connection_for(&self, user: u32) -> bool {
+        let users = self.peers.iter().map(|(_, peer)| peer.credentials.user);
+        has_place(self.most_peers(), user, users)
+    }
+
+    /// Closes connections that have been silent for long: they attach nothing and ask nothing.
+    fn drop_silent_peers(&mut self) {
+        let silent: Vec<Key> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| {
+                peer.silent_since
+                    .is_some_and(|since| since.elapsed() >= SILENCE)
+            })
+            .map(|(key, _)| key)
+            .collect();
+        for key in silent {
+            // It has neither a region nor a request.
+            self.peers.remove(key);
+        }
+    }
+
     /// Reads what a connection has to say.
     pub(super) fn on_peer(&mut self, key: Key) -> Result<(), WorkerGone> {
         let mut buffer = vec![0; MAX_MESSAGE_BYTES];
@@ -115,6 +153,9 @@ impl Control {
             match packets::receive(&peer.connection, &mut buffer) {
                 Ok(Received::Nothing) => return Ok(()),
                 Ok(Received::Packet(length, descriptors)) => {
+                    if let Some(peer) = self.peers.get_mut(key) {
+                        peer.silent_since = None;
+                    }
                     let packet = buffer.get(..length).unwrap_or_default();
                     if !self.on_packet(key, packet, descriptors)? {
                         return self.drop_peer(key);
@@ -191,9 +232,7 @@ impl Control {
 
     /// Root, the engine's own user, and those of the configuration.
     pub(super) fn may_attach(&self, user: u32) -> bool {
-        user == 0
-            || user == rustix::process::geteuid().as_raw()
-            || self.config.allow_users.contains(&user)
+        is_owner(user) || self.config.allow_users.contains(&user)
     }
 
     fn attach(&mut self, key: Key, attach: &Attach) -> Result<Answer, WorkerGone> {
@@ -227,6 +266,16 @@ impl Control {
             return Ok(Answer::refused(
                 libc::ENOBUFS,
                 "as many applications are attached as `applications` allows",
+            ));
+        }
+        let users = self
+            .attachments
+            .iter()
+            .map(|(_, attachment)| attachment.owner.user);
+        if !has_place(self.config.applications.applications, owner.user, users) {
+            return Ok(Answer::refused(
+                libc::ENOBUFS,
+                "this user has as many applications attached as its share of `applications` allows",
             ));
         }
         self.serial += 1;
@@ -424,6 +473,24 @@ impl Control {
             .find(|(_, peer)| peer.home == Some(region))
             .map(|(key, _)| key)
     }
+}
+
+/// Root, and the user that the engine runs as.
+fn is_owner(user: u32) -> bool {
+    user == 0 || user == rustix::process::geteuid().as_raw()
+}
+
+/// Whether there is one more of `all` places for a user, where these users have one each.
+fn has_place(all: usize, user: u32, users: impl Iterator<Item = u32>) -> bool {
+    if is_owner(user) {
+        return true;
+    }
+    let (mut own, mut others) = (0, 0);
+    for other in users.filter(|other| !is_owner(*other)) {
+        others += 1;
+        own += usize::from(other == user);
+    }
+    Places::new(all).has_one_for(own, others)
 }
 
 /// What a socket is made with.
