@@ -36,6 +36,7 @@ pub(super) fn ports() -> io::Result<(OpenPorts, MemoryPort)> {
     let (port, nowhere) = MemoryPort::pair(MemoryOptions::default()).map_err(io::Error::other)?;
     let ports = OpenPorts {
         ports: vec![(port.into(), MAC)],
+        interfaces: Vec::new(),
         clock: Clock::start(),
     };
     Ok((ports, nowhere))

@@ -7,7 +7,7 @@ use super::engine_socket::EngineSocket;
 use super::output::{bytes, or_dash, print, print_json, round_trip};
 use crate::management::{EventKind, EventRecord};
 
-/// Print what happens to connections and subflows of a running engine, a line for each event, until
+/// Print what happens to connections, subflows and links of a running engine, a line for each event, until
 /// it is interrupted.
 ///
 /// A monitor that cannot keep up is told how many events it missed.
@@ -98,6 +98,8 @@ fn details(event: &EventKind) -> String {
             connection,
             address_id,
         } => format!("connection={connection} id={address_id}"),
+        EventKind::LinkDown { port, reason } => format!("port={port} reason={reason}"),
+        EventKind::LinkUp { port } => format!("port={port}"),
         EventKind::Lost { events } => format!("events={events}"),
     }
 }

@@ -89,6 +89,18 @@ pub enum EventKind {
         /// The peer's identifier of the address.
         address_id: u8,
     },
+    /// No frames pass by a port any more.
+    LinkDown {
+        /// The name of the port.
+        port: String,
+        /// Why: `no_carrier`, `set_down`, `dormant` or `gone`.
+        reason: String,
+    },
+    /// Frames pass by a port again.
+    LinkUp {
+        /// The name of the port.
+        port: String,
+    },
     /// This monitor was too slow, or too much happened at once.
     Lost {
         /// How many events are missing here.
@@ -133,6 +145,8 @@ impl EventKind {
             Self::FellBack { .. } => "fell_back",
             Self::AddressAnnounced { .. } => "address_announced",
             Self::AddressRemoved { .. } => "address_removed",
+            Self::LinkDown { .. } => "link_down",
+            Self::LinkUp { .. } => "link_up",
             Self::Lost { .. } => "lost",
         }
     }

@@ -92,7 +92,13 @@ impl Topology {
         });
         let ports = ports.collect();
         let config = Config::parse(&self.configuration(plan.reverse), Path::new("braid lab"))?;
-        Ok((config, OpenPorts { ports, clock }))
+        let ports = OpenPorts {
+            ports,
+            // They are in namespaces of the laboratory's own.
+            interfaces: Vec::new(),
+            clock,
+        };
+        Ok((config, ports))
     }
 
     /// The engine's configuration; its ports are opened already.

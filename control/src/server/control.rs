@@ -17,6 +17,7 @@ use super::attempts::Attempts;
 use super::complaints::Complaints;
 use super::host::{Host, WorkerGone};
 use super::lifecycle::Leavings;
+use super::links::Links;
 use super::listener::Listener;
 use super::peers::Peer;
 use super::poller::{EventFlags, Poller, Ready};
@@ -32,6 +33,7 @@ const CLOSING_INTERVAL: Duration = Duration::from_millis(10);
 const SIGNALS: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
 const WORKER: u64 = u64::MAX - 2;
+const LINKS: u64 = u64::MAX - 3;
 
 /// What a token of the poller names.
 pub(super) struct Kind;
@@ -52,6 +54,7 @@ pub(super) struct Control {
     pub(super) poller: Poller,
     pub(super) listener: Listener,
     signals: SignalFd,
+    pub(super) links: Links,
     pub(super) host: Host,
     pub(super) peers: Table<Peer>,
     pub(super) attachments: Table<Attachment>,
@@ -87,6 +90,7 @@ impl Control {
         let poller = Poller::new()?;
         poller.add(&started.signals, SIGNALS, EventFlags::IN)?;
         poller.add(&started.listener, LISTENER, EventFlags::IN)?;
+        started.links.add_to(&poller, LINKS)?;
         let host = Host::start(started.worker, started.applications, started.reports)?;
         poller.add(host.reports().bell(), WORKER, EventFlags::IN)?;
         let applications = config.applications.applications;
@@ -94,6 +98,7 @@ impl Control {
             poller,
             listener: started.listener,
             signals: started.signals,
+            links: started.links,
             host,
             peers: Table::new(most_peers(&config)),
             attachments: Table::new(applications),
@@ -131,6 +136,7 @@ impl Control {
                         }
                     }
                     LISTENER => self.accept_peers(),
+                    LINKS => self.on_links()??,
                     WORKER => {}
                     token => self.on_ready(token, event.flags)?,
                 }
@@ -352,6 +358,7 @@ impl Control {
                     {}
                 }
                 LISTENER => self.accept_peers(),
+                LINKS => self.on_links()??,
                 WORKER => {}
                 token => self.on_ready(token, event.flags)?,
             }

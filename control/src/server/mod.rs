@@ -7,7 +7,9 @@
 //! - `listener`, `peers` and `packets`: control connections; `attachment`: an application's region;
 //! - `pair` and `socket`: sockets; `commands`, `connecting`, `attempts` and `options`: what is asked;
 //!   `accept`: passing accepted connections; `lifecycle`: how everything ends;
-//! - `shares`: how many places each user may take; `complaints`: lines of log that strangers can cause; `cli`: the command line and its watchers.
+//! - `shares`: how many places each user may take; `links`: what the kernel says of the ports'
+//!   interfaces;
+//! - `complaints`: lines of log that strangers can cause; `cli`: the command line and its watchers.
 
 mod accept;
 mod attachment;
@@ -19,6 +21,7 @@ mod connecting;
 mod control;
 mod host;
 mod lifecycle;
+mod links;
 mod listener;
 mod options;
 mod packets;

@@ -17,6 +17,7 @@ use braid_engine::wire::ethernet::MacAddress;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::links::{self, Links};
 use super::listener::Listener;
 use crate::config::{Config, PortConfig, PortKind, exclusive_protocols_in_use};
 
@@ -84,6 +85,7 @@ pub(super) struct Started {
     pub(super) worker: Worker<Stack>,
     pub(super) applications: Applications,
     pub(super) reports: Arc<Reports>,
+    pub(super) links: Links,
 }
 
 /// The ports of the configuration, opened.
@@ -92,6 +94,9 @@ pub struct OpenPorts {
     /// In the order of the configuration, each with the link address that it has where the
     /// configuration names none.
     pub ports: Vec<(AnyPort, MacAddress)>,
+    /// Which of them have an interface of the network namespace that the engine is started in, and
+    /// its index: their links are watched.
+    pub interfaces: Vec<(PortId, u32)>,
     /// The clock of the engine and of links that go wrong.
     pub clock: Clock,
 }
@@ -103,8 +108,21 @@ pub(super) fn open_ports(config: &Config) -> Result<OpenPorts, StartError> {
             source,
         })
     };
+    let ports = config.ports.iter().map(open).collect::<Result<_, _>>()?;
+    let index = |(number, port): (u16, &PortConfig)| {
+        let index = interface::index(port.kind.interface());
+        let index = index.map_err(|source| StartError::Port {
+            name: port.name.clone(),
+            source,
+        })?;
+        Ok((PortId(number), index))
+    };
     Ok(OpenPorts {
-        ports: config.ports.iter().map(open).collect::<Result<_, _>>()?,
+        ports,
+        interfaces: (0..)
+            .zip(&config.ports)
+            .map(index)
+            .collect::<Result<_, StartError>>()?,
         clock: Clock::start(),
     })
 }
@@ -116,7 +134,11 @@ pub(super) fn start(
 ) -> Result<Started, StartError> {
     let system = |what| move |source: io::Error| StartError::System { what, source };
     let listener = Listener::bind(&config.socket, config.admits_others())?;
-    let OpenPorts { ports, clock } = open()?;
+    let OpenPorts {
+        ports,
+        interfaces,
+        clock,
+    } = open()?;
     let (ports, macs): (Vec<AnyPort>, Vec<MacAddress>) = ports.into_iter().unzip();
     let seed = random_seed().map_err(system("cannot read /dev/urandom"))?;
     let stack_config = StackConfig {
@@ -136,6 +158,14 @@ pub(super) fn start(
     for &endpoint in &config.endpoints {
         stack.add_endpoint(clock.now(), endpoint)?;
     }
+    let system_links = system("cannot watch the links of the ports over netlink (AF_NETLINK)");
+    let mut links = Links::watch(interfaces).map_err(&system_links)?;
+    for change in links.changes().map_err(&system_links)? {
+        stack.set_link(clock.now(), change.port, change.is_up());
+        if let Some(port) = config.ports.get(usize::from(change.port.0)) {
+            eprintln!("braid: {}", links::line(&port.name, change.state));
+        }
+    }
     let worker = Worker::new(stack, ports, clock, config.idle).map_err(StartError::Worker)?;
     // One report for each listener and region, two for each socket, and room for watchers.
     let needed = config
@@ -154,6 +184,7 @@ pub(super) fn start(
         worker,
         applications,
         reports,
+        links,
     })
 }
 

@@ -14,6 +14,15 @@ pub fn ethernet_address(name: &str) -> Result<MacAddress, PortError> {
     Interface::find(name)?.ethernet_address()
 }
 
+/// The index of an interface of the current network namespace, by which rtnetlink(7) names it.
+///
+/// # Errors
+///
+/// When it does not exist.
+pub fn index(name: &str) -> Result<u32, PortError> {
+    Ok(Interface::find(name)?.index()?.unsigned_abs())
+}
+
 /// The MTU of an interface of the current network namespace, in bytes without the Ethernet
 /// header.
 ///

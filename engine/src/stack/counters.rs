@@ -30,6 +30,8 @@ counters! {
     other_host => "LinkInOtherHost",
     /// Frames of a protocol that is not understood, or too short for their header.
     link_errors => "LinkInErrors",
+    /// Links that went down or came back, each time.
+    link_changes => "LinkChanges",
     /// Frames that the stack sent to itself.
     loopback_frames => "LinkLoopbackFrames",
     /// Frames for which the loopback had no room; they go with the next turn.

@@ -294,6 +294,7 @@ impl Stack {
         if core::mem::replace(&mut interface.up, up) == up {
             return;
         }
+        self.counters.link_changes += 1;
         let addresses: Vec<IpAddr> = interface.addresses().collect();
         if !up {
             let failed = &mut self.failed_neighbors;

@@ -37,12 +37,6 @@ impl Control {
         if events.is_empty() {
             return Ok(());
         }
-        let monitors: Vec<Key> = self
-            .peers
-            .iter()
-            .filter(|(_, peer)| peer.cli.is_watching())
-            .map(|(key, _)| key)
-            .collect();
         let (kinds, in_stack): (Vec<EventKind>, u64) = self.host.call(move |turn| {
             let kinds = events
                 .into_iter()
@@ -50,6 +44,28 @@ impl Control {
                 .collect();
             (kinds, turn.stack.counters().stack.events_lost)
         })?;
+        self.tell(kinds, in_stack)
+    }
+
+    /// Something happened that is no event of the stack.
+    pub(in super::super) fn tell_monitors(
+        &mut self,
+        kinds: Vec<EventKind>,
+    ) -> Result<(), WorkerGone> {
+        let in_stack = self
+            .host
+            .call(|turn| turn.stack.counters().stack.events_lost)?;
+        self.tell(kinds, in_stack)
+    }
+
+    /// Queues events for all monitors; `in_stack` is how many the stack has lost so far.
+    fn tell(&mut self, kinds: Vec<EventKind>, in_stack: u64) -> Result<(), WorkerGone> {
+        let monitors: Vec<Key> = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.cli.is_watching())
+            .map(|(key, _)| key)
+            .collect();
         let lost = in_stack.saturating_add(self.host.reports().lost());
         for kind in kinds {
             let packets = packets_of(&EventRecord::now(kind));

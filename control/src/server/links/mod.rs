@@ -1,0 +1,189 @@
+//! The links of the ports: an interface that loses its carrier, is set down or deleted moves the
+//! traffic of its port at once, and its return brings it back (RFC 8684 section 3.3.8 leaves to
+//! each host when a path is out of use).
+//!
+//! The kernel tells at once of an interface that is set down or deleted, and of virtual ones. Of the
+//! carrier of a network card it tells once a second at most, so that one which comes and goes costs
+//! little: the first loss at once, another within the second after it at its end.
+
+mod socket;
+
+use std::io;
+
+use braid_engine::stack::PortId;
+
+pub(super) use socket::LinkState;
+use socket::{LinkSocket, Notice};
+
+use super::control::Control;
+use super::host::WorkerGone;
+use super::poller::{EventFlags, Poller};
+use crate::management::EventKind;
+
+/// Messages that are read in one turn.
+const NOTICES: usize = 256;
+
+/// A port with an interface of the kernel.
+#[derive(Copy, Clone, Debug)]
+struct Watched {
+    port: PortId,
+    /// The index of its interface.
+    interface: u32,
+    state: LinkState,
+}
+
+/// A link that went down or came back.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct LinkChange {
+    pub(super) port: PortId,
+    pub(super) state: LinkState,
+}
+
+impl LinkChange {
+    pub(super) fn is_up(self) -> bool {
+        self.state == LinkState::Up
+    }
+}
+
+/// The links of all ports.
+pub(super) struct Links {
+    socket: LinkSocket,
+    ports: Vec<Watched>,
+    /// Something was lost: once what waits is read, the state of all is asked for.
+    lost: bool,
+}
+
+impl Links {
+    /// Watches the interfaces of these indices from now on. Each counts as up at first; if it is not,
+    /// that is the first change.
+    pub(super) fn watch(interfaces: impl IntoIterator<Item = (PortId, u32)>) -> io::Result<Self> {
+        let watched = |(port, interface)| Watched {
+            port,
+            interface,
+            state: LinkState::Up,
+        };
+        Ok(Self {
+            socket: LinkSocket::open()?,
+            ports: interfaces.into_iter().map(watched).collect(),
+            lost: true,
+        })
+    }
+
+    pub(super) fn add_to(&self, poller: &Poller, token: u64) -> io::Result<()> {
+        poller.add(&self.socket, token, EventFlags::IN)
+    }
+
+    /// What changed since the last call, in order. The poller tells again when there is more.
+    pub(super) fn changes(&mut self) -> io::Result<Vec<LinkChange>> {
+        let mut changes = Vec::new();
+        for _ in 0..NOTICES {
+            match self.socket.next() {
+                Some(Notice::Link { index, state }) => changes.extend(self.note(index, state)),
+                Some(Notice::Other) => {}
+                Some(Notice::Overflow) => self.lost = true,
+                // A socket that was full takes answers only once it is empty.
+                None if self.lost => {
+                    self.lost = false;
+                    for watched in &self.ports {
+                        self.socket.ask(watched.interface)?;
+                    }
+                }
+                None => break,
+            }
+        }
+        Ok(changes)
+    }
+
+    fn note(&mut self, interface: u32, state: LinkState) -> Option<LinkChange> {
+        let mut of_interface = self.ports.iter_mut();
+        let watched = of_interface.find(|watched| watched.interface == interface)?;
+        // A port never comes back from an interface that was deleted, whatever has its index now.
+        if watched.state == LinkState::Gone {
+            return None;
+        }
+        let before = std::mem::replace(&mut watched.state, state);
+        let change = LinkChange {
+            port: watched.port,
+            state,
+        };
+        ((before == LinkState::Up) != change.is_up()).then_some(change)
+    }
+}
+
+impl Control {
+    /// The kernel has told something about interfaces.
+    pub(super) fn on_links(&mut self) -> io::Result<Result<(), WorkerGone>> {
+        for change in self.links.changes()? {
+            if let Err(gone) = self.link_changed(change) {
+                return Ok(Err(gone));
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn link_changed(&mut self, change: LinkChange) -> Result<(), WorkerGone> {
+        let LinkChange { port, state } = change;
+        let up = change.is_up();
+        self.host.call(move |turn| {
+            // A port that has failed never works again.
+            let up = up && turn.ports.capabilities(port).is_some();
+            turn.stack.set_link(turn.now, port, up);
+        })?;
+        let name = match self.config.ports.get(usize::from(port.0)) {
+            Some(port) => port.name.clone(),
+            None => port.0.to_string(),
+        };
+        self.complaints.say(line(&name, state));
+        let event = if up {
+            EventKind::LinkUp { port: name }
+        } else {
+            EventKind::LinkDown {
+                port: name,
+                reason: state.name().replace(' ', "_"),
+            }
+        };
+        self.tell_monitors(vec![event])
+    }
+}
+
+/// What the log says of a change.
+pub(super) fn line(port: &str, state: LinkState) -> String {
+    match state {
+        LinkState::Up => format!("the link of port {port} is up: it is used again"),
+        _ => format!(
+            "the link of port {port} is down ({}): its connections go on by the other ports",
+            state.name()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_matters_to_traffic_is_a_change() {
+        let mut links = Links::watch([(PortId(0), 4), (PortId(1), 5)]).unwrap();
+        let mut note = |interface, state| links.note(interface, state).map(|change| change.port);
+        assert_eq!(note(4, LinkState::Up), None);
+        assert_eq!(note(5, LinkState::NoCarrier), Some(PortId(1)));
+        assert_eq!(note(5, LinkState::SetDown), None);
+        assert_eq!(note(6, LinkState::SetDown), None);
+        assert_eq!(note(5, LinkState::Up), Some(PortId(1)));
+        assert_eq!(note(4, LinkState::Gone), Some(PortId(0)));
+        // Another interface of the same index.
+        assert_eq!(note(4, LinkState::Up), None);
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_is_the_first_change() {
+        let mut links = Links::watch([(PortId(3), 0x7fff_fff0)]).unwrap();
+        let gone = LinkChange {
+            port: PortId(3),
+            state: LinkState::Gone,
+        };
+        assert_eq!(links.changes().unwrap(), [gone]);
+        links.lost = true;
+        assert_eq!(links.changes().unwrap(), []);
+    }
+}
