@@ -155,13 +155,13 @@ fn items_outlive_their_producer_and_are_dropped_with_the_consumer() {
 #[test]
 fn workers_reach_each_other_and_not_themselves() {
     let mut exchanges = exchanges(vec![Mute, Mute, Mute], 4);
-    for from in 0..3 {
+    for (from, exchange) in exchanges.iter_mut().enumerate() {
         for to in 0..3 {
-            let sent = exchanges[from].send(to, (from, to));
+            let sent = exchange.send(to, (from, to));
             assert_eq!(sent.is_ok(), from != to);
         }
-        assert_eq!(exchanges[from].send(3, (from, 3)), Err((from, 3)));
-        exchanges[from].flush();
+        assert_eq!(exchange.send(3, (from, 3)), Err((from, 3)));
+        exchange.flush();
     }
     for (worker, exchange) in exchanges.iter_mut().enumerate() {
         let mut came: Vec<_> = std::iter::from_fn(|| exchange.receive()).collect();
