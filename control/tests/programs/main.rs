@@ -10,6 +10,8 @@ mod engine;
 #[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
 #[path = "../sockets/support/namespaces.rs"]
 mod namespaces;
+#[path = "../sockets/support/preload.rs"]
+mod preload;
 mod rig;
 
 mod curl;

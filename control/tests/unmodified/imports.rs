@@ -1,8 +1,10 @@
 //! What programs call: no function of theirs that has to do with descriptors goes past the library.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+
+use crate::preload::library;
 
 /// Functions of the C library that read, write, wait for, copy, close or ask about descriptors, or end
 /// or replace a process that has some.
@@ -32,15 +34,6 @@ const PROGRAMS: [&str; 14] = [
     "/lib/x86_64-linux-gnu/libssl.so.3",
     "/lib/x86_64-linux-gnu/libnghttp2.so.14",
 ];
-
-fn library() -> PathBuf {
-    let folder = Path::new(env!("CARGO_BIN_EXE_braid")).parent().unwrap();
-    [folder.join("deps"), folder.to_path_buf()]
-        .map(|folder| folder.join("libbraid_preload.so"))
-        .into_iter()
-        .find(|path| path.is_file())
-        .expect("libbraid_preload.so is built with braid")
-}
 
 /// The dynamic symbols of a file that are defined there, or not, without their versions.
 fn symbols(file: &Path, which: &str) -> BTreeSet<String> {

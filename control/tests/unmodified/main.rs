@@ -11,6 +11,8 @@ mod imports;
 #[path = "../sockets/support/namespaces.rs"]
 mod namespaces;
 mod oracle;
+#[path = "../sockets/support/preload.rs"]
+mod preload;
 mod strict;
 
 use oracle::same_as_kernel;

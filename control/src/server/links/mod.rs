@@ -1,10 +1,10 @@
-//! The links of the ports: an interface that loses its carrier, is set down or deleted moves the
-//! traffic of its port at once, and its return brings it back (RFC 8684 section 3.3.8 leaves to
-//! each host when a path is out of use).
+//! The links of the ports: what the kernel tells of an interface that loses its carrier, is set down
+//! or deleted moves the traffic of its port, and its return brings it back (RFC 8684 section 3.3.8
+//! leaves to each host when a path is out of use).
 //!
-//! The kernel tells at once of an interface that is set down or deleted, and of virtual ones. Of the
-//! carrier of a network card it tells once a second at most, so that one which comes and goes costs
-//! little: the first loss at once, another within the second after it at its end.
+//! The kernel tells at once of an interface that is set down or deleted. Of a carrier it tells once a
+//! second at most, so that one which comes and goes costs little: the notice of a loss may be late by
+//! that. Until it comes, probes and timeouts of the subflows are all there is.
 
 mod socket;
 

@@ -16,6 +16,7 @@ use braid_control::lab::netlink::{Endpoint, EndpointFlags};
 use braid_control::management::{Client, ListenerRow, Request};
 
 use crate::engine::{Engine, Net, SOON, linux, ours, within};
+use crate::preload;
 pub(crate) use content::{content, digest, digest_of_file};
 pub(crate) use process::{Finished, Process};
 pub(crate) use program::installed;
@@ -74,7 +75,7 @@ impl Rig {
         let mut command = Command::new(program);
         command
             .args(arguments)
-            .env("LD_PRELOAD", program::library())
+            .env("LD_PRELOAD", preload::library())
             .env("BRAID_PEER", "mptcp");
         Process::start(&self.net.peer, command, &self.folder)
     }

@@ -1,7 +1,7 @@
 //! Where programs are.
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The program of that name, or nothing when the test is to be skipped for want of it.
 pub(crate) fn installed(test: &str, name: &str) -> Option<PathBuf> {
@@ -20,14 +20,4 @@ pub(crate) fn installed(test: &str, name: &str) -> Option<PathBuf> {
         eprintln!("skipped {test}: {name} is not installed");
     }
     found
-}
-
-/// The library that makes Linux's side speak Multipath TCP.
-pub(super) fn library() -> PathBuf {
-    let folder = Path::new(env!("CARGO_BIN_EXE_braid")).parent().unwrap();
-    [folder.join("deps"), folder.to_path_buf()]
-        .map(|folder| folder.join("libbraid_preload.so"))
-        .into_iter()
-        .find(|path| path.is_file())
-        .expect("libbraid_preload.so is built with braid")
 }

@@ -70,7 +70,7 @@ impl Connection {
         if self.policy.profile != Profile::LatencyOverflow {
             return;
         }
-        let Some(view) = self.views.iter().find(|view| view.handle == from) else {
+        let Some(view) = self.view(from) else {
             return;
         };
         let now = &view.progress;
@@ -92,10 +92,9 @@ impl Connection {
     /// others may look alive until its own timeouts have passed; and to spare them again as soon as
     /// a regular one is heard.
     pub(super) fn call_up_backups(&mut self, cx: &mut Context<'_>) {
-        let is_regular = |view: &&SubflowView| view.is_ready() && !view.is_backup();
-        let failed = self.views.iter().filter(is_regular).count() > 0;
+        let is_regular = |view: &SubflowView| view.is_ready() && !view.is_backup();
         let lives = |view: &SubflowView| view.is_ready() && view.rank() == Rank::Regular;
-        let needed = failed && !self.views.iter().any(lives);
+        let needed = self.views.iter().any(is_regular) && !self.views.iter().any(lives);
         for view in &mut self.views {
             let wanted = needed && view.path.backup;
             if !view.is_ready() || view.called_up == wanted || (needed && view.is_stale()) {
