@@ -1,10 +1,29 @@
 /* What a poll sees that asked for nothing, or only for room, when its connection is reset or its peer closes. */
 #include "check.h"
 
-/* Sends until there is no room. */
-static void fill(int fd) {
+/* Sends until there is no room. Says whether the connection was still there: if not, the send has taken
+ * the error that a poll was to see. */
+static int fill(int fd) {
     char bytes[4096] = {0};
     while (send(fd, bytes, sizeof bytes, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {}
+    return errno == EAGAIN;
+}
+
+/* What a poll for room on a full connection sees of a reset. */
+static int room_at_reset(void) {
+    for (;;) {
+        int fd = dial('R');
+        struct pollfd entry = {.fd = fd, .events = POLLOUT};
+        /* The far end's kernel takes some more before it is reset. */
+        while (fill(fd)) {
+            poll(&entry, 1, 20000);
+            if (entry.revents & POLLHUP) {
+                close(fd);
+                return entry.revents;
+            }
+        }
+        close(fd);
+    }
 }
 
 int main(void) {
@@ -14,17 +33,8 @@ int main(void) {
     show_poll(fd, POLLIN | POLLOUT | POLLRDHUP, 0);
     close(fd);
 
-    fd = dial('R');
-    fill(fd);
     printf("room, reset\n");
-    struct pollfd entry = {.fd = fd, .events = POLLOUT};
-    do {
-        /* The far end's kernel takes some more before it is reset. */
-        fill(fd);
-        poll(&entry, 1, 20000);
-    } while (!(entry.revents & POLLHUP));
-    SHOW(entry.revents);
-    close(fd);
+    SHOW(room_at_reset());
 
     fd = dial('R');
     printf("exceptional data, reset\n");
