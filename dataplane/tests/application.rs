@@ -104,7 +104,13 @@ impl Host {
             capabilities: port.capabilities(),
         };
         stack.add_interface(interface).unwrap();
-        let worker = Worker::new(stack, vec![port], Clock::start(), IdlePolicy::default()).unwrap();
+        let worker = Worker::new(
+            stack,
+            vec![port.into()],
+            Clock::start(),
+            IdlePolicy::default(),
+        )
+        .unwrap();
         let reports = Arc::new(Reports::new(64, 0).unwrap());
         let mut applications = Applications::new(16, Arc::clone(&reports)).unwrap();
         let layout = RegionLayout::new(16, 4, 64 << 10).unwrap();

@@ -28,7 +28,7 @@ pub(super) fn run(load: Load) -> io::Result<Outcome> {
         if let Some(interface) = config.interface(PortId(number), mac, port.capabilities()) {
             stack.add_interface(interface).map_err(io::Error::other)?;
         }
-        ports.push(port);
+        ports.push(port.into());
     }
     let worker = Worker::new(stack, ports, opened.clock, IdlePolicy::Spin);
     spinning::run(

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, Port};
-use braid_dataplane::worker::{Clock, IdlePolicy, Worker};
+use braid_dataplane::worker::{Clock, IdlePolicy, Seat, Worker};
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
 use braid_engine::stack::{InterfaceConfig, PortId, Stack, StackConfig};
 use braid_engine::wire::ethernet::MacAddress;
@@ -84,7 +84,8 @@ impl EngineHost {
         for (link, port) in Link::all(plan.links).zip(&ports) {
             stack.add_interface(interface(link, side, port))?;
         }
-        let worker = Worker::new(stack, ports, Clock::start(), IdlePolicy::default())
+        let seats = ports.into_iter().map(Seat::from).collect();
+        let worker = Worker::new(stack, seats, Clock::start(), IdlePolicy::default())
             .map_err(DemoError::Port)?;
         Ok(Self {
             worker,

@@ -10,7 +10,7 @@ use braid_dataplane::application::{Applications, Reports};
 use braid_dataplane::port::af_packet::{AfPacketOptions, AfPacketPort};
 use braid_dataplane::port::tap::TapPort;
 use braid_dataplane::port::{AnyPort, Port, PortError, interface};
-use braid_dataplane::worker::{Clock, Worker};
+use braid_dataplane::worker::{Clock, Seat, Worker};
 use braid_engine::mptcp::path_manager::EndpointError;
 use braid_engine::stack::{ConfigError, PortId, Stack, StackConfig};
 use braid_engine::wire::ethernet::MacAddress;
@@ -166,7 +166,8 @@ pub(super) fn start(
             eprintln!("braid: {}", links::line(&port.name, change.state));
         }
     }
-    let worker = Worker::new(stack, ports, clock, config.idle).map_err(StartError::Worker)?;
+    let seats = ports.into_iter().map(Seat::from).collect();
+    let worker = Worker::new(stack, seats, clock, config.idle).map_err(StartError::Worker)?;
     // One report for each listener and region, two for each socket, and room for watchers.
     let needed = config
         .stack

@@ -35,6 +35,11 @@ pub fn exchanges<T: Send, B: Bell>(bells: Vec<B>, capacity: usize) -> Vec<Exchan
 }
 
 impl<T: Send, B: Bell> Exchange<T, B> {
+    /// Of how many workers this is a part.
+    pub fn workers(&self) -> usize {
+        self.outboxes.len()
+    }
+
     /// Sends `item` to worker `to`, which gets it after the next [`Self::flush`].
     ///
     /// # Errors

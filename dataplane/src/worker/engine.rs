@@ -1,16 +1,31 @@
 //! What a worker drives: the part of a stack that faces the ports.
 
-use braid_engine::stack::{PortId, ReceiveMeta, TransmitBatch};
+use braid_engine::stack::{PortId, ReceiveMeta, TransmitBatch, WorkerId};
 use braid_engine::storage::frame::{Frame, FramePool};
 use braid_engine::time::Instant;
 
 /// A protocol engine without I/O, such as a `braid_engine::stack::Stack`.
 pub trait Engine {
+    /// What the engines of one host's workers say to each other.
+    type Letter: Send;
+
     /// Where the frames come from that ports fill.
     fn frame_pool(&mut self) -> &mut FramePool;
 
     /// A frame came in.
     fn receive(&mut self, now: Instant, frame: Frame, meta: ReceiveMeta);
+
+    /// A letter of another worker's engine came.
+    fn deliver(&mut self, now: Instant, letter: Self::Letter);
+
+    /// The next letter to a worker; `None` when there is none.
+    fn poll_letter(&mut self, to: WorkerId) -> Option<Self::Letter>;
+
+    /// Takes back the letter last polled, for which there is no room. It is the next again.
+    fn refuse_letter(&mut self, to: WorkerId, letter: Self::Letter);
+
+    /// Whether there is a letter to any worker.
+    fn letters_waiting(&self) -> bool;
 
     /// A port began or ceased to reach its link.
     fn set_link(&mut self, now: Instant, port: PortId, up: bool);

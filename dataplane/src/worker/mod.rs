@@ -1,15 +1,21 @@
 //! One core's poll loop: frames from ports to an engine and back.
 //!
-//! A step is bounded ([`BURST`](crate::port::BURST) frames from each port, the timers that are
-//! due, [`TRANSMIT_BUDGET`] frames out), so that neither direction and no port starves another.
+//! A step is bounded ([`BURST`](crate::port::BURST) frames from each port, [`LETTER_BUDGET`] letters
+//! of other workers, the timers that are due, [`TRANSMIT_BUDGET`] frames out), so that neither
+//! direction, no port and no worker starves another.
 //! It reads the clock once, after the last frame came in: a core that is taken away for a while
 //! may make a round trip look longer to RFC 6298, never shorter.
 //! Between steps the owner of the worker serves the engine's sockets; when there is nothing to
 //! do, [`Worker::rest`] sleeps.
+//!
+//! Several workers drive the engines of one host: all are made, [`connect`]ed, and moved to their
+//! threads. A worker alone has no part in any of that.
 
 mod clock;
 mod engine;
 mod idle;
+mod letters;
+mod pin;
 mod ports;
 mod stack;
 
@@ -23,9 +29,13 @@ pub use clock::Clock;
 pub use engine::Engine;
 use idle::Nothing;
 pub use idle::{Beside, IdlePolicy, Waker};
-pub use ports::{Ports, TRANSMIT_BUDGET};
+pub use letters::LETTER_BUDGET;
+use letters::Letters;
+pub use pin::{PinError, allowed_cores, pin};
+pub use ports::{Ports, Seat, TRANSMIT_BUDGET};
 
-use crate::port::{AnyPort, Burst, POOL_FRAME_CAPACITY, Port, PortError};
+use crate::port::{Burst, POOL_FRAME_CAPACITY, Port, PortError};
+use crate::reassembly_ring::{Exchange, exchanges};
 use crate::sys::poll;
 
 /// How many ports a worker drives at most.
@@ -41,6 +51,8 @@ pub struct Work {
     pub received: usize,
     /// Frames sent.
     pub transmitted: usize,
+    /// Letters of other workers taken, and letters sent to them.
+    pub letters: usize,
     /// Timers fired.
     pub timers: bool,
     /// Ports failed; [`Worker::take_failure`] tells which.
@@ -54,6 +66,7 @@ impl Work {
             now,
             received: 0,
             transmitted: 0,
+            letters: 0,
             timers: false,
             failed: false,
         }
@@ -67,11 +80,14 @@ impl Work {
 
 /// Drives an engine over its ports.
 #[derive(Debug)]
-pub struct Worker<E> {
+pub struct Worker<E: Engine> {
     engine: E,
     ports: Ports,
+    letters: Letters<E::Letter>,
     clock: Clock,
     idle: IdlePolicy,
+    /// There are more workers than cores: whoever waits lets others run.
+    crowded: bool,
     waker: Waker,
     /// What each port brings in a step.
     bursts: Vec<Burst>,
@@ -81,7 +97,8 @@ pub struct Worker<E> {
 }
 
 impl<E: Engine> Worker<E> {
-    /// A worker for `engine`, whose ports are `ports` in this order from `PortId(0)` on.
+    /// A worker for `engine`, whose ports are those of `seats` in this order from `PortId(0)` on:
+    /// the same for all workers of a host.
     ///
     /// # Errors
     ///
@@ -89,18 +106,19 @@ impl<E: Engine> Worker<E> {
     /// what a port with segmentation receives, or the process is out of file descriptors.
     pub fn new(
         mut engine: E,
-        ports: Vec<AnyPort>,
+        seats: Vec<Seat>,
         clock: Clock,
         idle: IdlePolicy,
     ) -> Result<Self, PortError> {
-        if ports.len() > MAX_PORTS {
+        if seats.len() > MAX_PORTS {
             return Err(PortError::TooMany {
-                count: ports.len(),
+                count: seats.len(),
                 limit: MAX_PORTS,
             });
         }
         let capacity = engine.frame_pool().frame_capacity();
-        if capacity < POOL_FRAME_CAPACITY && ports.iter().any(|p| p.capabilities().segmentation) {
+        let segments = |seat: &Seat| seat.capabilities().segmentation;
+        if capacity < POOL_FRAME_CAPACITY && seats.iter().any(segments) {
             return Err(PortError::SmallFrames {
                 capacity,
                 needed: POOL_FRAME_CAPACITY,
@@ -108,14 +126,24 @@ impl<E: Engine> Worker<E> {
         }
         Ok(Self {
             engine,
-            bursts: ports.iter().map(|_| Burst::new()).collect(),
-            ports: Ports::new(ports),
+            bursts: seats.iter().map(|_| Burst::new()).collect(),
+            ports: Ports::new(seats),
+            letters: Letters::none(),
             clock,
             idle,
+            crowded: false,
             waker: Waker::new()?,
             idle_since: None,
             failures: VecDeque::new(),
         })
+    }
+
+    /// Gives the worker its way to the other workers of its host, before the first step; see
+    /// [`connect`].
+    pub fn set_exchange(&mut self, exchange: Exchange<E::Letter, Waker>) {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.crowded = exchange.workers() > cores;
+        self.letters = Letters::new(exchange);
     }
 
     /// The engine.
@@ -163,6 +191,7 @@ impl<E: Engine> Worker<E> {
         for (port, error) in broken {
             self.note(now, port, error);
         }
+        let delivered = self.letters.deliver(now, &mut self.engine);
         let timers = self.engine.poll_timeout().is_some_and(|due| due <= now);
         if timers {
             self.engine.advance(now);
@@ -172,6 +201,7 @@ impl<E: Engine> Worker<E> {
             now,
             received,
             transmitted,
+            letters: delivered + self.letters.send(&mut self.engine),
             timers,
             failed: self.failures.len() > failures,
         }
@@ -226,16 +256,18 @@ impl<E: Engine> Worker<E> {
     /// As [`Self::rest`], and wakes for what happens at `beside` too.
     pub fn rest_beside(&mut self, work: Work, deadline: Option<Instant>, beside: &mut impl Beside) {
         let now = self.now();
-        if !work.is_none() || self.ports.budget_spent() {
+        // The owner may have had the engine write some since the step.
+        let sent = self.letters.send(&mut self.engine);
+        if !work.is_none() || sent > 0 || self.ports.budget_spent() {
             self.idle_since = None;
             return;
         }
         let idle_since = *self.idle_since.get_or_insert(now);
         let IdlePolicy::Sleep { after } = self.idle else {
-            return std::hint::spin_loop();
+            return self.pause();
         };
-        if now.saturating_since(idle_since) < after {
-            return std::hint::spin_loop();
+        if now.saturating_since(idle_since) < after || self.letters.wait(&self.engine) {
+            return self.pause();
         }
         let until = [
             self.engine.poll_timeout(),
@@ -251,7 +283,7 @@ impl<E: Engine> Worker<E> {
         if until.is_some_and(|until| until <= now) || !self.ports.prepare_to_sleep() {
             return;
         }
-        if beside.prepare_to_sleep() {
+        if self.letters.prepare_to_sleep() && beside.prepare_to_sleep() {
             let descriptors = [self.waker.as_fd()]
                 .into_iter()
                 .chain(beside.poll_fd())
@@ -261,7 +293,26 @@ impl<E: Engine> Worker<E> {
             let _ = poll::readable(descriptors, until.map(|until| until.saturating_since(now)));
             self.waker.silence();
         }
+        self.letters.awake();
         beside.awake();
+    }
+
+    /// Lets a moment pass.
+    fn pause(&self) {
+        if self.crowded {
+            std::thread::yield_now();
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// Makes `workers`, in the order of their numbers, the workers of one host: from each to each
+/// `capacity` letters may be under way (rounded up to a power of two). Before their first steps.
+pub fn connect<E: Engine>(workers: &mut [Worker<E>], capacity: usize) {
+    let wakers = workers.iter().map(Worker::waker).collect();
+    for (worker, exchange) in workers.iter_mut().zip(exchanges(wakers, capacity)) {
+        worker.set_exchange(exchange);
     }
 }
 

@@ -8,9 +8,37 @@ use crate::port::{AnyPort, Burst, LARGEST_FRAME, Port, PortCounters, PortError};
 /// How many frames a worker sends in one step at most.
 pub const TRANSMIT_BUDGET: usize = 64;
 
+/// A worker's part in a port of its host.
+#[derive(Debug)]
+pub enum Seat {
+    /// The worker has a queue of it.
+    Here(AnyPort),
+    /// Only other workers have, and the engine hands them its frames
+    /// (`braid_engine::stack::Stack::set_port_worker`).
+    Elsewhere(Capabilities),
+}
+
+impl Seat {
+    /// What the port takes over from the engine.
+    pub fn capabilities(&self) -> Capabilities {
+        match self {
+            Self::Here(port) => port.capabilities(),
+            Self::Elsewhere(capabilities) => *capabilities,
+        }
+    }
+}
+
+impl From<AnyPort> for Seat {
+    fn from(port: AnyPort) -> Self {
+        Self::Here(port)
+    }
+}
+
 #[derive(Debug)]
 enum Slot {
     Working(AnyPort),
+    /// Nothing comes or goes here.
+    Elsewhere(Capabilities),
     /// A port beyond use. It takes frames and loses them, as a link that is down does.
     Failed {
         scratch: Box<[u8]>,
@@ -27,10 +55,13 @@ pub struct Ports {
 }
 
 impl Ports {
-    pub(super) fn new(ports: Vec<AnyPort>) -> Self {
-        let slots = ports.into_iter().map(Slot::Working).collect();
+    pub(super) fn new(seats: Vec<Seat>) -> Self {
+        let slot = |seat| match seat {
+            Seat::Here(port) => Slot::Working(port),
+            Seat::Elsewhere(capabilities) => Slot::Elsewhere(capabilities),
+        };
         Self {
-            slots,
+            slots: seats.into_iter().map(slot).collect(),
             budget: 0,
             budget_spent: false,
         }
@@ -46,14 +77,16 @@ impl Ports {
     pub fn capabilities(&self, port: PortId) -> Option<Capabilities> {
         match self.slots.get(usize::from(port.0))? {
             Slot::Working(port) => Some(port.capabilities()),
+            Slot::Elsewhere(capabilities) => Some(*capabilities),
             Slot::Failed { .. } => None,
         }
     }
 
-    /// What the port has done so far; `None` when there is no such port.
+    /// What this worker's queue of the port has done so far; `None` when there is none.
     pub fn counters(&self, port: PortId) -> Option<PortCounters> {
         match self.slots.get(usize::from(port.0))? {
             Slot::Working(port) => Some(port.counters()),
+            Slot::Elsewhere(_) => None,
             Slot::Failed { counters, .. } => Some(*counters),
         }
     }
@@ -110,7 +143,7 @@ impl Ports {
     pub(super) fn working(&self) -> impl Iterator<Item = &AnyPort> {
         self.slots.iter().filter_map(|slot| match slot {
             Slot::Working(port) => Some(port),
-            Slot::Failed { .. } => None,
+            Slot::Elsewhere(_) | Slot::Failed { .. } => None,
         })
     }
 
@@ -120,7 +153,7 @@ impl Ports {
             .iter_mut()
             .fold(true, |nothing, slot| match slot {
                 Slot::Working(port) => port.prepare_to_sleep() && nothing,
-                Slot::Failed { .. } => nothing,
+                Slot::Elsewhere(_) | Slot::Failed { .. } => nothing,
             })
     }
 }
@@ -133,6 +166,7 @@ impl TransmitBatch for Ports {
         }
         match self.slots.get_mut(usize::from(port.0))? {
             Slot::Working(port) => port.reserve(length),
+            Slot::Elsewhere(_) => None,
             Slot::Failed { scratch, .. } => scratch.get_mut(..length),
         }
     }
@@ -142,7 +176,7 @@ impl TransmitBatch for Ports {
         match self.slots.get_mut(usize::from(port.0)) {
             Some(Slot::Working(port)) => port.commit(length, meta),
             Some(Slot::Failed { counters, .. }) => counters.transmit_dropped += 1,
-            None => {}
+            Some(Slot::Elsewhere(_)) | None => {}
         }
     }
 }

@@ -1,18 +1,37 @@
 //! The stack of `braid-engine` as what a worker drives.
 
-use braid_engine::stack::{PortId, ReceiveMeta, Stack, TransmitBatch};
+use braid_engine::stack::{Letter, PortId, ReceiveMeta, Stack, TransmitBatch, WorkerId};
 use braid_engine::storage::frame::{Frame, FramePool};
 use braid_engine::time::Instant;
 
 use super::Engine;
 
 impl Engine for Stack {
+    type Letter = Letter;
+
     fn frame_pool(&mut self) -> &mut FramePool {
         Self::frame_pool(self)
     }
 
     fn receive(&mut self, now: Instant, frame: Frame, meta: ReceiveMeta) {
         Self::receive(self, now, frame, meta);
+    }
+
+    fn deliver(&mut self, now: Instant, letter: Letter) {
+        Self::deliver(self, now, letter);
+    }
+
+    fn poll_letter(&mut self, to: WorkerId) -> Option<Letter> {
+        Self::poll_letter(self, to)
+    }
+
+    fn refuse_letter(&mut self, to: WorkerId, letter: Letter) {
+        Self::refuse_letter(self, to, letter);
+    }
+
+    fn letters_waiting(&self) -> bool {
+        let mut others = self.place().others();
+        others.any(|worker| Self::letters_waiting(self, worker) > 0)
     }
 
     fn set_link(&mut self, now: Instant, port: PortId, up: bool) {

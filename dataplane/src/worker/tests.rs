@@ -2,13 +2,13 @@
 
 use std::time::Duration as StdDuration;
 
-use braid_engine::stack::{ReceiveMeta, TransmitBatch, TransmitMeta};
+use braid_engine::stack::{ReceiveMeta, TransmitBatch, TransmitMeta, WorkerId};
 use braid_engine::storage::frame::{Frame, FramePool};
 use braid_engine::time::Duration;
 
 use super::*;
 use crate::port::memory::{MemoryOptions, MemoryPort};
-use crate::port::{BURST, POOL_FRAME_CAPACITY};
+use crate::port::{AnyPort, BURST, POOL_FRAME_CAPACITY};
 
 /// Sends every frame back by the port it came from.
 struct Mirror {
@@ -34,6 +34,8 @@ impl Mirror {
 }
 
 impl Engine for Mirror {
+    type Letter = ();
+
     fn frame_pool(&mut self) -> &mut FramePool {
         &mut self.pool
     }
@@ -41,6 +43,18 @@ impl Engine for Mirror {
     fn receive(&mut self, now: Instant, frame: Frame, meta: ReceiveMeta) {
         self.received_at.push(now);
         self.waiting.push_back((frame, meta.port));
+    }
+
+    fn deliver(&mut self, _now: Instant, (): ()) {}
+
+    fn poll_letter(&mut self, _to: WorkerId) -> Option<()> {
+        None
+    }
+
+    fn refuse_letter(&mut self, _to: WorkerId, (): ()) {}
+
+    fn letters_waiting(&self) -> bool {
+        false
     }
 
     fn set_link(&mut self, _now: Instant, port: PortId, up: bool) {
@@ -87,7 +101,10 @@ fn worker(links: usize, queue: usize) -> (Worker<Mirror>, Vec<MemoryPort>) {
     let (near, far): (Vec<_>, Vec<_>) = (0..links)
         .map(|_| MemoryPort::pair(options).unwrap())
         .unzip();
-    let ports = near.into_iter().map(AnyPort::from).collect();
+    let ports = near
+        .into_iter()
+        .map(|port| AnyPort::from(port).into())
+        .collect();
     let idle = IdlePolicy::Sleep {
         after: StdDuration::ZERO,
     };

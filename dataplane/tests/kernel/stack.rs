@@ -61,7 +61,13 @@ fn transfer(port: AnyPort, remote: SocketAddr) {
         capabilities: port.capabilities(),
     };
     stack.add_interface(interface).unwrap();
-    let mut worker = Worker::new(stack, vec![port], Clock::start(), IdlePolicy::default()).unwrap();
+    let mut worker = Worker::new(
+        stack,
+        vec![port.into()],
+        Clock::start(),
+        IdlePolicy::default(),
+    )
+    .unwrap();
     let now = worker.now();
     let options = ConnectOptions {
         multipath: false,

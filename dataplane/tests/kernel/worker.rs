@@ -8,8 +8,10 @@ use braid_dataplane::port::af_packet::{AfPacketOptions, AfPacketPort};
 use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
 use braid_dataplane::port::tap::TapPort;
 use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, PortError};
-use braid_dataplane::worker::{Clock, Engine, IdlePolicy, Work, Worker};
-use braid_engine::stack::{PortId, ReceiveMeta, Stack, StackConfig, TransmitBatch, TransmitMeta};
+use braid_dataplane::worker::{Clock, Engine, IdlePolicy, Seat, Work, Worker};
+use braid_engine::stack::{
+    PortId, ReceiveMeta, Stack, StackConfig, TransmitBatch, TransmitMeta, WorkerId,
+};
 use braid_engine::storage::frame::{Frame, FramePool};
 use braid_engine::time::Instant;
 
@@ -22,6 +24,8 @@ struct Probe {
 }
 
 impl Engine for Probe {
+    type Letter = ();
+
     fn frame_pool(&mut self) -> &mut FramePool {
         &mut self.pool
     }
@@ -29,6 +33,18 @@ impl Engine for Probe {
     fn receive(&mut self, _now: Instant, frame: Frame, meta: ReceiveMeta) {
         self.received[usize::from(meta.port.0)] += 1;
         self.pool.put(frame);
+    }
+
+    fn deliver(&mut self, _now: Instant, (): ()) {}
+
+    fn poll_letter(&mut self, _to: WorkerId) -> Option<()> {
+        None
+    }
+
+    fn refuse_letter(&mut self, _to: WorkerId, (): ()) {}
+
+    fn letters_waiting(&self) -> bool {
+        false
     }
 
     fn set_link(&mut self, _now: Instant, port: PortId, up: bool) {
@@ -67,7 +83,8 @@ fn probe() -> Probe {
 }
 
 fn try_worker(ports: Vec<AnyPort>) -> Result<Worker<Probe>, PortError> {
-    Worker::new(probe(), ports, Clock::start(), IdlePolicy::default())
+    let seats = ports.into_iter().map(Seat::from).collect();
+    Worker::new(probe(), seats, Clock::start(), IdlePolicy::default())
 }
 
 fn worker(ports: Vec<AnyPort>) -> Worker<Probe> {
@@ -207,11 +224,11 @@ fn send_slowly(queue: &str) -> Option<(usize, Duration)> {
         transmit_frames: FRAMES / 2,
         ..AfPacketOptions::default()
     };
-    let port = AfPacketPort::open("one", options).unwrap().into();
+    let port = AnyPort::from(AfPacketPort::open("one", options).unwrap());
     let idle = IdlePolicy::Sleep {
         after: Duration::ZERO,
     };
-    let mut worker = Worker::new(probe(), vec![port], Clock::start(), idle).unwrap();
+    let mut worker = Worker::new(probe(), vec![port.into()], Clock::start(), idle).unwrap();
     let mut far = self::worker(vec![open("onep")]);
     worker.engine_mut().outgoing = vec![(PortId(0), vec![0xff; 1_500]); FRAMES].into();
     let start = worker.now();
@@ -282,7 +299,8 @@ fn a_pool_too_small_for_large_segments_is_refused() {
         },
         [1; 32],
     );
-    let refused = Worker::new(stack, vec![port.into()], Clock::start(), IdlePolicy::Spin).err();
+    let seats = vec![AnyPort::from(port).into()];
+    let refused = Worker::new(stack, seats, Clock::start(), IdlePolicy::Spin).err();
     assert!(
         matches!(
             refused,
