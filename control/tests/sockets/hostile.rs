@@ -7,27 +7,17 @@ use rustix::event::PollFlags;
 
 use crate::support::client::{Client, Socket, wait};
 use crate::support::engine::{Net, SOON, linux, within};
+use crate::support::garbage::{Garbage, Way};
 use crate::support::linux::{echo, serve_each};
 use crate::support::namespaces;
 
 const PORT: u16 = 5003;
 
 /// Writes over everything but the rings of a program, header, doorbells, thread blocks and slots, until
-/// it is cut off; whether it was. Every bit set somewhere rings, so that the engine looks.
-fn spoil(bad: &Client, socket: &Socket, round: u64, seed: &mut u64) -> bool {
-    let mut garbage = vec![0; 64 << 10];
-    (0..200u64).any(|attempt| {
-        for word in garbage.chunks_exact_mut(8) {
-            *seed = seed
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(round);
-            word.copy_from_slice(&(*seed ^ *seed >> 29).to_ne_bytes());
-        }
-        let offset = (attempt % 48) * garbage.len() as u64;
-        rustix::io::pwrite(&bad.memory, &garbage, offset).unwrap();
-        rustix::io::pwrite(&bad.memory, &[0xff; 512], 256).unwrap();
-        rustix::io::pwrite(&bad.memory, &[0xff; 512], 4096).unwrap();
-        socket.slot.kick();
+/// it is cut off; whether it was.
+fn spoil(bad: &Client, socket: &Socket, garbage: &mut Garbage) -> bool {
+    (0..200).any(|_| {
+        garbage.write(Way::Pages, bad, socket);
         within(Duration::from_millis(5), || bad.is_cut_off())
     })
 }
@@ -63,7 +53,7 @@ fn who_took_over_a_socket_of_one_that_is_cut_off_keeps_its_own() {
             passed.send_all(&[1; 1000]).unwrap();
             let (reply, descriptors) = good.request(&Request::Adopt, &[&passed.end]);
             assert!(matches!(reply, Reply::Adopted(_)), "{reply:?}");
-            assert!(spoil(&bad, &passed, 1, &mut 3), "never cut off");
+            assert!(spoil(&bad, &passed, &mut Garbage::new(3)), "never cut off");
             assert!(wait(&passed.end, PollFlags::HUP, SOON));
             assert!(!good.is_cut_off());
             let said: Vec<u8> = (0..50_000u32).map(|n| n as u8).collect();
@@ -94,13 +84,13 @@ fn garbage_in_every_word_cuts_off_one_and_spares_the_other() {
             let good = Client::attach(&net.socket());
             let bystander = good.open();
             bystander.connect(linux(PORT)).unwrap();
-            let mut seed = 1u64;
+            let mut garbage = Garbage::new(1);
             for round in 0..10 {
                 let bad = Client::attach(&net.socket());
                 let socket = bad.open();
                 socket.connect(linux(PORT)).unwrap();
                 socket.send_all(&[1; 1000]).unwrap();
-                let cut = spoil(&bad, &socket, round, &mut seed);
+                let cut = spoil(&bad, &socket, &mut garbage);
                 assert!(cut, "round {round}: never cut off");
                 let said: Vec<u8> = (0..50_000u32).map(|n| (n ^ round as u32) as u8).collect();
                 let heard = exchange(&bystander, &said);

@@ -14,6 +14,7 @@ use rustix::event::PollFlags;
 use crate::death::start_sender;
 use crate::support::client::{Client, wait};
 use crate::support::engine::{Engine, Net, SOON, linux, within};
+use crate::support::garbage::{Garbage, Way};
 use crate::support::linux::serve_each;
 use crate::support::namespaces;
 
@@ -192,15 +193,10 @@ fn a_hostile_program_spoils_nothing_of_its_neighbour() {
 fn exchange(client: &Client, over: &AtomicBool) -> usize {
     let socket = client.open();
     socket.connect(linux(PORT)).unwrap();
-    let mut seed = 11u64;
+    let mut random = Garbage::new(11);
     let mut total = 0;
     while !over.load(Ordering::Relaxed) {
-        let said: Vec<u8> = (0..60_000)
-            .map(|_| {
-                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                (seed >> 56) as u8
-            })
-            .collect();
+        let said: Vec<u8> = (0..60_000).map(|_| (random.word() >> 56) as u8).collect();
         socket.send_all(&said).unwrap();
         let mut heard = vec![0; said.len()];
         let mut position = 0;
@@ -215,35 +211,25 @@ fn exchange(client: &Client, over: &AtomicBool) -> usize {
     total
 }
 
-/// Programs that write random bytes over every shared word, one after the other; how many were cut
-/// off.
+/// Programs that write random bytes over every shared word, one after the other, each in the other
+/// way than the one before; how many were cut off.
 fn attack(net: &Net, time: Duration) -> usize {
-    /// Header, doorbells, thread blocks and the first slots.
-    const WORDS: u64 = 48 * (64 << 10);
+    /// One that is never cut off makes place for the next.
+    const LONGEST: Duration = Duration::from_secs(1);
     let until = Instant::now() + time;
-    let mut seed = 5u64;
+    let mut garbage = Garbage::new(5);
     let mut cut = 0;
-    let mut random = move || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        seed ^ seed >> 29
-    };
-    while Instant::now() < until {
+    for way in [Way::Pages, Way::Words].into_iter().cycle() {
+        if Instant::now() >= until {
+            break;
+        }
         let bad = Client::attach(&net.socket());
         let socket = bad.open();
         socket.connect(linux(PORT)).unwrap();
         socket.send_all(&[1; 1000]).unwrap();
-        let mut garbage = vec![0; 64 << 10];
-        let mut offset = 0;
+        let until = until.min(Instant::now() + LONGEST);
         while Instant::now() < until && !bad.is_cut_off() {
-            for word in garbage.chunks_exact_mut(8) {
-                word.copy_from_slice(&random().to_ne_bytes());
-            }
-            rustix::io::pwrite(&bad.memory, &garbage, offset).unwrap();
-            offset = (offset + garbage.len() as u64) % WORDS;
-            // Every bit of the bells' words, so that the engine looks.
-            rustix::io::pwrite(&bad.memory, &[0xff; 512], 256).unwrap();
-            rustix::io::pwrite(&bad.memory, &[0xff; 512], 4096).unwrap();
-            socket.slot.kick();
+            garbage.write(way, &bad, &socket);
         }
         cut += usize::from(bad.is_cut_off());
     }

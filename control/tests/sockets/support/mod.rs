@@ -2,5 +2,6 @@
 
 pub(crate) mod client;
 pub(crate) mod engine;
+pub(crate) mod garbage;
 pub(crate) mod linux;
 pub(crate) mod namespaces;
