@@ -6,6 +6,7 @@ use std::io::Read as _;
 use braid_shm::abi::{
     EMULTIPATH, TCP_IS_MPTCP, TCP_MP_CONNID, TCP_MP_ENABLE, TCP_MULTIPATH_ENABLE,
 };
+use nix::sys::signal::Signal;
 
 use crate::support::client::{Client, Socket};
 use crate::support::engine::{Net, SOON, linux};
@@ -61,6 +62,25 @@ fn the_policy_decides_for_those_who_say_nothing() {
             assert!(is_multipath(&net, &aware));
             assert_eq!(aware.peer_address(), Err(EMULTIPATH));
             assert_eq!(aware.local_address(), Err(EMULTIPATH));
+            drop(engine);
+        },
+    );
+}
+
+#[test]
+fn the_policy_changes_while_programs_are_attached() {
+    namespaces::run(
+        "policy::the_policy_changes_while_programs_are_attached",
+        || {
+            let net = Net::create("change");
+            net.configure("[policy]\ndefault_enable = false\n");
+            let engine = net.start();
+            let client = Client::attach(&net.socket());
+            assert!(!is_multipath(&net, &client.open()));
+            net.configure("[policy]\ndefault_enable = true\n");
+            engine.signal(Signal::SIGHUP);
+            engine.wait_for_log("was read again");
+            assert!(is_multipath(&net, &client.open()));
             drop(engine);
         },
     );
