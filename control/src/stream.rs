@@ -3,6 +3,8 @@
 //! The stream is a pseudo-random function of the position, so that a byte lost, repeated or moved
 //! changes the digest, and the sender needs to hold none of it.
 
+use std::io::{self, Read, Write};
+
 use sha2::{Digest as _, Sha256};
 
 /// A stream of `length` bytes.
@@ -50,6 +52,24 @@ impl Stream {
         count
     }
 
+    /// Writes all of it, `piece` bytes at a time.
+    ///
+    /// # Errors
+    ///
+    /// Those of `writer`.
+    pub fn write_to(&self, mut writer: impl Write, piece: usize) -> io::Result<()> {
+        let mut buffer = vec![0; piece];
+        let mut position = 0;
+        loop {
+            let count = self.fill(position, &mut buffer);
+            if count == 0 {
+                return Ok(());
+            }
+            writer.write_all(&buffer[..count])?;
+            position += count as u64;
+        }
+    }
+
     /// The digest that a receiver of the whole stream must reach.
     pub fn digest(&self) -> Digest {
         let mut receiver = Receiver::default();
@@ -82,6 +102,28 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// Reads to the end, at most `piece` bytes at a time, and says after each how many came so far.
+    ///
+    /// # Errors
+    ///
+    /// Those of `reader`.
+    pub fn read_from(
+        mut reader: impl Read,
+        piece: usize,
+        mut so_far: impl FnMut(u64),
+    ) -> io::Result<Self> {
+        let mut receiver = Self::default();
+        let mut buffer = vec![0; piece];
+        loop {
+            let count = reader.read(&mut buffer)?;
+            if count == 0 {
+                return Ok(receiver);
+            }
+            receiver.absorb(&buffer[..count]);
+            so_far(receiver.received);
+        }
+    }
+
     /// Takes the next bytes.
     pub fn absorb(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);

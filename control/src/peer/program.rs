@@ -1,6 +1,6 @@
 //! One transfer over the kernel's sockets, from opening the connection to the last byte.
 
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -115,13 +115,19 @@ pub fn run(role: Role, activity: Activity, watch: Watch<'_>) -> io::Result<Outco
     // Each side looks at its subflows before it says that it is done: until then none closes.
     let (receiver, fallback, subflows) = match activity {
         Activity::Send(stream) => {
-            send(&mut socket, stream)?;
+            stream.write_to(&mut socket, CHUNK)?;
             let (fallback, subflows) = inspect(&socket)?;
             socket.finish_sending()?;
-            (receive(&mut socket, None)?, fallback, subflows)
+            (
+                Receiver::read_from(&mut socket, CHUNK, |_| {})?,
+                fallback,
+                subflows,
+            )
         }
         Activity::Receive => {
-            let receiver = receive(&mut socket, Some(watch.progress))?;
+            let receiver = Receiver::read_from(&mut socket, CHUNK, |bytes| {
+                watch.progress.set_received(bytes)
+            })?;
             let (fallback, subflows) = inspect(&socket)?;
             socket.finish_sending()?;
             (receiver, fallback, subflows)
@@ -146,34 +152,6 @@ fn inspect(socket: &Socket) -> io::Result<(bool, Vec<KernelSubflow>)> {
         socket.subflows()?
     };
     Ok((fallback, subflows))
-}
-
-fn send(socket: &mut Socket, stream: Stream) -> io::Result<()> {
-    let mut buffer = vec![0; CHUNK];
-    let mut position = 0;
-    loop {
-        let count = stream.fill(position, &mut buffer);
-        if count == 0 {
-            return Ok(());
-        }
-        socket.write_all(&buffer[..count])?;
-        position += count as u64;
-    }
-}
-
-fn receive(socket: &mut Socket, progress: Option<&Progress>) -> io::Result<Receiver> {
-    let mut buffer = vec![0; CHUNK];
-    let mut receiver = Receiver::default();
-    loop {
-        let count = socket.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(receiver);
-        }
-        receiver.absorb(&buffer[..count]);
-        if let Some(progress) = progress {
-            progress.set_received(receiver.received());
-        }
-    }
 }
 
 #[cfg(test)]

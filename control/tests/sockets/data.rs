@@ -6,40 +6,13 @@ use std::thread;
 
 use braid_control::stream::{Receiver, Stream};
 
-use crate::support::client::{Client, Socket};
+use crate::support::client::Client;
 use crate::support::engine::{Net, SOON, linux, ours, within};
 use crate::support::linux::echo_one;
 use crate::support::namespaces;
 
 /// A port that nothing else uses in namespaces of our own.
 const PORT: u16 = 5001;
-
-/// Sends a stream and finishes.
-fn upload(socket: &Socket, stream: Stream) {
-    let mut buffer = vec![0; 50_000];
-    let mut position = 0;
-    loop {
-        let count = stream.fill(position, &mut buffer);
-        if count == 0 {
-            break;
-        }
-        socket.send_all(&buffer[..count]).unwrap();
-        position += count as u64;
-    }
-    socket.finish();
-}
-
-/// Receives to the end.
-fn download(socket: &Socket) -> Receiver {
-    let mut receiver = Receiver::default();
-    let mut buffer = vec![0; 30_000];
-    loop {
-        match socket.recv(&mut buffer).unwrap() {
-            0 => return receiver,
-            count => receiver.absorb(&buffer[..count]),
-        }
-    }
-}
 
 #[test]
 fn a_program_connects_and_bytes_go_both_ways() {
@@ -58,8 +31,11 @@ fn a_program_connects_and_bytes_go_both_ways() {
         assert_eq!(socket.local_address().unwrap().ip(), ours());
         assert_eq!(socket.connect(linux(PORT)), Err(libc::EISCONN));
         let received = thread::scope(|scope| {
-            let sending = scope.spawn(|| upload(&socket, stream));
-            let received = download(&socket);
+            let sending = scope.spawn(|| {
+                stream.write_to(&socket, 50_000).unwrap();
+                socket.finish();
+            });
+            let received = Receiver::read_from(&socket, 30_000, |_| {}).unwrap();
             sending.join().unwrap();
             received
         });

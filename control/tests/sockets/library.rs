@@ -18,32 +18,6 @@ fn errno<T>(result: std::io::Result<T>) -> Option<i32> {
     result.err().and_then(|error| error.raw_os_error())
 }
 
-fn upload(socket: &BraidStream, stream: Stream) {
-    let mut buffer = vec![0; 50_000];
-    let mut position = 0;
-    loop {
-        let count = stream.fill(position, &mut buffer);
-        if count == 0 {
-            break;
-        }
-        let mut writer = socket;
-        writer.write_all(&buffer[..count]).unwrap();
-        position += count as u64;
-    }
-    socket.shutdown(Shutdown::Write).unwrap();
-}
-
-fn download(mut socket: &BraidStream) -> Receiver {
-    let mut receiver = Receiver::default();
-    let mut buffer = vec![0; 30_000];
-    loop {
-        match socket.read(&mut buffer).unwrap() {
-            0 => return receiver,
-            count => receiver.absorb(&buffer[..count]),
-        }
-    }
-}
-
 #[test]
 fn a_stream_connects_and_echoes() {
     namespaces::run("library::a_stream_connects_and_echoes", || {
@@ -57,8 +31,11 @@ fn a_stream_connects_and_echoes() {
         assert_eq!(socket.peer_address().unwrap(), linux(PORT));
         assert_eq!(socket.local_address().unwrap().ip(), ours());
         let received = thread::scope(|scope| {
-            scope.spawn(|| upload(&socket, stream));
-            download(&socket)
+            scope.spawn(|| {
+                stream.write_to(&socket, 50_000).unwrap();
+                socket.shutdown(Shutdown::Write).unwrap();
+            });
+            Receiver::read_from(&socket, 30_000, |_| {}).unwrap()
         });
         assert_eq!(received.received(), stream.length());
         assert_eq!(received.finish(), stream.digest());

@@ -1,6 +1,6 @@
 //! A program that speaks to the shared memory directly.
 
-use std::io::{IoSlice, IoSliceMut};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -232,6 +232,24 @@ impl Socket {
     /// close().
     pub(crate) fn close(self) {
         self.slot.set_orderly(true);
+    }
+}
+
+impl Read for &Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.recv(into).map_err(io::Error::from_raw_os_error)
+    }
+}
+
+impl Write for &Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.send_all(bytes);
+        sent.map_err(io::Error::from_raw_os_error)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
