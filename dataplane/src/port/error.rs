@@ -46,6 +46,14 @@ pub enum PortError {
         /// The name asked for.
         name: String,
     },
+    /// A TAP device of this name has one queue, or is not a TAP device.
+    #[error(
+        "TAP device \"{name}\" takes no further queue: make it with `ip tuntap add dev {name} mode tap multi_queue vnet_hdr`, close what holds it, or choose another name"
+    )]
+    TapQueues {
+        /// The name asked for.
+        name: String,
+    },
     /// The interface does not carry Ethernet frames.
     #[error(
         "interface \"{name}\" does not carry Ethernet frames: choose an Ethernet, veth or bridge interface"

@@ -8,7 +8,7 @@
 //! | [`impaired`] | any port, over a link that goes wrong | none |
 //! | [`pcap`] | any port, writing what passes to a file | those of the port |
 //!
-//! A worker owns its ports and calls them in bursts. [`AnyPort`] dispatches without a virtual
+//! A port has one queue or several, each of them a [`Port`] that one worker owns and calls in bursts. [`AnyPort`] dispatches without a virtual
 //! call. A port never blocks, and what it cannot take it refuses or counts as lost
 //! ([`PortCounters`]): a link that is down looks to the engine like a link that loses everything.
 
@@ -23,6 +23,7 @@ pub mod pcap;
 pub mod tap;
 mod virtio;
 
+use std::iter::Sum;
 use std::os::fd::BorrowedFd;
 
 use arrayvec::ArrayVec;
@@ -103,6 +104,15 @@ macro_rules! counters {
             /// Every counter with its name, in the manner of the engine's own.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
                 [$(($name, self.$field),)*].into_iter()
+            }
+        }
+
+        /// What all queues of a port have done.
+        impl Sum for PortCounters {
+            fn sum<I: Iterator<Item = Self>>(queues: I) -> Self {
+                queues.fold(Self::default(), |sum, queue| Self {
+                    $($field: sum.$field + queue.$field,)*
+                })
             }
         }
     };

@@ -6,9 +6,19 @@
 //!
 //! The engine brings its own Ethernet and IP addresses. They must not be given to the interface,
 //! which is the kernel's end of the wire and has addresses of its own.
+//!
+//! # Queues
+//!
+//! A device may have several queues, for a worker each (`IFF_MULTI_QUEUE`). The kernel sends the frames of
+//! a flow by the queue that last wrote one of it, and before by a hash of its own: so the first frame of
+//! a flow comes by any queue, and what follows by that of the worker that answered, until the flow has
+//! been silent for three seconds. Since the engine hands over what comes elsewhere, a program in the
+//! kernel's place (`TUNSETSTEERINGEBPF`) would save the handing over of these few frames, and would take
+//! bpf(2), which hosts keep from whoever is not root.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::num::NonZeroU8;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use braid_engine::stack::{Capabilities, PortId, ReceiveMeta, TransmitMeta};
@@ -19,7 +29,7 @@ use super::attachment::Attachment;
 use super::virtio::{self, VIRTIO_HEADER};
 use super::{Burst, LARGEST_FRAME, LeftOut, Port, PortCounters, PortError, Received, fill};
 use crate::sys::interface::InterfaceName;
-use crate::sys::tun;
+use crate::sys::tun::{self, Queues};
 
 /// A TAP device.
 #[derive(Debug)]
@@ -45,6 +55,31 @@ impl TapPort {
     /// When the name is invalid or in use, the driver is missing or kept from this user, or
     /// `CAP_NET_ADMIN` is missing.
     pub fn open(name: &str, offload: bool) -> Result<Self, PortError> {
+        Self::attach(name, offload, Queues::One)
+    }
+
+    /// Attaches to the TAP device `name` so many times, each a queue of it. A device that exists must
+    /// have been made for that, and one that is created so vanishes with the last of them.
+    ///
+    /// With one queue the same as [`TapPort::open`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`TapPort::open`].
+    pub fn open_queues(
+        name: &str,
+        offload: bool,
+        queues: NonZeroU8,
+    ) -> Result<Vec<Self>, PortError> {
+        if queues == NonZeroU8::MIN {
+            return Ok(vec![Self::open(name, offload)?]);
+        }
+        (0..queues.get())
+            .map(|_| Self::attach(name, offload, Queues::Many))
+            .collect()
+    }
+
+    fn attach(name: &str, offload: bool, queues: Queues) -> Result<Self, PortError> {
         let interface = InterfaceName::parse(name)?;
         let action = "opening a TAP device";
         let device = tun::open().map_err(|source| match source.raw_os_error() {
@@ -52,9 +87,16 @@ impl TapPort {
             Some(libc::EACCES) => PortError::TunForbidden,
             _ => PortError::refused(action, "CAP_NET_ADMIN", source),
         })?;
-        tun::attach(&device, &interface).map_err(|source| match source.raw_os_error() {
-            Some(libc::EBUSY | libc::EINVAL) => PortError::TapBusy { name: name.into() },
-            _ => PortError::refused(action, "CAP_NET_ADMIN", source),
+        tun::attach(&device, &interface, queues).map_err(|source| {
+            match (source.raw_os_error(), queues) {
+                (Some(libc::EBUSY | libc::EINVAL), Queues::One) => {
+                    PortError::TapBusy { name: name.into() }
+                }
+                (Some(libc::EBUSY | libc::EINVAL | libc::E2BIG), Queues::Many) => {
+                    PortError::TapQueues { name: name.into() }
+                }
+                _ => PortError::refused(action, "CAP_NET_ADMIN", source),
+            }
         })?;
         Self::from_device(device, interface, offload)
     }

@@ -3,6 +3,7 @@
 
 pub(crate) mod epoll;
 pub(crate) mod eventfd;
+pub(crate) mod filter;
 pub(crate) mod interface;
 pub(crate) mod packet;
 pub(crate) mod poll;

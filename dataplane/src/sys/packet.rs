@@ -3,11 +3,25 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use super::filter::Instruction;
 use super::ring::{BLOCK, Mapping, Rings, SLOT, SLOTS_PER_BLOCK};
 
 /// A raw packet socket, without rings as yet.
 #[derive(Debug)]
 pub(crate) struct PacketSocket(OwnedFd);
+
+/// By which rule the kernel spreads frames over the sockets of a group.
+#[derive(Clone, Debug)]
+pub(crate) enum Spread {
+    /// A program says the number of the socket. It sees each frame from its IP header on.
+    Program(Box<[Instruction]>),
+    /// By the queue of the network card that it came in at, all sockets in turn.
+    QueueOfCard,
+}
+
+/// A group of sockets that share what arrives at their interface. It ends with the last of them.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Group(libc::c_int);
 
 /// A refusal by the kernel, and what was asked for.
 pub(crate) type Refusal = (&'static str, io::Error);
@@ -90,6 +104,34 @@ impl PacketSocket {
         self.set(libc::PACKET_ADD_MEMBERSHIP, &promiscuous)
     }
 
+    /// Makes the socket, which is bound, the first of a new group.
+    pub(crate) fn found_group(&self, spread: &Spread) -> io::Result<Group> {
+        let kind = match spread {
+            Spread::Program(_) => libc::PACKET_FANOUT_CBPF,
+            Spread::QueueOfCard => libc::PACKET_FANOUT_QM,
+        };
+        let flags = libc::PACKET_FANOUT_FLAG_UNIQUEID | libc::PACKET_FANOUT_FLAG_IGNORE_OUTGOING;
+        let request = ((kind | flags) << 16).cast_signed();
+        self.set(libc::PACKET_FANOUT, &request)?;
+        if let Spread::Program(program) = spread {
+            self.set_program(libc::SOL_PACKET, libc::PACKET_FANOUT_DATA, program)?;
+        }
+        // The answer has the number that the kernel chose.
+        let mut group = 0;
+        self.get_at(libc::SOL_PACKET, libc::PACKET_FANOUT, &mut group)?;
+        Ok(Group(group))
+    }
+
+    /// Makes the socket, which is bound to the same interface, the next of a group.
+    pub(crate) fn join_group(&self, group: Group) -> io::Result<()> {
+        self.set(libc::PACKET_FANOUT, &group.0)
+    }
+
+    /// Keeps of each frame, seen from its Ethernet header on, as many bytes as the program says.
+    pub(crate) fn filter(&self, program: &[Instruction]) -> io::Result<()> {
+        self.set_program(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program)
+    }
+
     /// Has the kernel take the frames offered in the transmit ring.
     pub(crate) fn kick(&self) -> io::Result<()> {
         let fd = self.0.as_raw_fd();
@@ -142,6 +184,29 @@ impl PacketSocket {
                 option,
                 std::ptr::from_ref(value).cast(),
                 length,
+            )
+        })
+    }
+
+    fn set_program(
+        &self,
+        level: libc::c_int,
+        option: libc::c_int,
+        program: &[Instruction],
+    ) -> io::Result<()> {
+        let value = libc::sock_fprog {
+            len: libc::c_ushort::try_from(program.len()).map_err(io::Error::other)?,
+            filter: program.as_ptr().cast_mut(),
+        };
+        // SAFETY: the value and the program it points to live across the call, their lengths are
+        // stated, and the kernel writes to neither.
+        check(unsafe {
+            libc::setsockopt(
+                self.0.as_raw_fd(),
+                level,
+                option,
+                (&raw const value).cast(),
+                size_of_val(&value) as libc::socklen_t,
             )
         })
     }

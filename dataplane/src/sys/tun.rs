@@ -21,10 +21,22 @@ pub(crate) fn open() -> io::Result<File> {
         .open("/dev/net/tun")
 }
 
-/// Makes the file the TAP device of this name, which is created unless it exists.
-pub(crate) fn attach(file: &File, name: &InterfaceName) -> io::Result<()> {
+/// How many queues a TAP device may have.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Queues {
+    /// The file is the device.
+    One,
+    /// Each file that is attached is a queue of it.
+    Many,
+}
+
+/// Makes the file the TAP device of this name, or a queue of it. It is created unless it exists.
+pub(crate) fn attach(file: &File, name: &InterfaceName, queues: Queues) -> io::Result<()> {
     let mut request = name.request();
-    request.ifr_ifru.ifru_flags = flags_field(DEVICE_FLAGS);
+    request.ifr_ifru.ifru_flags = flags_field(match queues {
+        Queues::One => DEVICE_FLAGS,
+        Queues::Many => DEVICE_FLAGS | libc::IFF_MULTI_QUEUE,
+    });
     // SAFETY: TUNSETIFF reads and writes one `ifreq`.
     check(unsafe { libc::ioctl(file.as_raw_fd(), libc::TUNSETIFF, &raw mut request) })
 }

@@ -12,11 +12,20 @@
 //! better bring an Ethernet address of its own too: to the kernel its frames are then another
 //! host's, even where the kernel forwards. The interface is made promiscuous for that, for as
 //! long as the port is open.
+//!
+//! # Queues
+//!
+//! A port may have several sockets, for a worker each, over which the kernel spreads what arrives by
+//! a [`FlowHash`]: see [`fanout`].
+
+mod fanout;
 
 use std::cell::Cell;
+use std::io;
+use std::num::NonZeroU8;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
+use braid_engine::stack::{Capabilities, FlowHash, PortId, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
 use braid_engine::time::{Duration, Instant};
 
@@ -44,7 +53,7 @@ pub struct AfPacketOptions {
     /// driver queue then loses frames.
     pub bypass_queueing: bool,
     /// Frames that wait to be received at most; rounded up to a multiple of 15. Each takes 68 KiB
-    /// of memory that is never swapped.
+    /// of memory that is never swapped. Of a port with several queues, each has so many.
     pub receive_frames: usize,
     /// The same for frames that wait to be sent.
     pub transmit_frames: usize,
@@ -91,11 +100,63 @@ impl AfPacketPort {
     /// When the interface does not exist or is not Ethernet, `CAP_NET_RAW` is missing, or the
     /// kernel lacks a feature of packet sockets.
     pub fn open(name: &str, options: AfPacketOptions) -> Result<Self, PortError> {
+        let port = Self::unbound(name, options)?;
+        port.bind()?;
+        Ok(port)
+    }
+
+    /// Opens so many packet sockets on one interface, over which the kernel spreads what arrives: with
+    /// [`FlowHash::Ports`] each TCP segment to the queue of the worker that its flow belongs to, with
+    /// [`FlowHash::Toeplitz`] each frame by the queue of the network card it came in at. What is
+    /// no TCP segment comes by the first, and so do fragments.
+    ///
+    /// With one queue the same as [`AfPacketPort::open`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`AfPacketPort::open`].
+    pub fn open_queues(
+        name: &str,
+        options: AfPacketOptions,
+        queues: NonZeroU8,
+        hash: FlowHash,
+    ) -> Result<Vec<Self>, PortError> {
+        if queues == NonZeroU8::MIN {
+            return Ok(vec![Self::open(name, options)?]);
+        }
+        let ports: Vec<Self> = (0..queues.get())
+            .map(|_| Self::unbound(name, options))
+            .collect::<Result<_, _>>()?;
+        let refused = |source: io::Error| match source.raw_os_error() {
+            Some(libc::ENOPROTOOPT | libc::EINVAL) => PortError::Unsupported {
+                feature: "PACKET_FANOUT by a program",
+                fix: "use Linux 4.20 or later, a port of one queue, or a TAP port",
+            },
+            _ => PortError::refused(opening(name), "CAP_NET_RAW", source),
+        };
+        let spread = fanout::spread(hash, queues);
+        let mut group = None;
+        for port in &ports {
+            // Only a bound socket can join, but until it does it would have every frame.
+            port.socket.filter(&fanout::NOTHING).map_err(refused)?;
+            port.bind()?;
+            match group {
+                None => group = Some(port.socket.found_group(&spread).map_err(refused)?),
+                Some(group) => port.socket.join_group(group).map_err(refused)?,
+            }
+        }
+        for port in &ports {
+            port.socket.filter(&fanout::ARRIVING).map_err(refused)?;
+        }
+        Ok(ports)
+    }
+
+    /// A socket with its rings, which is yet to be bound.
+    fn unbound(name: &str, options: AfPacketOptions) -> Result<Self, PortError> {
         let interface = Interface::find(name)?;
         interface.ethernet_address()?;
         let index = interface.index()?;
-        let action = || format!("opening a packet socket on \"{name}\"");
-        let refused = |source| PortError::refused(action(), "CAP_NET_RAW", source);
+        let refused = |source| PortError::refused(opening(name), "CAP_NET_RAW", source);
         let socket = PacketSocket::new().map_err(refused)?;
         let blocks = |frames: usize| frames.max(1).div_ceil(SLOTS_PER_BLOCK);
         let transmit_blocks = blocks(options.transmit_frames);
@@ -107,7 +168,7 @@ impl AfPacketPort {
                     fix: "use Linux 4.20 or later, or a TAP port",
                 },
                 _ => PortError::System {
-                    action: format!("{} ({feature})", action()),
+                    action: format!("{} ({feature})", opening(name)),
                     source,
                 },
             })?;
@@ -115,7 +176,6 @@ impl AfPacketPort {
             socket.bypass_queueing().map_err(refused)?;
         }
         socket.ask_send_buffer(i32::try_from(transmit_blocks * BLOCK).unwrap_or(i32::MAX));
-        socket.bind(index).map_err(refused)?;
         let room_events = RoomEvents::of(socket.as_fd()).map_err(refused)?;
         Ok(Self {
             rings,
@@ -130,6 +190,13 @@ impl AfPacketPort {
             counters: PortCounters::default(),
             ring_full: Cell::new(0),
         })
+    }
+
+    /// From here on frames arrive.
+    fn bind(&self) -> Result<(), PortError> {
+        self.socket
+            .bind(self.index)
+            .map_err(|source| PortError::refused(opening(self.name()), "CAP_NET_RAW", source))
     }
 
     /// The interface's name.
@@ -263,6 +330,10 @@ impl Port for AfPacketPort {
             ..self.counters
         }
     }
+}
+
+fn opening(name: &str) -> String {
+    format!("opening a packet socket on \"{name}\"")
 }
 
 /// Copies a frame out of the ring.

@@ -1,0 +1,346 @@
+//! A link within the process: two ports, each of which may live in another thread, and so may each
+//! queue of them.
+//!
+//! Frames change hands without being copied, so that 64 KiB segments and missing checksums cost
+//! nothing. Both can be switched off to see the engine do without. The link loses nothing and
+//! delays nothing; [`ImpairedPort`](super::impaired::ImpairedPort) before each end gives it delay,
+//! rate, loss and all other faults.
+
+mod lane;
+
+use std::net::SocketAddr;
+use std::num::NonZeroU8;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+
+use braid_engine::stack::{
+    Capabilities, ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, Steering, TransmitMeta,
+};
+use braid_engine::storage::flow_table::FourTuple;
+use braid_engine::storage::frame::{Frame, FramePool};
+use braid_engine::wire::IpPacket;
+use braid_engine::wire::ethernet::EthernetHeader;
+use braid_engine::wire::ip::Protocol;
+
+use self::lane::{Bell, Incoming, Lane, Outgoing, Sent};
+
+use super::{
+    Burst, LARGEST_FRAME, POOL_FRAME_CAPACITY, Port, PortCounters, PortError, Received, fill,
+};
+
+/// Capacity of the frames of a link that carries no large segments.
+const SMALL_FRAME_CAPACITY: usize = 2_048;
+
+/// What a link within the process carries.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct MemoryOptions {
+    /// Checksums may be left out. Implied by `segmentation`.
+    pub checksum: bool,
+    /// Frames may carry up to 64 KiB of payload.
+    pub segmentation: bool,
+    /// How many frames can be under way in each direction; at least one.
+    pub queue: usize,
+    /// The largest frame in bytes where `segmentation` is off; 2,048 at most.
+    pub max_frame: usize,
+}
+
+impl Default for MemoryOptions {
+    /// Every offload, 256 frames, and Ethernet's usual 1,514 bytes.
+    fn default() -> Self {
+        Self {
+            checksum: true,
+            segmentation: true,
+            queue: 256,
+            max_frame: 1_514,
+        }
+    }
+}
+
+impl MemoryOptions {
+    fn capabilities(self) -> Capabilities {
+        Capabilities {
+            checksum: self.checksum || self.segmentation,
+            segmentation: self.segmentation,
+            max_frame: if self.segmentation {
+                LARGEST_FRAME
+            } else {
+                self.max_frame.min(SMALL_FRAME_CAPACITY)
+            },
+        }
+    }
+}
+
+/// One end of a link within the process, or one queue of it.
+#[derive(Debug)]
+pub struct MemoryPort {
+    bell: Arc<Bell>,
+    /// To each queue of the other end; at least one.
+    outgoing: Vec<Outgoing>,
+    /// From each queue of the other end; at least one.
+    incoming: Vec<Incoming>,
+    /// The incoming lane that was looked at last.
+    turn: usize,
+    /// How the other end shares its flows.
+    steering: Steering,
+    capabilities: Capabilities,
+    reserved: Option<Frame>,
+    sleeping: bool,
+    /// The last frame was refused because a lane was full.
+    full: bool,
+    counters: PortCounters,
+}
+
+impl MemoryPort {
+    /// Both ends of a new link.
+    ///
+    /// # Errors
+    ///
+    /// When the process is out of file descriptors.
+    pub fn pair(options: MemoryOptions) -> Result<(Self, Self), PortError> {
+        let (one, alone) = (NonZeroU8::MIN, Steering::ALONE);
+        let (mut near, mut far) = Self::pair_of_queues(options, one, one, alone, alone)?;
+        Ok((near.remove(0), far.remove(0)))
+    }
+
+    /// Both ends of a new link, each with so many queues. A TCP segment comes in at the queue
+    /// whose number is that of the worker which its flow belongs to, by the steering of the end it
+    /// arrives at. At queue 0 comes what belongs to a worker without a queue, and all that is no
+    /// whole segment.
+    ///
+    /// [`MemoryOptions::queue`] counts the frames from one queue to one of the other end. A queue
+    /// takes no frame while there is no room on the way to each of them.
+    ///
+    /// # Errors
+    ///
+    /// As for [`MemoryPort::pair`].
+    pub fn pair_of_queues(
+        options: MemoryOptions,
+        near_queues: NonZeroU8,
+        far_queues: NonZeroU8,
+        near_steering: Steering,
+        far_steering: Steering,
+    ) -> Result<(Vec<Self>, Vec<Self>), PortError> {
+        let queues = |count: NonZeroU8, steering_beyond| {
+            (0..count.get())
+                .map(|_| Self::without_lanes(options, steering_beyond))
+                .collect::<Result<Vec<Self>, PortError>>()
+        };
+        let mut near = queues(near_queues, far_steering)?;
+        let mut far = queues(far_queues, near_steering)?;
+        for a in &mut near {
+            for b in &mut far {
+                a.connect(b, options);
+                b.connect(a, options);
+            }
+        }
+        Ok((near, far))
+    }
+
+    fn without_lanes(options: MemoryOptions, steering: Steering) -> Result<Self, PortError> {
+        Ok(Self {
+            bell: Bell::new()?,
+            outgoing: Vec::new(),
+            incoming: Vec::new(),
+            turn: 0,
+            steering,
+            capabilities: options.capabilities(),
+            reserved: None,
+            sleeping: false,
+            full: false,
+            counters: PortCounters::default(),
+        })
+    }
+
+    /// Makes a lane to the next queue of the other end.
+    fn connect(&mut self, to: &mut Self, options: MemoryOptions) {
+        let lane = Lane::new(options.queue);
+        self.outgoing.push(Outgoing {
+            lane: Arc::clone(&lane),
+            receiver: Arc::clone(&to.bell),
+            unannounced: false,
+        });
+        to.incoming.push(Incoming {
+            lane,
+            sender: Arc::clone(&self.bell),
+        });
+    }
+
+    fn is_full(&self) -> bool {
+        self.outgoing.iter().any(|to| to.lane.under_way.is_full())
+    }
+
+    fn frame_for(&self, length: usize) -> Frame {
+        let spare = self.outgoing.iter().find_map(|to| to.lane.spare.pop());
+        let fits = |frame: &Frame| frame.capacity() >= length;
+        spare.filter(fits).unwrap_or_else(|| {
+            Frame::with_capacity(if self.capabilities.segmentation {
+                POOL_FRAME_CAPACITY
+            } else {
+                SMALL_FRAME_CAPACITY
+            })
+        })
+    }
+
+    /// The lane to the queue that a frame belongs to.
+    fn lane_for(&self, frame: &[u8]) -> usize {
+        if self.outgoing.len() == 1 {
+            return 0;
+        }
+        let worker = arriving_flow(frame).map(|flow| self.steering.worker_of(&flow).index());
+        worker
+            .filter(|index| *index < self.outgoing.len())
+            .unwrap_or(0)
+    }
+}
+
+/// The flow of a TCP segment, as the host sees it where it arrives.
+fn arriving_flow(frame: &[u8]) -> Option<FourTuple> {
+    let (ethernet, start) = EthernetHeader::parse(frame).ok()?;
+    let bytes = frame.get(start..)?;
+    let packet = IpPacket::parse(ethernet.ether_type, bytes).ok()?;
+    let segment = bytes.get(packet.payload)?;
+    let [from, to] = *segment.first_chunk::<4>()?.as_chunks::<2>().0 else {
+        return None;
+    };
+    (packet.header.protocol() == Protocol::Tcp).then(|| FourTuple {
+        local: SocketAddr::new(packet.header.destination(), u16::from_be_bytes(to)),
+        remote: SocketAddr::new(packet.header.source(), u16::from_be_bytes(from)),
+    })
+}
+
+impl Port for MemoryPort {
+    fn capabilities(&self) -> Capabilities {
+        self.capabilities
+    }
+
+    fn receive(
+        &mut self,
+        port: PortId,
+        pool: &mut FramePool,
+        burst: &mut Burst,
+    ) -> Result<usize, PortError> {
+        if self.sleeping {
+            self.sleeping = false;
+            self.bell.awake();
+            for to in &self.outgoing {
+                to.lane.sender_waits.store(false, Ordering::Relaxed);
+            }
+        }
+        // Each lane is first in turn, so that none that is always full keeps the others waiting.
+        let lanes = self.incoming.len();
+        self.turn = (self.turn + 1) % lanes;
+        let mut empty = 0;
+        let received = fill(burst, &mut self.counters, || {
+            loop {
+                let lane = &self.incoming[(self.turn + empty) % lanes].lane;
+                if let Some(sent) = lane.under_way.pop() {
+                    return Some(Ok(take(sent, port, lane, pool)));
+                }
+                empty += 1;
+                if empty == lanes {
+                    return None;
+                }
+            }
+        });
+        if received > 0 {
+            // Pairs with the fence of `prepare_to_sleep`, as the one of `flush` does.
+            fence(Ordering::SeqCst);
+            for from in &self.incoming {
+                if from.lane.sender_waits.swap(false, Ordering::Relaxed) {
+                    from.sender.event.ring();
+                }
+            }
+        }
+        Ok(received)
+    }
+
+    fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
+        // Only this queue puts frames there, so what is free now is still free at the commit. Which
+        // lane the frame takes is known only then.
+        self.full = self.is_full();
+        if length > self.capabilities.max_frame || self.full {
+            self.counters.transmit_full += 1;
+            return None;
+        }
+        let frame = match self.reserved.take() {
+            Some(frame) if frame.capacity() >= length => frame,
+            _ => self.frame_for(length),
+        };
+        self.reserved.insert(frame).buffer_mut().get_mut(..length)
+    }
+
+    fn commit(&mut self, length: usize, meta: TransmitMeta) {
+        let Some(mut frame) = self.reserved.take() else {
+            return;
+        };
+        frame.set_filled(0..length);
+        let length = frame.bytes().len();
+        let lane = self.lane_for(frame.bytes());
+        let to = &mut self.outgoing[lane];
+        match to.lane.under_way.push(Sent { frame, meta }) {
+            Ok(()) => {
+                self.counters.count_transmitted(length);
+                to.unannounced = true;
+            }
+            Err(_) => self.counters.transmit_dropped += 1,
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), PortError> {
+        if self.outgoing.iter().any(|to| to.unannounced) {
+            // Pairs with the fence of `prepare_to_sleep`: either the receiver sees the frames
+            // before it sleeps, or this end sees that it sleeps.
+            fence(Ordering::SeqCst);
+            for to in &mut self.outgoing {
+                if std::mem::take(&mut to.unannounced) {
+                    to.receiver.wake();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_fd(&self) -> BorrowedFd<'_> {
+        self.bell.event.as_fd()
+    }
+
+    fn prepare_to_sleep(&mut self) -> bool {
+        self.sleeping = true;
+        self.bell.sleeps.store(true, Ordering::Relaxed);
+        for to in &self.outgoing {
+            to.lane.sender_waits.store(self.full, Ordering::Relaxed);
+        }
+        fence(Ordering::SeqCst);
+        let room = self.full && !self.is_full();
+        self.full &= !room;
+        let mut incoming = self.incoming.iter();
+        incoming.all(|from| from.lane.under_way.is_empty()) && !room
+    }
+
+    fn counters(&self) -> PortCounters {
+        self.counters
+    }
+}
+
+/// Makes a received frame of what was sent, and has a frame of `pool` go back in its place.
+fn take(sent: Sent, port: PortId, lane: &Lane, pool: &mut FramePool) -> Received {
+    let Sent { frame, meta } = sent;
+    if let Err(unwanted) = lane.spare.push(pool.take()) {
+        pool.put(unwanted);
+    }
+    let meta = ReceiveMeta {
+        port,
+        checksum: match meta.checksum {
+            ChecksumOffload::Complete => ReceivedChecksum::Unknown,
+            ChecksumOffload::Partial { .. } => ReceivedChecksum::Partial,
+        },
+        segment_size: meta
+            .segmentation
+            .map(|segmentation| segmentation.segment_size),
+    };
+    Received { frame, meta }
+}
+
+#[cfg(test)]
+mod tests;
