@@ -368,6 +368,122 @@ fn a_full_ring_costs_time_and_no_byte() {
     lab.assert_empty();
 }
 
+/// A worker is gone: nothing comes from it any more, and the others are told.
+fn lose(lab: &mut Lab, side: usize, gone: usize) {
+    let place = *lab.stack(side, gone).place();
+    let config = StackConfig {
+        place,
+        ..StackConfig::default()
+    };
+    // Without interfaces it takes and sends no frame.
+    *lab.stack(side, gone) = Stack::new(config, [0; 32]);
+    let now = lab.now();
+    for other in (0..lab.workers(side)).filter(|other| *other != gone) {
+        let stack = lab.stack(side, other);
+        stack.worker_lost(now, place.worker());
+        assert_eq!(stack.letters_waiting(place.worker()), 0);
+    }
+}
+
+#[test]
+fn a_connection_survives_a_worker_that_only_some_of_its_subflows_were_on() {
+    for side in 0..2 {
+        let mut lab = Lab::new(2, POST);
+        let pair = lab.connect(0);
+        let (home, end) = (pair.workers[side], pair.ends[side]);
+        let gone = 1 - home;
+        assert_eq!(lab.spread(pair, side), 2);
+        let data = bytes(1_000_000);
+        let mut received = [Vec::new(), Vec::new()];
+        let mut sent = [0; 2];
+        for round in 0..40_000 {
+            if round == 10 {
+                assert!(received.iter().all(|bytes| bytes.len() < data.len()));
+                lose(&mut lab, side, gone);
+            }
+            for from in 0..2 {
+                sent[from] += lab.send(pair, from, &data[sent[from]..]);
+            }
+            lab.run_for(Duration::from_millis(5));
+            for (to, into) in received.iter_mut().enumerate() {
+                lab.recv(pair, to, into);
+            }
+            if received.iter().all(|bytes| bytes.len() >= data.len()) {
+                break;
+            }
+        }
+        let lengths = received.each_ref().map(Vec::len);
+        assert!(received.iter().all(|bytes| *bytes == data), "{lengths:?}");
+        let left = lab.stack(side, home).subflows(end);
+        assert!(left.iter().all(|info| info.handle.worker().index() == home));
+        assert!(!left.is_empty());
+    }
+}
+
+#[test]
+fn subflows_of_a_home_that_is_gone_are_reset_and_joins_to_it_refused() {
+    let mut lab = Lab::new(2, POST);
+    let pair = lab.connect(0);
+    let home = pair.workers[1];
+    let other = 1 - home;
+    assert!(lab.stack(1, other).subflow_count() > 0);
+    lab.send(pair, 0, &bytes(200_000));
+    lab.run_for(Duration::from_millis(20));
+    let before = lab.stack(0, 0).subflows(pair.ends[0]).len();
+    lose(&mut lab, 1, home);
+    // The client hears of it on those paths, and what it tries next is refused at once.
+    lab.run_for(Duration::from_secs(20));
+    assert!(lab.stack(0, 0).subflows(pair.ends[0]).len() < before);
+    let stack = lab.stack(1, other);
+    assert_eq!((stack.subflow_count(), stack.flow_counts().0), (0, 0));
+    assert_eq!(stack.usage().messages, 0);
+    // The worker that is left goes on to accept.
+    let now = lab.now();
+    let to = ConnectOptions::to(SocketAddr::new(v4(0, 2), PORT));
+    let tried: Vec<_> = (0..8)
+        .map(|_| lab.stack(0, 1).connect(now, to.clone()).expect("a way"))
+        .collect();
+    lab.run_for(Duration::from_millis(100));
+    let connected = |id: &&ConnectionId| {
+        let event = (1, Event::Connected(**id));
+        lab.events[0].contains(&event)
+    };
+    assert!(tried.iter().filter(connected).count() > 0);
+}
+
+#[test]
+fn a_join_whose_home_ends_before_it_answers_is_refused() {
+    let post = PostConfig {
+        delay: Duration::from_millis(1),
+        capacity: 1,
+        refusal: Chance::percent(100),
+        ..POST
+    };
+    // The letters of the server never leave, so the SYNs of joins are held for ever.
+    let mut lab = Lab::new(2, post);
+    let now = lab.now();
+    let to = ConnectOptions::to(SocketAddr::new(v4(0, 2), PORT));
+    let client = lab.stack(0, 0).connect(now, to).expect("a way");
+    lab.run_for(Duration::from_millis(20));
+    let listener = lab.listener;
+    let accepted = (0..2).find_map(|home| Some((home, lab.stack(1, home).accept(listener)?)));
+    let (home, server) = accepted.expect("a connection waits");
+    let pair = Pair {
+        workers: [0, home],
+        ends: [client, server],
+    };
+    lab.send_all(pair, 0, b"?");
+    lab.send_all(pair, 1, b"!");
+    lab.run_for(Duration::from_millis(500));
+    let held = lab.stack(1, 1 - home).flow_counts().0;
+    assert!(held > 0, "a SYN waits for its home");
+    let resets = lab.counter(1, "TcpOutRsts");
+    lose(&mut lab, 1, home);
+    assert_eq!(lab.stack(1, 1 - home).flow_counts().0, 0);
+    lab.run_for(Duration::from_millis(20));
+    assert!(lab.counter(1, "TcpOutRsts") >= resets + held as u64);
+}
+
 #[test]
 fn a_host_reaches_itself_whichever_workers_the_ends_are_on() {
     let mut lab = Lab::new(4, POST);

@@ -86,6 +86,7 @@ impl Stack {
             options,
             single_path: new.single_path,
             joins: 0,
+            orders: Vec::new(),
             block: None,
             timer: None,
             pending: Pending::default(),

@@ -2,6 +2,7 @@
 
 use super::event::Pending;
 use super::published_block::{Marking, PublishedBlock};
+use super::steering::WorkerId;
 use super::timer::{Timer, TimerId};
 use crate::mptcp::connection::Connection;
 use crate::mptcp::subflow::SendBytes;
@@ -45,6 +46,14 @@ impl ListenerId {
     }
 }
 
+/// A subflow that another worker is to open.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) struct Ordered {
+    pub(super) worker: WorkerId,
+    /// The attempt of the path manager; none of the application's own wish.
+    pub(super) attempt: Option<u32>,
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
@@ -57,6 +66,8 @@ pub(super) struct ConnectionSlot {
     pub(super) single_path: bool,
     /// Further subflows that were opened, to spread them over the workers.
     pub(super) joins: u32,
+    /// Subflows that were ordered from other workers and not answered for yet.
+    pub(super) orders: Vec<Ordered>,
     /// What subflows on other workers read, once there may be any.
     pub(super) block: Option<Arc<PublishedBlock>>,
     pub(super) timer: Option<TimerId<Timer>>,

@@ -32,6 +32,8 @@ counters! {
     link_errors => "LinkInErrors",
     /// Links that went down or came back, each time.
     link_changes => "LinkChanges",
+    /// Frames made anew because none of the pool was free, those of the start among them.
+    pool_empty => "FramePoolEmpty",
     /// Frames that the stack sent to itself.
     loopback_frames => "LinkLoopbackFrames",
     /// Frames for which the loopback had no room; they go with the next turn.
@@ -42,6 +44,8 @@ counters! {
     steered_dropped => "SteeredFramesDropped",
     /// Frames of other workers, dropped because their port had no room for long.
     relayed_dropped => "RelayedFramesDropped",
+    /// Letters to workers that are gone.
+    letters_dropped => "LettersDropped",
     /// Segments with data dropped before they were acknowledged, because the ring to their home was
     /// full.
     reassembly_ring_full => "ReassemblyRingFull",

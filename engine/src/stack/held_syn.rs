@@ -3,6 +3,7 @@
 //! repeats it.
 
 use super::receive::ReceivedSegment;
+use super::steering::WorkerId;
 use crate::mptcp::subflow::JoinRequest;
 use crate::sequence::SequenceNumber;
 use crate::storage::slab::Key;
@@ -18,6 +19,8 @@ pub(super) const MAX_HELD: usize = 1_024;
 pub(super) struct HeldSyn {
     /// The segment, without its frame.
     pub(super) segment: ReceivedSegment,
+    /// The worker that was asked.
+    pub(super) home: WorkerId,
     /// The peer's end of the join.
     pub(super) peer: JoinRequest,
     /// The initial sequence number of this side is to be at or after this.

@@ -46,7 +46,7 @@ impl Stack {
             backup,
         };
         if !self.config.place.is_home_of(token) {
-            self.ask_home(segment, token, peer, floor);
+            self.ask_home(now, segment, token, peer, floor);
             return;
         }
         match self.judge_join(now, token, segment.flow.local.ip()) {
@@ -280,6 +280,9 @@ impl Stack {
             && !self.config.place.owns(&flow)
         {
             let worker = self.config.place.steering().worker_of(&flow);
+            if self.outboxes.is_lost(worker) {
+                return Err(SocketError::AddressNotAvailable);
+            }
             self.order_subflow(now, worker, connection, order);
             return Ok(None);
         }
@@ -339,8 +342,13 @@ impl Stack {
             Some(flow) => place.steering().worker_of(&flow),
             None if self.config.spread_subflows => {
                 let slot = self.connections.get_mut(connection)?;
-                slot.joins = slot.joins.wrapping_add(1);
-                place.steering().after(place.worker(), slot.joins)
+                let outboxes = &self.outboxes;
+                // One that is gone is passed over; this worker is among those in turn.
+                let mut turns = (0..place.steering().workers()).map(|_| {
+                    slot.joins = slot.joins.wrapping_add(1);
+                    place.steering().after(place.worker(), slot.joins)
+                });
+                turns.find(|worker| !outboxes.is_lost(*worker))?
             }
             None => return None,
         };

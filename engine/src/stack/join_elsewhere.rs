@@ -2,7 +2,7 @@
 //! (RFC 8684 section 3.2).
 
 use super::Stack;
-use super::connection::ConnectionKey;
+use super::connection::{ConnectionKey, Ordered};
 use super::flow::Flow;
 use super::held_syn::{HeldKey, HeldSyn};
 use super::join_letter::{DistantConnection, JoinLetter, JoinTerms, SubflowOrder};
@@ -11,6 +11,7 @@ use super::receive::ReceivedSegment;
 use super::request::JoinTarget;
 use super::steering::WorkerId;
 use super::subflow::{ConnectionAddress, DistantHome, Home, SubflowAddress, SubflowKey};
+use super::worker_lost::NO_CONNECTION;
 use crate::mptcp::connection::SubflowPath;
 use crate::mptcp::message::{ResetOptions, ToSubflow};
 use crate::mptcp::subflow::JoinRequest;
@@ -22,6 +23,11 @@ use core::net::IpAddr;
 impl Stack {
     /// Takes a step towards a subflow elsewhere.
     pub(super) fn take_join_letter(&mut self, now: Instant, letter: JoinLetter) {
+        let writer = letter.writer();
+        if writer.is_some_and(|worker| self.outboxes.is_lost(worker)) {
+            // Written before it ended; nobody is there to go on with it.
+            return;
+        }
         match letter {
             JoinLetter::Ask {
                 from,
@@ -37,24 +43,31 @@ impl Stack {
             } => self.take_made(now, connection, subflow, path),
             JoinLetter::Open { connection, order } => self.carry_out_order(now, connection, &order),
             JoinLetter::Opened {
+                from,
                 connection,
                 attempt,
                 opened,
-            } => self.take_opened(now, connection, attempt, opened),
+            } => self.take_opened(now, from, connection, attempt, opened),
         }
     }
 
     /// Keeps a SYN and asks the home of its token what to answer.
     pub(super) fn ask_home(
         &mut self,
+        now: Instant,
         segment: &ReceivedSegment,
         token: Token,
         peer: JoinRequest,
         floor: Option<SequenceNumber>,
     ) {
+        let home = self.config.place.steering().home_of(token);
+        if self.outboxes.is_lost(home) {
+            return self.send_reset(now, segment, Some(NO_CONNECTION));
+        }
         let flow = segment.flow;
         let syn = HeldSyn {
             segment: segment.without_frame(),
+            home,
             peer,
             floor,
         };
@@ -73,7 +86,6 @@ impl Stack {
             token,
             local: flow.local.ip(),
         };
-        let home = self.config.place.steering().home_of(token);
         self.outboxes.push(home, ask.into());
     }
 
@@ -107,6 +119,7 @@ impl Stack {
         };
         let HeldSyn {
             segment,
+            home: _,
             peer,
             floor,
         } = syn;
@@ -168,6 +181,9 @@ impl Stack {
             });
             return;
         };
+        if let Some(slot) = self.connections.get_mut(connection) {
+            slot.orders.push(Ordered { worker, attempt });
+        }
         let open = JoinLetter::Open {
             connection: distant,
             order,
@@ -187,6 +203,7 @@ impl Stack {
         let made = self.make_joining(now, home, &connection.options, order);
         let opened = made.ok().map(|(key, path)| (self.address(key), path));
         let answer = JoinLetter::Opened {
+            from: self.config.place.worker(),
             connection: to.key,
             attempt: order.open.attempt,
             opened,
@@ -201,10 +218,17 @@ impl Stack {
     fn take_opened(
         &mut self,
         now: Instant,
+        from: WorkerId,
         connection: ConnectionKey,
         attempt: Option<u32>,
         opened: Option<(SubflowAddress, SubflowPath)>,
     ) {
+        if let Some(slot) = self.connections.get_mut(connection) {
+            let mut orders = slot.orders.iter();
+            let answered = |order: &Ordered| order.attempt == attempt && order.worker == from;
+            let place = orders.position(answered);
+            place.map(|place| slot.orders.swap_remove(place));
+        }
         let known = self.with_connection(now, connection, |home, context| match opened {
             Some((subflow, path)) => {
                 home.subflow_opened_elsewhere(attempt, subflow.handle(), path, context);

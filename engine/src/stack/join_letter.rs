@@ -80,8 +80,24 @@ pub(super) enum JoinLetter {
     },
     /// To home: its SYN is on its way, or there was no port or room for it.
     Opened {
+        from: WorkerId,
         connection: ConnectionKey,
         attempt: Option<u32>,
         opened: Option<(SubflowAddress, SubflowPath)>,
     },
+}
+
+impl JoinLetter {
+    /// The worker that wrote it; of a refusal nobody asks.
+    pub(super) fn writer(&self) -> Option<WorkerId> {
+        match self {
+            Self::Ask { from, .. } | Self::Opened { from, .. } => Some(*from),
+            Self::Answer { verdict, .. } => {
+                let accepted = verdict.as_ref().ok();
+                accepted.map(|(connection, _)| connection.home.connection.worker)
+            }
+            Self::Made { subflow, .. } => Some(subflow.worker),
+            Self::Open { connection, .. } => Some(connection.home.connection.worker),
+        }
+    }
 }

@@ -131,7 +131,7 @@ impl Stack {
 
     /// Hands a received frame over to the worker that its flow belongs to.
     pub(super) fn hand_over(&mut self, to: WorkerId, frame: Frame, meta: ReceiveMeta) {
-        if self.outboxes.is_full(to) {
+        if self.outboxes.is_full(to) || self.outboxes.is_lost(to) {
             // As a full queue of a port does.
             self.counters.steered_dropped += 1;
             return self.pool.put(frame);
@@ -150,7 +150,7 @@ impl Stack {
         told: Told,
     ) {
         for worker in self.config.place.others() {
-            if !self.outboxes.is_full(worker) {
+            if !self.outboxes.is_full(worker) && !self.outboxes.is_lost(worker) {
                 let neighbor = Content::Neighbor {
                     port,
                     address,

@@ -13,7 +13,8 @@
 //! - out: `transmit` with `control` (packets of the stack's own) and `emit` (headers in place);
 //! - between workers: `steering` (whose a flow is), `letter` with `join_letter` (what they say),
 //!   `letters` with `outboxes` (in and out), `join_elsewhere` with `held_syn` (subflows away from
-//!   home), `published_block` (what home tells those), `relay` (ports that another worker drives);
+//!   home), `published_block` (what home tells those), `relay` (ports that another worker drives),
+//!   `worker_lost` (one of them ended);
 //! - below: `interface`, `route`, `loopback`, `neighbor`, `ports`, `secrets`, `rate_limit`, `token`.
 
 mod admit;
@@ -64,6 +65,7 @@ mod timer;
 mod token;
 mod transmit;
 mod usage;
+mod worker_lost;
 
 pub use batch::{
     Capabilities, ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, Segmentation,
@@ -456,6 +458,8 @@ impl Stack {
         stack.neighbor_table_full = self.neighbors.refused();
         stack.loopback_full = self.loopback.refused();
         stack.relayed_dropped = self.relay.dropped();
+        stack.pool_empty = self.pool.made() as u64;
+        stack.letters_dropped = self.outboxes.dropped();
         stack.events_lost = self.events.lost();
         Counters {
             stack,

@@ -18,6 +18,8 @@ struct Queue {
     letters: VecDeque<Letter>,
     /// There was no room for one of them when it was to be carried.
     refused: bool,
+    /// The worker is gone: nobody carries them.
+    lost: bool,
 }
 
 impl Queue {
@@ -30,6 +32,9 @@ impl Queue {
 #[derive(Debug, Default)]
 pub(super) struct Outboxes {
     queues: Vec<Queue>,
+    own: WorkerId,
+    /// Letters to workers that are gone.
+    dropped: u64,
 }
 
 impl Outboxes {
@@ -40,14 +45,46 @@ impl Outboxes {
         };
         Self {
             queues: (0..workers).map(|_| Queue::default()).collect(),
+            own: place.worker(),
+            dropped: 0,
         }
     }
 
     /// Adds a letter. One to a worker that there is not goes nowhere.
     pub(super) fn push(&mut self, to: WorkerId, letter: Letter) {
-        if let Some(queue) = self.queues.get_mut(to.index()) {
-            queue.letters.push_back(letter);
+        match self.queues.get_mut(to.index()) {
+            Some(queue) if queue.lost => self.dropped += 1,
+            Some(queue) => queue.letters.push_back(letter),
+            None => {}
         }
+    }
+
+    /// Drops what waits for a worker, and all that will be written to it: it is gone. False when
+    /// that is known, there is none of that number, or it is this one.
+    pub(super) fn lose(&mut self, worker: WorkerId) -> bool {
+        let own = worker == self.own;
+        let queue = self.queues.get_mut(worker.index());
+        let Some(queue) = queue.filter(|queue| !own && !queue.lost) else {
+            return false;
+        };
+        self.dropped += queue.letters.len() as u64;
+        *queue = Queue {
+            lost: true,
+            ..Queue::default()
+        };
+        true
+    }
+
+    /// A worker is gone.
+    pub(super) fn is_lost(&self, worker: WorkerId) -> bool {
+        self.queues
+            .get(worker.index())
+            .is_some_and(|queue| queue.lost)
+    }
+
+    /// Letters to workers that are gone, so far.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
     }
 
     /// Takes the oldest letter to a worker.
@@ -60,9 +97,13 @@ impl Outboxes {
 
     /// Takes back the letter last taken, for which there was no room.
     pub(super) fn refuse(&mut self, to: WorkerId, letter: Letter) {
-        if let Some(queue) = self.queues.get_mut(to.index()) {
-            queue.letters.push_front(letter);
-            queue.refused = true;
+        match self.queues.get_mut(to.index()) {
+            Some(queue) if queue.lost => self.dropped += 1,
+            Some(queue) => {
+                queue.letters.push_front(letter);
+                queue.refused = true;
+            }
+            None => {}
         }
     }
 
@@ -112,6 +153,25 @@ mod tests {
         assert!(outboxes.is_full(to), "that it is empty is not known yet");
         assert!(outboxes.pop(to).is_none());
         assert!(!outboxes.is_full(to));
+    }
+
+    #[test]
+    fn letters_to_a_worker_that_is_gone_are_counted_and_kept_from_nobody_else() {
+        let mut outboxes = Outboxes::new(&place(3));
+        let (gone, other) = (WorkerId::new(1), WorkerId::new(2));
+        outboxes.push(gone, Letter::numbered(1));
+        let letter = outboxes.pop(gone).unwrap();
+        outboxes.refuse(gone, letter);
+        assert!(outboxes.lose(gone));
+        assert!(!outboxes.lose(gone), "it is known");
+        assert!(!outboxes.lose(WorkerId::FIRST), "it is this one");
+        assert!(!outboxes.lose(WorkerId::new(7)), "there is none");
+        outboxes.push(gone, Letter::numbered(2));
+        outboxes.push(other, Letter::numbered(3));
+        assert!(outboxes.is_lost(gone) && !outboxes.is_full(gone));
+        assert!(outboxes.pop(gone).is_none());
+        assert_eq!(outboxes.dropped(), 2);
+        assert_eq!(outboxes.pop(other).unwrap().number(), 3);
     }
 
     #[test]

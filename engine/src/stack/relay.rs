@@ -36,6 +36,12 @@ impl Relay {
         others.find_map(|(other, worker)| (*other == port).then_some(*worker))
     }
 
+    /// The ports that a worker drives for this one.
+    pub(super) fn ports_of(&self, worker: WorkerId) -> impl Iterator<Item = PortId> + '_ {
+        let ports = self.elsewhere.iter();
+        ports.filter_map(move |(port, driver)| (*driver == worker).then_some(*port))
+    }
+
     /// As [`TransmitBatch::reserve`], on a port that `worker` drives.
     pub(super) fn reserve(
         &mut self,
