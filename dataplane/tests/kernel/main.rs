@@ -1,6 +1,7 @@
 //! The data plane against this host's kernel, in namespaces of the tests' own.
 
 mod ports;
+mod queues;
 mod stack;
 mod support;
 mod worker;

@@ -16,7 +16,7 @@ use braid_dataplane::port::{Burst, LARGEST_FRAME, POOL_FRAME_CAPACITY, Port, Por
 use braid_engine::stack::{ChecksumOffload, PortId, ReceivedChecksum, Segmentation, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
 
-fn pattern(length: usize) -> Vec<u8> {
+pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|i| (i * 7 % 253) as u8).collect()
 }
 
@@ -38,7 +38,7 @@ fn veth(options: AfPacketOptions) -> AfPacketPort {
 }
 
 /// A server that expects `request` and sends `response` back.
-fn serve(request: Vec<u8>, response: Vec<u8>) -> (u16, JoinHandle<()>) {
+pub(crate) fn serve(request: Vec<u8>, response: Vec<u8>) -> (u16, JoinHandle<()>) {
     let listener = TcpListener::bind("10.9.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let server = std::thread::spawn(move || {

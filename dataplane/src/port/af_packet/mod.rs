@@ -16,7 +16,7 @@
 //! # Queues
 //!
 //! A port may have several sockets, for a worker each, over which the kernel spreads what arrives by
-//! a [`FlowHash`]: see [`fanout`].
+//! a [`FlowHash`] ([`AfPacketPort::open_queues`]).
 
 mod fanout;
 

@@ -1,8 +1,39 @@
 //! Frames that cross a link: whole, in order, to the queue they belong to.
 
-use braid_engine::stack::Segmentation;
+use braid_engine::stack::{FlowHash, Segmentation};
+
+use crate::port::virtio::complete_checksum;
 
 use super::*;
+
+/// A TCP segment from 10.0.0.`remote` to 10.0.0.9, as far as its ports.
+fn segment(remote: u8, remote_port: u16, local_port: u16) -> Vec<u8> {
+    let mut frame = vec![0; 54];
+    frame[12..14].copy_from_slice(&[8, 0]);
+    frame[14] = 0x45;
+    frame[17] = 40;
+    frame[22..24].copy_from_slice(&[64, 6]);
+    frame[26..30].copy_from_slice(&[10, 0, 0, remote]);
+    frame[30..34].copy_from_slice(&[10, 0, 0, 9]);
+    complete_checksum(&mut frame[14..34], 0, 10);
+    frame[34..36].copy_from_slice(&remote_port.to_be_bytes());
+    frame[36..38].copy_from_slice(&local_port.to_be_bytes());
+    frame
+}
+
+fn send(port: &mut MemoryPort, frame: &[u8]) {
+    let room = port.reserve(frame.len()).expect("room");
+    room.copy_from_slice(frame);
+    port.commit(frame.len(), TransmitMeta::default());
+    port.flush().unwrap();
+}
+
+fn queues(near: u8, far: u8, workers: u8) -> (Vec<MemoryPort>, Vec<MemoryPort>) {
+    let count = |queues| NonZeroU8::new(queues).unwrap();
+    let steering = Steering::new(workers, FlowHash::Ports).unwrap();
+    let options = MemoryOptions::default();
+    MemoryPort::pair_of_queues(options, count(near), count(far), Steering::ALONE, steering).unwrap()
+}
 
 fn receive(port: &mut MemoryPort) -> Vec<Received> {
     let mut burst = Burst::new();
@@ -141,4 +172,109 @@ fn a_sleeping_receiver_in_another_thread_is_woken_for_every_frame() {
         next += 1;
     }
     receiver.join().unwrap();
+}
+
+#[test]
+fn a_segment_comes_in_at_the_queue_of_its_worker() {
+    let (mut near, mut far) = queues(2, 3, 3);
+    let steering = Steering::new(3, FlowHash::Ports).unwrap();
+    let mut seen = [0; 3];
+    for number in 0..100 {
+        let (remote_port, local_port) = (40_000 + number, 443 - number % 2);
+        let frame = segment(number as u8, remote_port, local_port);
+        send(&mut near[usize::from(number) % 2], &frame);
+        let flow = FourTuple {
+            local: ([10, 0, 0, 9], local_port).into(),
+            remote: ([10, 0, 0, number as u8], remote_port).into(),
+        };
+        let expected = steering.worker_of(&flow).index();
+        for (queue, port) in far.iter_mut().enumerate() {
+            let received = receive(port);
+            assert_eq!(received.len(), usize::from(queue == expected), "{flow:?}");
+            seen[queue] += received.len();
+        }
+    }
+    assert!(seen.iter().all(|count| *count > 10), "{seen:?}");
+}
+
+#[test]
+fn what_no_queue_is_meant_for_comes_in_at_the_first() {
+    let (mut near, mut far) = queues(1, 2, 4);
+    // For the worker that has no queue, a datagram, a fragment, an ARP request, and no header.
+    let steering = Steering::new(4, FlowHash::Ports).unwrap();
+    let of_worker = |worker| {
+        (1_024..).find(|port| {
+            let flow = FourTuple {
+                local: ([10, 0, 0, 9], 443).into(),
+                remote: ([10, 0, 0, 1], *port).into(),
+            };
+            steering.worker_of(&flow).number() == worker
+        })
+    };
+    let second = segment(1, of_worker(1).unwrap(), 443);
+    let changed = |at: usize, to: u8| {
+        let mut frame = second.clone();
+        frame[at] = to;
+        frame[24..26].fill(0);
+        complete_checksum(&mut frame[14..34], 0, 10);
+        frame
+    };
+    let others = [
+        segment(1, of_worker(3).unwrap(), 443),
+        changed(23, 17),
+        changed(20, 0x20),
+        changed(21, 1),
+        changed(13, 6),
+        vec![0; 3],
+    ];
+    for frame in &others {
+        send(&mut near[0], frame);
+    }
+    send(&mut near[0], &second);
+    let bytes = |port: &mut MemoryPort| -> Vec<Vec<u8>> {
+        let received = receive(port);
+        received.iter().map(|r| r.frame.bytes().to_vec()).collect()
+    };
+    assert_eq!(bytes(&mut far[0]), others);
+    assert_eq!(bytes(&mut far[1]), [second]);
+}
+
+#[test]
+fn a_queue_that_nobody_reads_holds_up_its_senders_until_somebody_does() {
+    let one = NonZeroU8::MIN;
+    let two = NonZeroU8::new(2).unwrap();
+    let steering = Steering::new(2, FlowHash::Ports).unwrap();
+    let options = MemoryOptions {
+        queue: 2,
+        ..MemoryOptions::default()
+    };
+    let (mut near, mut far) =
+        MemoryPort::pair_of_queues(options, two, one, Steering::ALONE, steering).unwrap();
+    for _ in 0..2 {
+        send(&mut near[0], &[1; 60]);
+    }
+    assert!(near[0].reserve(60).is_none());
+    assert!(near[0].prepare_to_sleep(), "there is no room to go on");
+    send(&mut near[1], &[2; 60]);
+    assert_eq!(receive(&mut far[0]).len(), 3);
+    let woken = crate::sys::poll::readable([near[0].poll_fd()], None);
+    assert!(woken.unwrap(), "nobody told of the room");
+    assert!(near[0].reserve(60).is_some());
+}
+
+#[test]
+fn no_lane_starves_another() {
+    let two = NonZeroU8::new(2).unwrap();
+    let (options, alone) = (MemoryOptions::default(), Steering::ALONE);
+    for (busy, other) in [(0, 1), (1, 0)] {
+        let (mut near, mut far) =
+            MemoryPort::pair_of_queues(options, two, NonZeroU8::MIN, alone, alone).unwrap();
+        send(&mut near[other], &[1; 60]);
+        for _ in 0..3 * crate::port::BURST {
+            send(&mut near[busy], &[2; 60]);
+        }
+        let bursts = [receive(&mut far[0]), receive(&mut far[0])];
+        let found = bursts.iter().flatten().any(|r| r.frame.bytes()[0] == 1);
+        assert!(found, "lane {busy} had both bursts");
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! Frames are captured as the engine sees them, so offloaded ones are longer than the MTU.
 //! Checksums left to the port are completed in the captured copy. The clock of the capture is
-//! the host's, in nanoseconds.
+//! the host's, in nanoseconds. Ports and queues of other threads may share a file: each writes under a
+//! lock.
 
 mod file;
 
@@ -83,18 +84,38 @@ impl Capture {
     ///
     /// When the file cannot be written.
     pub fn tee<P: Port>(&self, port: P, name: &str) -> Result<CapturedPort<P>, PortError> {
-        let interface = self
-            .lock()
-            .writer
-            .interface(name)
-            .map_err(|source| self.unwritable(source))?;
-        Ok(CapturedPort {
+        let interface = self.interface(name)?;
+        Ok(self.tee_onto(interface, port))
+    }
+
+    /// Puts a tee before each queue of a port, which shows as the one interface `name` in the file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be written.
+    pub fn tee_queues<P: Port>(
+        &self,
+        queues: impl IntoIterator<Item = P>,
+        name: &str,
+    ) -> Result<Vec<CapturedPort<P>>, PortError> {
+        let interface = self.interface(name)?;
+        let tee = |queue| self.tee_onto(interface, queue);
+        Ok(queues.into_iter().map(tee).collect())
+    }
+
+    fn interface(&self, name: &str) -> Result<u32, PortError> {
+        let described = self.lock().writer.interface(name);
+        described.map_err(|source| self.unwritable(source))
+    }
+
+    fn tee_onto<P: Port>(&self, interface: u32, port: P) -> CapturedPort<P> {
+        CapturedPort {
             port,
             capture: self.clone(),
             interface,
             outgoing: vec![0; LARGEST_FRAME].into_boxed_slice(),
             scratch: Vec::new(),
-        })
+        }
     }
 
     /// Brings the file up to date, and says how many frames it holds.
@@ -124,11 +145,12 @@ impl Capture {
     }
 
     fn write(&self, interface: u32, direction: Direction, frame: &[u8]) {
+        let mut shared = self.lock();
+        // Read under the lock, so that the times in the file go up whichever thread writes.
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        let mut shared = self.lock();
         shared.attempt(|writer| writer.packet(interface, nanos, direction, frame));
         shared.frames += u64::from(shared.failure.is_none());
     }

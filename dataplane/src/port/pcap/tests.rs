@@ -1,6 +1,8 @@
 //! A tee before one end of a memory link: the link works as before and the file tells all.
 
-use braid_engine::stack::Segmentation;
+use std::num::NonZeroU8;
+
+use braid_engine::stack::{Segmentation, Steering};
 
 use super::super::POOL_FRAME_CAPACITY;
 use super::super::memory::{MemoryOptions, MemoryPort};
@@ -114,6 +116,17 @@ fn tshark_finds_no_fault() {
     send(&mut far, &partial_segment(1_000), OFFLOADED);
     assert_eq!(receive(&mut near).len(), 1);
     drop(near);
+    let (near, _far) = MemoryPort::pair_of_queues(
+        MemoryOptions::default(),
+        NonZeroU8::new(2).unwrap(),
+        NonZeroU8::MIN,
+        Steering::ALONE,
+        Steering::ALONE,
+    )
+    .unwrap();
+    for (length, mut queue) in (5..).zip(capture.tee_queues(near, "wide").unwrap()) {
+        send(&mut queue, &partial_segment(length), OFFLOADED);
+    }
     capture.finish().unwrap();
     let output = std::process::Command::new("tshark")
         .args(["-o", "tcp.check_checksum:TRUE", "-T", "fields"])
@@ -140,7 +153,16 @@ fn tshark_finds_no_fault() {
     let text = String::from_utf8_lossy(&output.stdout);
     let lines: Vec<&str> = text.lines().collect();
     // Status 1 is "good".
-    assert_eq!(lines, ["near\t60000\t1", "near\t1000\t1"], "{output:?}");
+    assert_eq!(
+        lines,
+        [
+            "near\t60000\t1",
+            "near\t1000\t1",
+            "wide\t5\t1",
+            "wide\t6\t1"
+        ],
+        "{output:?}"
+    );
 }
 
 #[test]

@@ -15,7 +15,8 @@ pub(crate) const PAYLOAD: usize = 54;
 const OWN_ETHERNET: [u8; 6] = [2, 0, 0, 0, 0, 2];
 const OWN_IP: [u8; 4] = [10, 9, 0, 2];
 const KERNEL_IP: [u8; 4] = [10, 9, 0, 1];
-const OWN_TCP_PORT: u16 = 4_000;
+/// The port that its connections are from.
+pub(crate) const OWN_TCP_PORT: u16 = 4_000;
 
 const FIN: u8 = 1;
 const SYN: u8 = 2;
@@ -31,6 +32,8 @@ pub(crate) struct Peer<P> {
 
 /// What of a TCP segment the tests look at.
 pub(crate) struct Segment {
+    /// The port it is from.
+    pub(crate) source_port: u16,
     pub(crate) flags: u8,
     pub(crate) sequence: u32,
     pub(crate) acknowledgment: u32,
@@ -208,8 +211,10 @@ impl<P: Port> Peer<P> {
         frame
     }
 
-    pub(crate) fn receive_segment(&mut self) -> Option<Segment> {
-        self.receive(segment_of)
+    /// The next segment from this port.
+    fn receive_segment(&mut self, tcp_port: u16) -> Option<Segment> {
+        let from_there = |segment: &Segment| segment.source_port == tcp_port;
+        self.receive(|received| segment_of(received).filter(from_there))
     }
 
     /// Connects to the kernel's `tcp_port`, sends `request` in one frame, and receives until the
@@ -218,7 +223,9 @@ impl<P: Port> Peer<P> {
         let mut sequence = 1_000;
         self.send_segment(tcp_port, SYN, sequence, 0, &[], None);
         sequence += 1;
-        let answer = self.receive_segment().expect("an answer to the SYN");
+        let answer = self
+            .receive_segment(tcp_port)
+            .expect("an answer to the SYN");
         assert_eq!(answer.flags, SYN | ACK);
         let mut next = answer.sequence.wrapping_add(1);
         self.send_segment(tcp_port, ACK, sequence, next, &[], None);
@@ -227,7 +234,9 @@ impl<P: Port> Peer<P> {
         let mut received = Vec::new();
         let mut segments = Vec::new();
         loop {
-            let segment = self.receive_segment().expect("a segment of the kernel");
+            let segment = self
+                .receive_segment(tcp_port)
+                .expect("a segment of the kernel");
             if segment.sequence != next {
                 continue;
             }
@@ -278,6 +287,7 @@ pub(crate) fn segment_of(received: &Received) -> Option<Segment> {
     let end = 14 + usize::from(u16::from_be_bytes([bytes[16], bytes[17]]));
     let payload = 34 + usize::from(bytes[46] >> 4) * 4;
     Some(Segment {
+        source_port: u16::from_be_bytes([bytes[34], bytes[35]]),
         flags: bytes[47],
         sequence: word(38),
         acknowledgment: word(42),
