@@ -31,8 +31,7 @@ const FUNCTIONS: &[&str] = &[
 const TYPES: &[&str] = &["rte_cpuset_t", "rte_ether_addr", "rte_eth_rx_mq_mode"];
 
 const CONSTANTS: &[&str] = &[
-    "RTE_ETH_(RSS|RX_OFFLOAD|TX_OFFLOAD)_.*",
-    "RTE_MBUF_F_.*",
+    "CONST_RTE_.*",
     "ETH_RSS_.*",
     "DEV_TX_OFFLOAD_MBUF_FAST_FREE",
     "RTE_MBUF_DEFAULT_BUF_SIZE",

@@ -7,6 +7,8 @@ use braid_engine::storage::frame::FramePool;
 use braid_engine::time::Instant;
 
 use super::af_packet::AfPacketPort;
+#[cfg(feature = "dpdk")]
+use super::dpdk::DpdkPort;
 use super::impaired::ImpairedPort;
 use super::memory::MemoryPort;
 use super::pcap::CapturedPort;
@@ -22,6 +24,9 @@ pub enum AnyPort {
     Tap(TapPort),
     /// A packet socket.
     AfPacket(AfPacketPort),
+    /// A pair of queues of a device.
+    #[cfg(feature = "dpdk")]
+    Dpdk(DpdkPort),
     /// Any of them behind impairments.
     Impaired(Box<ImpairedPort<AnyPort>>),
     /// Any of them behind a tee.
@@ -34,6 +39,8 @@ macro_rules! dispatch {
             Self::Memory($port) => $call,
             Self::Tap($port) => $call,
             Self::AfPacket($port) => $call,
+            #[cfg(feature = "dpdk")]
+            Self::Dpdk($port) => $call,
             Self::Impaired($port) => $call,
             Self::Captured($port) => $call,
         }
@@ -106,6 +113,13 @@ impl From<TapPort> for AnyPort {
 impl From<AfPacketPort> for AnyPort {
     fn from(port: AfPacketPort) -> Self {
         Self::AfPacket(port)
+    }
+}
+
+#[cfg(feature = "dpdk")]
+impl From<DpdkPort> for AnyPort {
+    fn from(port: DpdkPort) -> Self {
+        Self::Dpdk(port)
     }
 }
 

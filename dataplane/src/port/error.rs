@@ -94,6 +94,10 @@ pub enum PortError {
         /// Bytes needed.
         needed: usize,
     },
+    /// DPDK or one of its devices cannot be used.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Dpdk(#[from] super::dpdk::DpdkError),
     /// A capture file cannot be written.
     #[error("cannot write the capture {}: {source}; choose another `--pcap` directory", path.display())]
     Capture {

@@ -5,6 +5,7 @@
 //! | [`memory`] | another stack in this process | checksum and segmentation, both by nature |
 //! | [`tap`] | this host's kernel | through `virtio_net_hdr` |
 //! | [`af_packet`] | the wire, or a veth | through `virtio_net_hdr` |
+//! | `dpdk` (with the feature of this name) | the wire, past the kernel | as the device can |
 //! | [`impaired`] | any port, over a link that goes wrong | none |
 //! | [`pcap`] | any port, writing what passes to a file | those of the port |
 //!
@@ -15,6 +16,8 @@
 pub mod af_packet;
 mod any;
 mod attachment;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 mod error;
 pub mod impaired;
 pub mod interface;

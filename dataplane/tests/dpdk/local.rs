@@ -1,0 +1,201 @@
+//! Devices that reach nothing but this process, or a file.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use braid_dataplane::port::dpdk::{DeviceOptions, Dpdk, DpdkError, DpdkPort, EXAMPLE_KEY, Spread};
+use braid_dataplane::port::{BURST, Burst, Port};
+use braid_engine::stack::PortId;
+use braid_engine::storage::frame::FramePool;
+
+use crate::namespace;
+use crate::{PATIENCE, device, eal, numbered, pool, queues, receive, send, start, start_one};
+
+#[test]
+fn a_ring_brings_back_every_frame_in_order_even_when_it_was_full() {
+    namespace::run(
+        "local::a_ring_brings_back_every_frame_in_order_even_when_it_was_full",
+        || {
+            let mut port = start_one(device("net_ring0", ""));
+            let mut pool = pool();
+            let mut sent = 0;
+            while send(&mut port, &numbered(sent, 60 + sent as usize % 1_400)) {
+                sent += 1;
+                assert!(sent < 100_000, "a ring without end");
+            }
+            assert!(sent > 500, "{sent} frames");
+            assert!(port.transmit_pending());
+            assert_eq!(port.counters().transmit_full, 1);
+            let frames = receive(&mut port, &mut pool, sent as usize);
+            for (number, frame) in (0..).zip(&frames) {
+                assert_eq!(*frame, numbered(number, 60 + number as usize % 1_400));
+            }
+            assert!(!port.transmit_pending());
+            let counters = port.counters();
+            assert_eq!(counters.received_frames, u64::from(sent));
+            assert_eq!(counters.transmitted_frames, u64::from(sent));
+            assert_eq!(counters.transmitted_bytes, counters.received_bytes);
+            assert_eq!(
+                (counters.receive_dropped, counters.transmit_dropped),
+                (0, 0)
+            );
+            // Buffers come back: far more frames pass than there are buffers.
+            for round in 0..1_000 {
+                for at in 0..BURST as u32 {
+                    assert!(send(&mut port, &numbered(round * 32 + at, 1_514)));
+                }
+                receive(&mut port, &mut pool, BURST);
+            }
+            assert!(port.reserve(1_515).is_none(), "longer than the MTU allows");
+        },
+    );
+}
+
+#[test]
+fn frames_of_9000_bytes_pass() {
+    namespace::run("local::frames_of_9000_bytes_pass", || {
+        let options = DeviceOptions {
+            mtu: 9_000,
+            ..device("net_ring0", "")
+        };
+        let mut port = start_one(options);
+        assert_eq!(port.capabilities().max_frame, 9_014);
+        assert!(send(&mut port, &numbered(7, 9_014)));
+        assert_eq!(receive(&mut port, &mut pool(), 1), [numbered(7, 9_014)]);
+    });
+}
+
+#[test]
+fn a_device_with_two_queues_has_a_port_for_each() {
+    namespace::run(
+        "local::a_device_with_two_queues_has_a_port_for_each",
+        || {
+            let options = DeviceOptions {
+                queues: queues(2),
+                hash_key: EXAMPLE_KEY,
+                ..device("net_null0", "size=64")
+            };
+            let mut devices = start(&[options]);
+            assert_eq!(devices[0].driver, "net_null");
+            // The driver does not say that it takes a key.
+            assert_eq!(devices[0].spread, Spread::Unknown);
+            assert_eq!(devices[0].ports.len(), 2);
+            for port in &mut devices[0].ports {
+                let mut burst = Burst::new();
+                port.receive(PortId(3), &mut pool(), &mut burst).unwrap();
+                assert_eq!(burst.len(), BURST);
+                assert!(burst.iter().all(|received| received.meta.port == PortId(3)));
+                assert!(
+                    burst
+                        .iter()
+                        .all(|received| received.frame.bytes().len() == 64)
+                );
+            }
+        },
+    );
+}
+
+#[test]
+fn what_a_device_cannot_is_told_with_what_it_can() {
+    namespace::run(
+        "local::what_a_device_cannot_is_told_with_what_it_can",
+        || {
+            let options = DeviceOptions {
+                queues: queues(200),
+                ..device("net_ring0", "")
+            };
+            let refused = Dpdk::start(&eal(), &[options]).unwrap_err();
+            let told = refused.to_string();
+            assert!(
+                told.starts_with("device net_ring0 (net_ring) has "),
+                "{told}"
+            );
+            let again = Dpdk::start(&eal(), &[device("net_null0", "")]).unwrap_err();
+            assert!(matches!(again, DpdkError::AlreadyStarted), "{again}");
+        },
+    );
+}
+
+#[test]
+fn a_capture_is_read_and_another_is_written() {
+    namespace::run("local::a_capture_is_read_and_another_is_written", || {
+        let directory = std::env::temp_dir().join(format!("braid-dpdk-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let (input, output) = (directory.join("in"), directory.join("out"));
+        let header = [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 1];
+        let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        for number in 0..3 {
+            let frame = numbered(number, 100);
+            let record = [1u32, 0, 100, 100];
+            bytes.extend(record.iter().flat_map(|word| word.to_ne_bytes()));
+            bytes.extend(frame);
+        }
+        fs::write(&input, bytes).unwrap();
+        let arguments = format!("rx_pcap={},tx_pcap={}", input.display(), output.display());
+        let mut port = start_one(device("net_pcap0", &arguments));
+        let frames = receive(&mut port, &mut pool(), 3);
+        assert_eq!(frames, [0, 1, 2].map(|number| numbered(number, 100)));
+        assert!(send(&mut port, &numbered(9, 200)));
+        port.flush().unwrap();
+        // The file is complete once the device is closed.
+        drop(port);
+        let written = fs::read(&output).unwrap();
+        assert!(
+            written.ends_with(&numbered(9, 200)),
+            "{} bytes",
+            written.len()
+        );
+        fs::remove_dir_all(directory).unwrap();
+    });
+}
+
+/// Sends until a frame passes: an end loses some in the moment after its link came up.
+fn pass_one(from: &mut DpdkPort, to: &mut DpdkPort, pool: &mut FramePool) {
+    let deadline = Instant::now() + PATIENCE;
+    let mut burst = Burst::new();
+    while to.receive(PortId(0), pool, &mut burst).unwrap() == 0 {
+        assert!(Instant::now() < deadline, "no frame passes");
+        send(from, &numbered(u32::MAX, 60));
+        from.flush().unwrap();
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    burst.clear();
+    while to.receive(PortId(0), pool, &mut burst).unwrap() > 0 {
+        burst.clear();
+    }
+}
+
+#[test]
+fn two_ends_of_a_shared_memory_interface_exchange_frames() {
+    namespace::run(
+        "local::two_ends_of_a_shared_memory_interface_exchange_frames",
+        || {
+            let socket = format!("socket=@braid-{},socket-abstract=yes", std::process::id());
+            let mut devices = start(&[
+                device("net_memif0", &format!("role=server,id=0,{socket}")),
+                device("net_memif1", &format!("role=client,id=0,{socket}")),
+            ]);
+            let mut client = devices.pop().unwrap().ports.remove(0);
+            let mut server = devices.pop().unwrap().ports.remove(0);
+            let deadline = Instant::now() + PATIENCE;
+            while !(server.link().up && client.link().up) {
+                assert!(Instant::now() < deadline, "the link stays down");
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            let mut pool = pool();
+            pass_one(&mut client, &mut server, &mut pool);
+            pass_one(&mut server, &mut client, &mut pool);
+            for number in 0..200 {
+                assert!(send(&mut client, &numbered(number, 1_000)));
+                client.flush().unwrap();
+                assert_eq!(
+                    receive(&mut server, &mut pool, 1),
+                    [numbered(number, 1_000)]
+                );
+                assert!(send(&mut server, &numbered(number, 64)));
+                server.flush().unwrap();
+                assert_eq!(receive(&mut client, &mut pool, 1), [numbered(number, 64)]);
+            }
+        },
+    );
+}
