@@ -12,7 +12,9 @@ use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
 use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, Port};
 use braid_dataplane::worker::{Clock, IdlePolicy, Worker};
 use braid_engine::socket::{ConnectOptions, ListenOptions};
-use braid_engine::stack::{ConnectionId, InterfaceConfig, ListenerId, PortId, Stack, StackConfig};
+use braid_engine::stack::{
+    ConnectionId, InterfaceConfig, ListenerId, PortId, Stack, StackConfig, WorkerId,
+};
 use braid_engine::wire::ethernet::MacAddress;
 use braid_shm::layout::RegionLayout;
 use braid_shm::{
@@ -112,18 +114,21 @@ impl Host {
         )
         .unwrap();
         let reports = Arc::new(Reports::new(64, 0).unwrap());
-        let mut applications = Applications::new(16, Arc::clone(&reports)).unwrap();
+        let mut applications =
+            Applications::new(WorkerId::FIRST, 16, Arc::clone(&reports)).unwrap();
         let layout = RegionLayout::new(16, 4, 64 << 10).unwrap();
         let region = EngineRegion::create(layout).unwrap();
         let copy = |fd: std::os::fd::BorrowedFd<'_>| fd.try_clone_to_owned().unwrap();
         let view = ApplicationRegion::open(
             layout,
             copy(region.descriptor()),
-            copy(region.worker_bell().as_fd()),
             copy(region.control_bell().as_fd()),
+            [copy(region.worker(0).unwrap().bell().as_fd())],
         )
         .unwrap();
-        applications.add_region(REGION, region.clone()).unwrap();
+        applications
+            .add_region(REGION, region.worker(0).unwrap())
+            .unwrap();
         Self {
             worker,
             applications,

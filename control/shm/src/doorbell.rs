@@ -1,4 +1,5 @@
-//! The doorbell: which slots (or thread blocks) of a region want to be looked at.
+//! The doorbell: which slots (or thread blocks) of a region want to be looked at. There is one for
+//! each worker, and one for the control thread.
 //!
 //! One bit an item in `words`, and one bit a word in `summary`, so that an idle look is one load.
 //! Bits cannot overflow, name nothing that does not exist, and a second ring before the first is
@@ -17,6 +18,13 @@
 //! ringer sees `sleeping` and writes the bell. `swap` on `sleeping` lets one ringer of many pay for
 //! the system call. (One that is killed between the two leaves a sleeper that others do not wake: a
 //! worker with regions sleeps a quarter of a second at most.)
+//!
+//! **No ring goes to the wrong worker.** A slot that comes to a connection may change its worker while
+//! somebody rings for it. The engine stores the new worker, and that worker fences before it looks
+//! at the slot for the first time; the ringer publishes, rings, which ends with a fence, and then
+//! looks whether the worker is still the one that it rang. Of the two fences one is first: either the
+//! worker sees what was published, or the ringer sees the new worker and rings there, too. A ring at a
+//! worker that does not serve the slot means nothing.
 
 use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 
@@ -84,6 +92,34 @@ impl Doorbell<'_> {
     /// Says that the answerer looks again by itself.
     pub(crate) fn awake(&self) {
         self.sleeping.store(0, Ordering::Relaxed);
+    }
+}
+
+/// How often a ringer follows a slot from worker to worker: it changes when a connection is begun.
+const MOVES: usize = 4;
+
+/// Rings for `item` at the worker whose number `owner` holds. `doorbell` gives a worker's doorbell,
+/// where there is one; `wake` is told who is to be woken.
+pub(crate) fn ring_owner<'a>(
+    owner: &AtomicU32,
+    item: u32,
+    doorbell: impl Fn(u32) -> Option<Doorbell<'a>>,
+    wake: impl Fn(u32),
+) {
+    let mut worker = owner.load(Ordering::Relaxed);
+    for _ in 0..MOVES {
+        let Some(doorbell) = doorbell(worker) else {
+            return;
+        };
+        if doorbell.ring(item) {
+            wake(worker);
+        }
+        // Behind the fence that ends a ring.
+        let current = owner.load(Ordering::Relaxed);
+        if current == worker {
+            return;
+        }
+        worker = current;
     }
 }
 

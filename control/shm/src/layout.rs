@@ -1,8 +1,9 @@
 //! Where things are in a region.
 //!
-//! A region is one memfd: a header page, the doorbell's bits, thread blocks, socket slots, and per
-//! socket two rings of bytes. All offsets follow from three numbers, which the engine chooses and
-//! tells in `Attached`; each side computes them from its own copy, never from shared memory.
+//! A region is one memfd: a header page, a doorbell for each worker of the engine, thread blocks,
+//! socket slots, and per socket two rings of bytes. All offsets follow from four numbers, which the
+//! engine chooses and tells in `Attached`; each side computes them from its own copy, never from
+//! shared memory.
 
 use crate::abi::{ABI_VERSION, REGION_MAGIC};
 use crate::slot::SocketSlot;
@@ -17,6 +18,8 @@ pub const PAGE: u64 = 4096;
 pub const MAX_SOCKETS: u32 = 65_536;
 /// Most thread blocks of a region: the bits of one word.
 pub const MAX_THREADS: u32 = 64;
+/// Most workers of an engine.
+pub const MAX_WORKERS: u8 = 32;
 /// Smallest ring of bytes.
 pub const MIN_RING_BYTES: u64 = PAGE;
 /// Largest ring of bytes.
@@ -26,7 +29,7 @@ pub const MAX_REGION_BYTES: u64 = 1 << 40;
 /// Words of the doorbell's summary.
 pub(crate) const SUMMARY_WORDS: usize = 16;
 
-/// The three numbers that a region follows from, checked.
+/// The numbers that a region follows from, checked.
 ///
 /// ```
 /// use braid_shm::layout::RegionLayout;
@@ -40,9 +43,10 @@ pub struct RegionLayout {
     sockets: u32,
     threads: u32,
     ring_bytes: u64,
+    workers: u8,
 }
 
-/// Why three numbers make no region.
+/// Why numbers make no region.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LayoutError {
     /// Not 1 to 65,536 sockets.
@@ -51,6 +55,8 @@ pub enum LayoutError {
     Threads(u32),
     /// Not a power of two from 4 KiB to 64 MiB.
     RingBytes(u64),
+    /// Not 1 to 32 workers.
+    Workers(u32),
     /// More than a terabyte altogether.
     TooLarge(u64),
 }
@@ -74,6 +80,12 @@ impl fmt::Display for LayoutError {
                 f,
                 "rings of {bytes} bytes: it takes a power of two from {MIN_RING_BYTES} to {MAX_RING_BYTES}"
             ),
+            Self::Workers(workers) => {
+                write!(
+                    f,
+                    "a region for {workers} workers: it takes 1 to {MAX_WORKERS}"
+                )
+            }
             Self::TooLarge(bytes) => write!(
                 f,
                 "a region of {bytes} bytes: at most {MAX_REGION_BYTES}; take fewer sockets or smaller rings"
@@ -90,12 +102,14 @@ impl Default for RegionLayout {
             sockets: 4096,
             threads: 64,
             ring_bytes: 256 << 10,
+            workers: 1,
         }
     }
 }
 
 impl RegionLayout {
-    /// A region of `sockets` slots, `threads` thread blocks, and two rings of `ring_bytes` a socket.
+    /// A region of `sockets` slots, `threads` thread blocks, and two rings of `ring_bytes` a socket,
+    /// of an engine with one worker.
     pub fn new(sockets: u32, threads: u32, ring_bytes: u64) -> Result<Self, LayoutError> {
         if sockets == 0 || sockets > MAX_SOCKETS {
             return Err(LayoutError::Sockets(sockets));
@@ -107,14 +121,27 @@ impl RegionLayout {
         {
             return Err(LayoutError::RingBytes(ring_bytes));
         }
-        let layout = Self {
+        Self {
             sockets,
             threads,
             ring_bytes,
-        };
-        match layout.total_bytes() {
+            workers: 1,
+        }
+        .bounded()
+    }
+
+    /// The same for an engine with so many workers.
+    pub fn with_workers(self, workers: u32) -> Result<Self, LayoutError> {
+        match u8::try_from(workers) {
+            Ok(workers @ 1..=MAX_WORKERS) => Self { workers, ..self }.bounded(),
+            _ => Err(LayoutError::Workers(workers)),
+        }
+    }
+
+    fn bounded(self) -> Result<Self, LayoutError> {
+        match self.total_bytes() {
             total if total > MAX_REGION_BYTES => Err(LayoutError::TooLarge(total)),
-            _ => Ok(layout),
+            _ => Ok(self),
         }
     }
 
@@ -133,18 +160,30 @@ impl RegionLayout {
         self.ring_bytes
     }
 
-    /// Offset of the doorbell's bits, one for each socket.
-    pub(crate) fn doorbell_offset(&self) -> u64 {
-        PAGE
+    /// Workers of the engine, each with a doorbell.
+    pub fn workers(&self) -> u8 {
+        self.workers
     }
 
-    /// Words of the doorbell's bits.
+    /// Offset of a worker's doorbell, if there is one of that number: the words of
+    /// [`WorkerDoorbellWords`], and behind them the bits.
+    pub(crate) fn doorbell_offset(&self, worker: u32) -> Option<u64> {
+        (worker < self.workers.into()).then(|| PAGE + u64::from(worker) * self.doorbell_bytes())
+    }
+
+    /// Words of a doorbell's bits, one bit for each socket.
     pub(crate) fn doorbell_words(&self) -> usize {
         self.sockets.div_ceil(64) as usize
     }
 
+    /// A doorbell shares no line of cache with another one.
+    fn doorbell_bytes(&self) -> u64 {
+        let bits = 8 * self.doorbell_words() as u64;
+        (size_of::<WorkerDoorbellWords>() as u64 + bits).next_multiple_of(64)
+    }
+
     fn threads_offset(&self) -> u64 {
-        page_up(self.doorbell_offset() + 8 * self.doorbell_words() as u64)
+        page_up(PAGE + u64::from(self.workers) * self.doorbell_bytes())
     }
 
     fn slots_offset(&self) -> u64 {
@@ -202,16 +241,12 @@ pub(crate) struct RegionHeader {
     pub(crate) version: AtomicU32,
     pub(crate) sockets: AtomicU32,
     pub(crate) threads: AtomicU32,
-    pub(crate) reserved: AtomicU32,
+    pub(crate) workers: AtomicU32,
     pub(crate) ring_bytes: AtomicU64,
     /// 1 while the engine serves this region.
     pub(crate) engine_alive: Line<AtomicU32>,
-    /// 1 while the worker is about to sleep, or sleeps.
-    pub(crate) worker_sleeping: Line<AtomicU32>,
     /// 1 while the control thread is about to sleep, or sleeps.
     pub(crate) control_sleeping: Line<AtomicU32>,
-    /// A bit for each word of the doorbell's bits.
-    pub(crate) slot_summary: Line<[AtomicU64; SUMMARY_WORDS]>,
     /// One bit: whether `command_bits` is worth a look.
     pub(crate) command_summary: Line<[AtomicU64; 1]>,
     /// A bit for each thread block with commands.
@@ -225,8 +260,19 @@ impl RegionHeader {
             && self.magic.load(Relaxed) == REGION_MAGIC
             && self.sockets.load(Relaxed) == layout.sockets
             && self.threads.load(Relaxed) == layout.threads
+            && self.workers.load(Relaxed) == layout.workers.into()
             && self.ring_bytes.load(Relaxed) == layout.ring_bytes
     }
+}
+
+/// What stands before the bits of a worker's doorbell.
+#[repr(C, align(64))]
+#[derive(Debug)]
+pub(crate) struct WorkerDoorbellWords {
+    /// 1 while the worker is about to sleep, or sleeps.
+    pub(crate) sleeping: Line<AtomicU32>,
+    /// A bit for each word of the bits.
+    pub(crate) summary: Line<[AtomicU64; SUMMARY_WORDS]>,
 }
 
 const _: () = {
@@ -234,11 +280,10 @@ const _: () = {
     assert!(std::mem::offset_of!(RegionHeader, version) == 8);
     assert!(std::mem::offset_of!(RegionHeader, ring_bytes) == 24);
     assert!(std::mem::offset_of!(RegionHeader, engine_alive) == 64);
-    assert!(std::mem::offset_of!(RegionHeader, worker_sleeping) == 128);
-    assert!(std::mem::offset_of!(RegionHeader, control_sleeping) == 192);
-    assert!(std::mem::offset_of!(RegionHeader, slot_summary) == 256);
-    assert!(std::mem::offset_of!(RegionHeader, command_summary) == 384);
-    assert!(std::mem::offset_of!(RegionHeader, command_bits) == 448);
+    assert!(std::mem::offset_of!(RegionHeader, control_sleeping) == 128);
+    assert!(std::mem::offset_of!(RegionHeader, command_summary) == 192);
+    assert!(std::mem::offset_of!(RegionHeader, command_bits) == 256);
+    assert!(size_of::<WorkerDoorbellWords>() == 192);
     assert!(size_of::<ThreadBlockWords>().is_multiple_of(PAGE as usize));
     assert!(size_of::<SocketSlot>().is_multiple_of(64));
     assert!(MAX_SOCKETS as usize <= SUMMARY_WORDS * 64 * 64);

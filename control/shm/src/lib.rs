@@ -18,7 +18,7 @@
 //!
 //! Out: `ApplicationSlot::send` takes the socket's transmit lock, claims room behind the tail, copies
 //! the bytes into the ring, publishes the tail, lets the lock go, and kicks the engine: a bit in the
-//! region's doorbell. The worker, in its loop, takes the doorbell's bits, reads the tail (once, and
+//! doorbell of the worker that the slot names. That worker, in its loop, takes the doorbell's bits, reads the tail (once, and
 //! checks it against its own indices), copies the bytes out for the stack, and publishes the head.
 //!
 //! In: the worker reads the head (once, checked), copies bytes of the stack into the receive ring, and
@@ -39,9 +39,9 @@
 //! | a reader, in poll | bytes | `interest` | a token: a packet from the engine's end |
 //! | a writer, in poll | room | `blocked`, with filler in the queue | the engine taking the filler out |
 //! | the engine's stack | room for bytes that came | `stalled` | a kick |
-//! | the worker, in poll | kicks | `worker_sleeping` | its bell, an eventfd |
+//! | a worker, in poll | kicks | `sleeping` of its doorbell | its bell, an eventfd |
 //!
-//! (The control thread waits like the worker; a thread that made a call waits in a futex on its block.)
+//! (The control thread waits like a worker; a thread that made a call waits in a futex on its block.)
 //!
 //! A reader: `ApplicationSlot::receive` gives 0. It keeps an `ApplicationSlot::watch`, looks at
 //! `unread` and `read_end` again, and polls its descriptor. Bytes come; the engine, having published
@@ -84,6 +84,7 @@ pub use region::application::{
     ApplicationRegion, ApplicationSlot, CallError, ClaimedBlock, Turn, Watch,
 };
 pub use region::engine::{CommandServer, EngineRegion, EngineSlot, SlotHandle};
+pub use region::worker::WorkerRegion;
 pub use slot::ends::{ApplicationEnd, EngineEnd};
 pub use slot::{Linger, ReadEnd, SlotFlags, SlotState, Splitting, Unsent};
 pub use violation::Violation;

@@ -3,7 +3,7 @@
 //! A region is sealed against shrinking and growing before anybody else gets it, so no later
 //! truncation can turn an access into SIGBUS; a side that is handed one checks seals and size first.
 
-use crate::layout::RegionHeader;
+use crate::layout::{RegionHeader, WorkerDoorbellWords};
 use crate::slot::SocketSlot;
 use crate::sync::{AtomicU32, AtomicU64, SharedBytes};
 use crate::thread_block::ThreadBlockWords;
@@ -34,6 +34,8 @@ pub enum MemoryError {
     },
     /// The header does not say what the message said: another version, or no region.
     Header,
+    /// There are so many bells of workers, and another number of workers.
+    Bells(usize),
 }
 
 impl fmt::Display for MemoryError {
@@ -49,6 +51,10 @@ impl fmt::Display for MemoryError {
             }
             Self::Header => f.write_str(
                 "the shared region is of another version: engine and library must be of one build",
+            ),
+            Self::Bells(bells) => write!(
+                f,
+                "{bells} bells came with a shared region that has another number of workers"
             ),
         }
     }
@@ -75,6 +81,8 @@ unsafe impl Words for AtomicU32 {}
 unsafe impl Words for AtomicU64 {}
 // SAFETY: `repr(C)`, all its fields are atomics or structs of such.
 unsafe impl Words for RegionHeader {}
+// SAFETY: as above.
+unsafe impl Words for WorkerDoorbellWords {}
 // SAFETY: as above.
 unsafe impl Words for ThreadBlockWords {}
 // SAFETY: as above.

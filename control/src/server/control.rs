@@ -193,7 +193,7 @@ impl Control {
                 break;
             };
             match report {
-                Report::Acceptable(listener) => {
+                Report::Acceptable { listener, .. } => {
                     if let Some(&socket) = self.by_listener.get(&listener) {
                         self.accept_connections(socket)?;
                     }
@@ -203,6 +203,7 @@ impl Control {
                     slot,
                     connection,
                     error,
+                    ..
                 } => {
                     if let Some(socket) = self.socket_at(region, slot) {
                         self.connect_failed(socket, connection, error)?;
@@ -217,7 +218,7 @@ impl Control {
                 Report::Violation { region, violation } => {
                     self.cut_off(key_of(region), &violation.to_string())?;
                 }
-                Report::Watched(event) => watched.push(event),
+                Report::Watched { event, .. } => watched.push(event),
             }
         }
         if self.host.is_gone() {

@@ -4,6 +4,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use braid_shm::abi::MAX_MESSAGE_DESCRIPTORS;
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -11,7 +12,7 @@ use rustix::net::{
 };
 
 /// Descriptors that one packet brings at most; the kernel closes those beyond.
-const DESCRIPTORS: usize = 4;
+const INCOMING: usize = 4;
 
 /// What waits at a connection.
 #[derive(Debug)]
@@ -43,7 +44,7 @@ impl Credentials {
 
 /// Takes the next packet, without waiting.
 pub(super) fn receive(connection: impl AsFd, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(INCOMING))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
     let message = match recvmsg(
@@ -78,7 +79,8 @@ pub(super) fn send(
     packet: &[u8],
     descriptors: &[BorrowedFd<'_>],
 ) -> io::Result<bool> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
+    let mut space =
+        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_MESSAGE_DESCRIPTORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
         ancillary.push(SendAncillaryMessage::ScmRights(descriptors));

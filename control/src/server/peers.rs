@@ -216,12 +216,7 @@ impl Control {
         let of_region = answer.region.and_then(|key| self.attachments.get(key));
         let mut descriptors = Vec::new();
         if let Some(attachment) = of_region {
-            let region = &attachment.region;
-            descriptors.extend([
-                region.descriptor(),
-                region.worker_bell().as_fd(),
-                region.control_bell().as_fd(),
-            ]);
+            descriptors.extend(attachment.region.descriptors());
         }
         descriptors.extend(answer.descriptor.as_ref().map(AsFd::as_fd));
         matches!(
@@ -293,9 +288,11 @@ impl Control {
             EventFlags::IN | EventFlags::ET,
         );
         let served = {
-            let region = region.clone();
-            self.host
-                .call(move |turn| turn.applications.add_region(region_id(home), region))?
+            let of_worker = region.worker(0);
+            self.host.call(move |turn| match of_worker {
+                Some(region) => turn.applications.add_region(region_id(home), region),
+                None => Ok(()),
+            })?
         };
         if let Err(error) = watched.and(served) {
             self.drop_region(home)?;
@@ -506,7 +503,7 @@ pub(super) struct NewSocket {
 /// An answer, and the descriptors with it.
 struct Answer {
     reply: Reply,
-    /// The region whose three descriptors go with it.
+    /// The region whose descriptors go with it.
     region: Option<Key>,
     /// A socket's descriptor.
     descriptor: Option<OwnedFd>,

@@ -12,7 +12,7 @@ use braid_dataplane::port::tap::TapPort;
 use braid_dataplane::port::{AnyPort, Port, PortError, interface};
 use braid_dataplane::worker::{Clock, Seat, Worker};
 use braid_engine::mptcp::path_manager::EndpointError;
-use braid_engine::stack::{ConfigError, PortId, Stack, StackConfig};
+use braid_engine::stack::{ConfigError, PortId, Stack, StackConfig, WorkerId};
 use braid_engine::wire::ethernet::MacAddress;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -175,8 +175,12 @@ pub(super) fn start(
         .saturating_add(super::most_sockets(config).saturating_mul(2))
         .saturating_add(config.applications.applications);
     let reports = Arc::new(Reports::new(needed, WATCHED).map_err(system("cannot make a bell"))?);
-    let applications = Applications::new(super::most_sockets(config), Arc::clone(&reports))
-        .map_err(system("cannot serve applications"))?;
+    let applications = Applications::new(
+        WorkerId::FIRST,
+        super::most_sockets(config),
+        Arc::clone(&reports),
+    )
+    .map_err(system("cannot serve applications"))?;
     raise_open_files();
     let signals = take_signals().map_err(system("cannot take over signals"))?;
     Ok(Started {

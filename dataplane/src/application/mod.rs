@@ -1,4 +1,4 @@
-//! The worker's side of the shared memory: bytes between the rings of applications and the
+//! A worker's side of the shared memory: bytes between the rings of applications and the
 //! sockets of the stack, without the control thread.
 //!
 //! The control thread gives the worker regions and binds their slots to connections; from then on a
@@ -22,10 +22,10 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use braid_engine::socket::Shutdown;
-use braid_engine::stack::{ConnectionId, Event, Stack};
+use braid_engine::stack::{ConnectionId, Event, Stack, WorkerId};
 use braid_engine::storage::slab::{Key, Slab};
 use braid_engine::time::Instant;
-use braid_shm::{EngineRegion, SlotHandle, Violation};
+use braid_shm::{SlotHandle, Violation, WorkerRegion};
 
 pub use errno::errno;
 pub use region::RegionId;
@@ -61,9 +61,10 @@ pub enum Ending {
     Abort,
 }
 
-/// The regions of all applications, and the sockets in them that have a connection.
+/// The regions of all applications, and the sockets in them that have a connection at this worker.
 #[derive(Debug)]
 pub struct Applications {
+    worker: WorkerId,
     regions: Regions,
     sockets: Slab<Socket>,
     by_connection: HashMap<ConnectionId, SocketKey>,
@@ -73,13 +74,14 @@ pub struct Applications {
 }
 
 impl Applications {
-    /// None yet; at most `max_sockets` of them at a time.
+    /// None yet at this worker; at most `max_sockets` sockets at a time.
     ///
     /// # Errors
     ///
     /// When the process is out of file descriptors.
-    pub fn new(max_sockets: usize, reports: Arc<Reports>) -> io::Result<Self> {
+    pub fn new(worker: WorkerId, max_sockets: usize, reports: Arc<Reports>) -> io::Result<Self> {
         Ok(Self {
+            worker,
             regions: Regions::new()?,
             sockets: Slab::new(max_sockets.max(1)),
             by_connection: HashMap::new(),
@@ -88,12 +90,12 @@ impl Applications {
         })
     }
 
-    /// Serves a region from now on.
+    /// Serves a region from now on, this worker's side of it.
     ///
     /// # Errors
     ///
     /// When its bell cannot be waited for.
-    pub fn add_region(&mut self, id: RegionId, region: EngineRegion) -> io::Result<()> {
+    pub fn add_region(&mut self, id: RegionId, region: WorkerRegion) -> io::Result<()> {
         self.regions.add(id, region)
     }
 
@@ -268,19 +270,22 @@ impl Applications {
 
     fn on_event(&mut self, event: Event) {
         match event {
-            Event::Acceptable(listener) => self.reports.push(Report::Acceptable(listener)),
+            Event::Acceptable(listener) => self.reports.push(Report::Acceptable {
+                worker: self.worker,
+                listener,
+            }),
             Event::Connected(connection) => {
-                self.reports.watch(event);
+                self.reports.watch(self.worker, event);
                 self.of_connection(connection, Socket::connected);
             }
             Event::Readable(connection)
             | Event::Writable(connection)
             | Event::PeerFinished(connection) => self.of_connection(connection, |_| {}),
             Event::Closed(connection, result) => {
-                self.reports.watch(event);
+                self.reports.watch(self.worker, event);
                 self.of_connection(connection, |socket| socket.closed(result));
             }
-            event => self.reports.watch(event),
+            event => self.reports.watch(self.worker, event),
         }
     }
 
@@ -318,6 +323,7 @@ impl Applications {
                 Ok(Progress::Waits) => {}
                 Ok(Progress::More) => self.queue(key),
                 Ok(Progress::Failed(error)) => self.reports.push(Report::Failed {
+                    worker: self.worker,
                     region: socket.region(),
                     slot: socket.slot(),
                     connection: socket.connection(),
@@ -377,8 +383,8 @@ impl Beside for Applications {
 #[cfg(test)]
 mod tests {
     use braid_engine::stack::StackConfig;
-    use braid_shm::SlotFlags;
     use braid_shm::layout::RegionLayout;
+    use braid_shm::{EngineRegion, SlotFlags};
 
     use super::*;
 
@@ -391,9 +397,12 @@ mod tests {
             generation: 0,
         };
         let reports = Arc::new(Reports::new(64, 0).unwrap());
-        let mut applications = Applications::new(SOCKETS as usize, reports).unwrap();
+        let sockets = SOCKETS as usize;
+        let mut applications = Applications::new(WorkerId::FIRST, sockets, reports).unwrap();
         let region = EngineRegion::create(RegionLayout::new(SOCKETS, 4, 4096).unwrap()).unwrap();
-        applications.add_region(id, region.clone()).unwrap();
+        applications
+            .add_region(id, region.worker(0).unwrap())
+            .unwrap();
         let (end, _other) = std::os::unix::net::UnixDatagram::pair().unwrap();
         let end = Arc::new(OwnedFd::from(end));
         for slot in 0..SOCKETS {

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use braid_shm::{EngineRegion, EngineSlot, SlotHandle};
+use braid_shm::{EngineSlot, SlotHandle, WorkerRegion};
 use rustix::event::{Timespec, epoll};
 
 use super::SocketKey;
@@ -24,7 +24,7 @@ pub struct RegionId {
 #[derive(Debug)]
 struct Region {
     id: RegionId,
-    memory: EngineRegion,
+    memory: WorkerRegion,
     /// By the number of the slot.
     sockets: Box<[Option<SocketKey>]>,
     /// Its application has written over it: nothing in it is looked at any more.
@@ -51,11 +51,11 @@ impl Regions {
         })
     }
 
-    pub(super) fn add(&mut self, id: RegionId, memory: EngineRegion) -> io::Result<()> {
+    pub(super) fn add(&mut self, id: RegionId, memory: WorkerRegion) -> io::Result<()> {
         // Edge-triggered: an application may ring as much as it likes, nobody has to silence it.
         epoll::add(
             &self.bells,
-            memory.worker_bell(),
+            memory.bell(),
             epoll::EventData::new_u64(id.index.into()),
             epoll::EventFlags::IN | epoll::EventFlags::ET,
         )?;
@@ -85,7 +85,7 @@ impl Regions {
             return Vec::new();
         };
         // The application holds the bell too, so that it would go on to end sleeps.
-        let _ = epoll::delete(&self.bells, region.memory.worker_bell());
+        let _ = epoll::delete(&self.bells, region.memory.bell());
         region.sockets.iter().flatten().copied().collect()
     }
 
@@ -150,8 +150,7 @@ impl Regions {
     /// Asks all applications to ring from now on. False when one has kicked already.
     pub(super) fn prepare_to_sleep(&mut self) -> bool {
         self.announced = true;
-        self.served()
-            .all(|region| region.memory.prepare_worker_sleep())
+        self.served().all(|region| region.memory.prepare_sleep())
     }
 
     /// Takes note of the bells that rang, and asks for no more.
@@ -167,7 +166,7 @@ impl Regions {
         // Whoever rang has kicked, which is seen at the next look.
         let _ = epoll::wait(&self.bells, &mut rung, Some(&now));
         for region in self.served() {
-            region.memory.worker_awake();
+            region.memory.awake();
         }
     }
 

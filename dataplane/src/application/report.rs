@@ -1,10 +1,10 @@
-//! What the worker tells the control thread of applications.
+//! What the workers tell the control thread of applications.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use braid_engine::socket::SocketError;
-use braid_engine::stack::{ConnectionId, Event, ListenerId};
+use braid_engine::stack::{ConnectionId, Event, ListenerId, WorkerId};
 use braid_shm::{Bell, Violation};
 use crossbeam_queue::ArrayQueue;
 
@@ -14,9 +14,16 @@ use super::RegionId;
 #[derive(Debug)]
 pub enum Report {
     /// Connections wait at a listener. It is told once until all of them are accepted.
-    Acceptable(ListenerId),
+    Acceptable {
+        /// The worker at which they wait.
+        worker: WorkerId,
+        /// The listener, as that worker names it.
+        listener: ListenerId,
+    },
     /// A connection could not be made. Its socket is held until [`super::Applications::let_go`].
     Failed {
+        /// The worker that gave it up.
+        worker: WorkerId,
         /// Its region.
         region: RegionId,
         /// The slot's number.
@@ -41,13 +48,18 @@ pub enum Report {
         violation: Violation,
     },
     /// What only watchers want, while somebody watches.
-    Watched(Event),
+    Watched {
+        /// The worker where it happened.
+        worker: WorkerId,
+        /// What happened.
+        event: Event,
+    },
 }
 
-/// The queue of reports, and the bell that says there are some.
+/// The queue of all workers' reports, and the bell that says there are some.
 ///
-/// Reports that must not be lost are bounded by nature: one for each listener and region, two for each
-/// socket.
+/// Reports that must not be lost are bounded by nature: one for each listener of each worker and for
+/// each region, two for each socket.
 /// They have room; what watchers want has only what is left over, and is counted where it has none.
 #[derive(Debug)]
 pub struct Reports {
@@ -103,27 +115,27 @@ impl Reports {
     }
 
     pub(super) fn push(&self, report: Report) {
-        self.rung.store(true, Ordering::Relaxed);
         if self.queue.push(report).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+        // By exchange, as the one below: whichever worker rings has seen what all have pushed.
+        self.rung.swap(true, Ordering::AcqRel);
     }
 
-    pub(super) fn watch(&self, event: Event) {
+    pub(super) fn watch(&self, worker: WorkerId, event: Event) {
         if !self.watching.load(Ordering::Relaxed) {
             return;
         }
         if self.queue.len() >= self.watched {
             self.lost.fetch_add(1, Ordering::Relaxed);
         } else {
-            self.push(Report::Watched(event));
+            self.push(Report::Watched { worker, event });
         }
     }
 
     /// Rings once for all that was pushed in a turn.
     pub(super) fn ring(&self) {
-        if self.rung.load(Ordering::Relaxed) {
-            self.rung.store(false, Ordering::Relaxed);
+        if self.rung.load(Ordering::Relaxed) && self.rung.swap(false, Ordering::AcqRel) {
             self.bell.ring();
         }
     }

@@ -4,12 +4,14 @@
 //! SCM_RIGHTS, in the order that is written at each. What does not parse ends the connection.
 
 use super::{Plain, SocketAddressStorage, plain};
-use crate::layout::{LayoutError, RegionLayout};
+use crate::layout::{LayoutError, MAX_WORKERS, RegionLayout};
 use std::error::Error;
 use std::fmt;
 
 /// Most bytes of a packet.
 pub const MAX_MESSAGE_BYTES: usize = HEADER_BYTES + CliChunk::HEADER_BYTES + CLI_CHUNK_BYTES;
+/// Most descriptors of a packet: those of a region for as many workers as there may be.
+pub const MAX_MESSAGE_DESCRIPTORS: usize = 2 + MAX_WORKERS as usize;
 /// Most bytes of JSON in one packet of the CLI.
 pub const CLI_CHUNK_BYTES: usize = 32 << 10;
 const HEADER_BYTES: usize = 8;
@@ -27,7 +29,7 @@ plain! {
         pub reserved: u32,
     }
 
-    /// A region, with three descriptors: memfd, worker's bell, control thread's bell.
+    /// A region, with its descriptors: memfd, the control thread's bell, and the bell of each worker.
     pub struct Attached {
         /// The engine's name for the region, unique in its lifetime.
         pub region: u64,
@@ -39,8 +41,8 @@ plain! {
         pub threads: u32,
         /// The engine's process.
         pub engine_pid: u32,
-        /// Zero.
-        pub reserved: u32,
+        /// Workers of the engine.
+        pub workers: u32,
     }
 
     /// Asks for a socket in the attachment's region. Answer: [`Opened`] or [`Refused`].
@@ -63,7 +65,7 @@ plain! {
         pub generation: u32,
     }
 
-    /// The region and slot of a descriptor that was sent with [`Request::Adopt`], with the three
+    /// The region and slot of a descriptor that was sent with [`Request::Adopt`], with the
     /// descriptors of the region.
     pub struct Adopted {
         /// The region.
@@ -111,7 +113,7 @@ plain! {
 impl Attached {
     /// The region's layout, checked.
     pub fn layout(&self) -> Result<RegionLayout, LayoutError> {
-        RegionLayout::new(self.sockets, self.threads, self.ring_bytes)
+        RegionLayout::new(self.sockets, self.threads, self.ring_bytes)?.with_workers(self.workers)
     }
 
     /// The message for a region of this layout.
@@ -122,7 +124,7 @@ impl Attached {
             sockets: layout.sockets(),
             threads: layout.threads(),
             engine_pid,
-            reserved: 0,
+            workers: layout.workers().into(),
         }
     }
 }

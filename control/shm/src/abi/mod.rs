@@ -14,12 +14,13 @@ pub use command::{Command, CommandEntry, CompletionEntry, Operation};
 pub use constants::*;
 pub use control::{
     AcceptedMessage, Adopted, Attach, Attached, CLI_CHUNK_BYTES, CliChunk, MAX_MESSAGE_BYTES,
-    MessageError, MessageHeader, OpenSocket, Opened, Refused, Reply, Request,
+    MAX_MESSAGE_DESCRIPTORS, MessageError, MessageHeader, OpenSocket, Opened, Refused, Reply,
+    Request,
 };
 pub use plain::Plain;
 pub(crate) use plain::plain;
 
 /// The version of all that this crate lays down. Engine and library must have the same.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 /// The first eight bytes of a region: "braidshm".
 pub const REGION_MAGIC: u64 = u64::from_le_bytes(*b"braidshm");

@@ -2,14 +2,15 @@
 
 use crate::abi::{Command, Completion, Operation};
 use crate::descriptor::Bell;
-use crate::doorbell::Doorbell;
+use crate::doorbell::{Doorbell, ring_owner};
 use crate::layout::{RegionHeader, RegionLayout};
 use crate::lock::{Guard, ThreadId};
 use crate::memory::{MemoryError, Shared, SharedMemory};
+use crate::region::worker::WorkerDoorbell;
 use crate::slot::application::{ApplicationSide, Done};
 use crate::slot::ends::ApplicationEnd;
 use crate::slot::{Linger, ReadEnd, SlotFlags, SlotState, SocketSlot, Splitting, Unsent};
-use crate::sync::{AtomicU64, Ordering, SharedBytes, futex_wait, pause, thread_is_dead};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, SharedBytes, futex_wait, pause, thread_is_dead};
 use crate::thread_block::{ARGUMENT_BYTES, ThreadBlockWords};
 use crate::violation::Violation;
 use std::error::Error;
@@ -35,38 +36,40 @@ struct Inner {
     layout: RegionLayout,
     memory: Arc<SharedMemory>,
     header: Shared<RegionHeader>,
-    slot_bits: Shared<[AtomicU64]>,
-    worker_bell: Bell,
+    doorbells: Vec<WorkerDoorbell>,
+    worker_bells: Vec<Bell>,
     control_bell: Bell,
 }
 
 impl ApplicationRegion {
-    /// Maps what came with `Attached` or `Adopted`: checks seals, size and header.
+    /// Maps what came with `Attached` or `Adopted`: checks seals, size, header, and that there is a
+    /// bell for each worker.
     pub fn open(
         layout: RegionLayout,
         memfd: OwnedFd,
-        worker_bell: OwnedFd,
         control_bell: OwnedFd,
+        worker_bells: impl IntoIterator<Item = OwnedFd>,
     ) -> Result<Self, MemoryError> {
+        let worker_bells: Vec<Bell> = worker_bells
+            .into_iter()
+            .map(Bell::from_descriptor)
+            .collect();
+        if worker_bells.len() != usize::from(layout.workers()) {
+            return Err(MemoryError::Bells(worker_bells.len()));
+        }
         let memory = Arc::new(SharedMemory::open(memfd, layout.total_bytes())?);
         let header = Shared::<RegionHeader>::at(&memory, 0).ok_or(MemoryError::Header)?;
         if !header.is_whole(&layout) {
             return Err(MemoryError::Header);
         }
-        let slot_bits =
-            Shared::slice_at(&memory, layout.doorbell_offset(), layout.doorbell_words())
-                .ok_or(MemoryError::Header)?;
-        let (worker_bell, control_bell) = (
-            Bell::from_descriptor(worker_bell),
-            Bell::from_descriptor(control_bell),
-        );
+        let doorbells = WorkerDoorbell::all(&memory, &layout).ok_or(MemoryError::Header)?;
         let inner = Inner {
             layout,
             memory,
             header,
-            slot_bits,
-            worker_bell,
-            control_bell,
+            doorbells,
+            worker_bells,
+            control_bell: Bell::from_descriptor(control_bell),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -102,15 +105,19 @@ impl ApplicationRegion {
         })
     }
 
-    fn kick(&self, slot: u32) {
-        let doorbell = Doorbell {
-            summary: &self.inner.header.slot_summary.0,
-            words: &self.inner.slot_bits,
-            sleeping: &self.inner.header.worker_sleeping.0,
-        };
-        if doorbell.ring(slot) {
-            self.inner.worker_bell.ring();
-        }
+    /// Has the worker that `owner` names look at a slot; one that there is not is asked nothing.
+    fn kick(&self, slot: u32, owner: &AtomicU32) {
+        let Inner {
+            doorbells,
+            worker_bells,
+            ..
+        } = &*self.inner;
+        let doorbell = |worker| Some(doorbells.get(worker as usize)?.doorbell());
+        ring_owner(owner, slot, doorbell, |worker| {
+            if let Some(bell) = worker_bells.get(worker as usize) {
+                bell.ring();
+            }
+        });
     }
 
     fn ring_control(&self, thread: u32) {
@@ -475,7 +482,7 @@ impl ApplicationSlot {
 
     /// Has the engine look at the socket: bytes, room, readiness.
     pub fn kick(&self) {
-        self.region.kick(self.slot);
+        self.region.kick(self.slot, &self.words.identity.worker);
     }
 
     /// O_NONBLOCK.

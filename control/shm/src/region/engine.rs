@@ -6,16 +6,17 @@ use crate::descriptor::Bell;
 use crate::doorbell::Doorbell;
 use crate::layout::{RegionHeader, RegionLayout};
 use crate::memory::{MemoryError, Shared, SharedMemory};
+use crate::region::worker::{WorkerDoorbell, WorkerRegion};
 use crate::slot::ends::EngineEnd;
 use crate::slot::engine::EngineSide;
 use crate::slot::readiness::Occasion;
 use crate::slot::{Linger, ReadEnd, SlotFlags, SlotState, SocketSlot};
-use crate::sync::{AtomicU64, Ordering, SharedBytes, fence, futex_wake};
+use crate::sync::{Ordering, SharedBytes, fence, futex_wake};
 use crate::thread_block::{ARGUMENT_BYTES, ThreadBlockWords};
 use crate::violation::Violation;
 use std::io;
 use std::mem::offset_of;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 /// A region that this engine has made. Clones are the same region.
@@ -24,32 +25,40 @@ pub struct EngineRegion {
     layout: RegionLayout,
     memory: Arc<SharedMemory>,
     header: Shared<RegionHeader>,
-    slot_bits: Shared<[AtomicU64]>,
-    worker_bell: Arc<Bell>,
+    doorbells: Vec<WorkerDoorbell>,
+    worker_bells: Vec<Arc<Bell>>,
     control_bell: Arc<Bell>,
 }
 
 impl EngineRegion {
     /// A new region with its own bells. Errors: memfd_create, mmap, eventfd.
     pub fn create(layout: RegionLayout) -> Result<Self, MemoryError> {
-        let bell = || Bell::new().map_err(|error| MemoryError::System("eventfd", error));
-        Self::with_bells(layout, Arc::new(bell()?), Arc::new(bell()?))
+        let bell = || match Bell::new() {
+            Ok(bell) => Ok(Arc::new(bell)),
+            Err(error) => Err(MemoryError::System("eventfd", error)),
+        };
+        let worker_bells = (0..layout.workers()).map(|_| bell());
+        Self::with_bells(layout, worker_bells.collect::<Result<_, _>>()?, bell()?)
     }
 
-    /// A new region whose applications ring these bells: many regions may share one.
+    /// A new region whose applications ring these bells, one for each worker and the control
+    /// thread's: many regions may share one.
     pub fn with_bells(
         layout: RegionLayout,
-        worker_bell: Arc<Bell>,
+        worker_bells: Vec<Arc<Bell>>,
         control_bell: Arc<Bell>,
     ) -> Result<Self, MemoryError> {
+        if worker_bells.len() != usize::from(layout.workers()) {
+            return Err(MemoryError::Bells(worker_bells.len()));
+        }
         let memory = Arc::new(SharedMemory::create("braid-region", layout.total_bytes())?);
         let header = Shared::<RegionHeader>::at(&memory, 0).ok_or(MemoryError::Header)?;
-        let slot_bits =
-            Shared::slice_at(&memory, layout.doorbell_offset(), layout.doorbell_words())
-                .ok_or(MemoryError::Header)?;
+        let doorbells = WorkerDoorbell::all(&memory, &layout).ok_or(MemoryError::Header)?;
         header.magic.store(REGION_MAGIC, Ordering::Relaxed);
         header.sockets.store(layout.sockets(), Ordering::Relaxed);
         header.threads.store(layout.threads(), Ordering::Relaxed);
+        let workers = layout.workers().into();
+        header.workers.store(workers, Ordering::Relaxed);
         header
             .ring_bytes
             .store(layout.ring_bytes(), Ordering::Relaxed);
@@ -59,8 +68,8 @@ impl EngineRegion {
             layout,
             memory,
             header,
-            slot_bits,
-            worker_bell,
+            doorbells,
+            worker_bells,
             control_bell,
         })
     }
@@ -70,14 +79,25 @@ impl EngineRegion {
         self.layout
     }
 
-    /// The memfd, to be sent with `Attached`.
+    /// The memfd.
     pub fn descriptor(&self) -> BorrowedFd<'_> {
         self.memory.descriptor()
     }
 
-    /// The bell that ends the worker's sleep; the worker polls and clears it.
-    pub fn worker_bell(&self) -> &Bell {
-        &self.worker_bell
+    /// The side of the worker of this number. `None`: the region is for fewer workers.
+    pub fn worker(&self, number: u8) -> Option<WorkerRegion> {
+        Some(WorkerRegion {
+            region: self.clone(),
+            doorbell: self.doorbells.get(usize::from(number))?.clone(),
+            bell: Arc::clone(self.worker_bells.get(usize::from(number))?),
+        })
+    }
+
+    /// All descriptors that go with `Attached`, in their order.
+    pub fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
+        let first = [self.descriptor(), self.control_bell.as_fd()];
+        let bells = self.worker_bells.iter().map(|bell| bell.as_fd());
+        first.into_iter().chain(bells).collect()
     }
 
     /// The bell that ends the control thread's sleep; the control thread polls and clears it.
@@ -106,42 +126,12 @@ impl EngineRegion {
         Shared::at(&self.memory, self.layout.thread_offset(thread)?)
     }
 
-    fn slot_doorbell(&self) -> Doorbell<'_> {
-        Doorbell {
-            summary: &self.header.slot_summary.0,
-            words: &self.slot_bits,
-            sleeping: &self.header.worker_sleeping.0,
-        }
-    }
-
     fn command_doorbell(&self) -> Doorbell<'_> {
         Doorbell {
             summary: &self.header.command_summary.0,
             words: &self.header.command_bits.0,
             sleeping: &self.header.control_sleeping.0,
         }
-    }
-
-    /// Worker: hands every slot that was kicked to `serve`, each once; whether there was any. The
-    /// numbers are those of slots of this region, of sockets or not.
-    pub fn take_kicks(&self, mut serve: impl FnMut(u32)) -> bool {
-        let sockets = self.layout.sockets();
-        self.slot_doorbell().take(|slot| {
-            if slot < sockets {
-                serve(slot);
-            }
-        })
-    }
-
-    /// Worker: announces a sleep. `false`: there are kicks to take first.
-    #[must_use = "sleep only if this says so"]
-    pub fn prepare_worker_sleep(&self) -> bool {
-        self.slot_doorbell().prepare_sleep()
-    }
-
-    /// Worker: it is awake, and nobody need ring.
-    pub fn worker_awake(&self) {
-        self.slot_doorbell().awake();
     }
 
     /// Control thread: the server of this region's commands. Make one a region: it holds the indices.
@@ -228,6 +218,13 @@ impl SlotHandle {
     /// The generation that applications must name.
     pub fn generation(&self) -> u32 {
         self.generation
+    }
+
+    /// Names the worker that serves the socket's connection from now on, before it is bound there: its
+    /// application kicks that one.
+    pub fn set_worker(&self, worker: u8) {
+        let word = &self.words.identity.worker;
+        word.store(worker.into(), Ordering::Release);
     }
 
     /// Shows the socket's state.

@@ -14,6 +14,8 @@ pub(crate) struct Identity {
     pub(crate) generation: AtomicU32,
     pub(crate) state: AtomicU32,
     pub(crate) flags: AtomicU32,
+    /// The worker that serves its connection, whose doorbell is rung for it; any while it has none.
+    pub(crate) worker: AtomicU32,
 }
 
 /// Written by the engine; `error` is taken by the application.
@@ -77,6 +79,7 @@ impl SocketSlot {
         } = self;
         identity.state.store(0, Ordering::Relaxed);
         identity.flags.store(0, Ordering::Relaxed);
+        identity.worker.store(0, Ordering::Relaxed);
         for word in [
             &status.error,
             &status.read_end,

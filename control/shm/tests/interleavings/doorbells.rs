@@ -1,8 +1,8 @@
 //! The doorbell: no ring is lost, and no sleep entered past one.
 
-use crate::doorbell::Doorbell;
+use crate::doorbell::{Doorbell, ring_owner};
 use crate::models::explore;
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
 use loom::sync::Arc;
 use loom::thread;
 
@@ -112,5 +112,36 @@ fn a_ringer_that_died_half_way_silences_nothing() {
         let mut seen = Vec::new();
         region.answer(&mut seen);
         assert_eq!(seen, [ITEMS[0]]);
+    });
+}
+
+/// A slot that moves from the first worker to the second while somebody rings for it.
+#[derive(Default)]
+struct Moving {
+    owner: AtomicU32,
+    doorbells: [Region; 2],
+    wanted: AtomicU32,
+}
+
+#[test]
+fn a_ring_follows_a_slot_to_its_new_worker() {
+    explore(3, || {
+        let moving = Arc::new(Moving::default());
+        let ringer = Arc::clone(&moving);
+        let application = thread::spawn(move || {
+            ringer.wanted.store(1, Ordering::Relaxed);
+            let doorbell = |worker| Some(ringer.doorbells.get(worker as usize)?.doorbell());
+            ring_owner(&ringer.owner, ITEMS[0], doorbell, |_| ());
+        });
+        // The control thread, and then the new worker's first look.
+        moving.owner.store(1, Ordering::Release);
+        fence(Ordering::SeqCst);
+        let mut seen = moving.wanted.load(Ordering::Relaxed) == 1;
+        application.join().expect("no panic");
+        moving.doorbells[1].doorbell().take(|item| {
+            assert_eq!(item, ITEMS[0]);
+            seen = true;
+        });
+        assert!(seen, "neither seen at the first look nor rung for");
     });
 }

@@ -1,6 +1,6 @@
 //! What poll and epoll say of a socket's descriptor.
 
-use crate::pair::{Pair, attach, is_readable, is_writable, open, poll, small};
+use crate::pair::{Pair, attach, is_readable, is_writable, open, poll, small, worker};
 use braid_shm::{EngineEnd, ReadEnd};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
@@ -90,11 +90,11 @@ fn room_that_came_before_the_block_makes_it_writable_again() {
     let mut pair = open(&attachment, 2);
     pair.send(&[7; 4096]);
     pair.take(4096);
-    attachment.engine.take_kicks(|_| ());
+    worker(&attachment.engine).take_kicks(|_| ());
     assert_eq!(pair.block(), 4096);
     assert!(!is_writable(&pair));
     let mut kicked = Vec::new();
-    attachment.engine.take_kicks(|slot| kicked.push(slot));
+    worker(&attachment.engine).take_kicks(|slot| kicked.push(slot));
     assert_eq!(kicked, [2], "the engine is asked to take the filler out");
     pair.answer_kick();
     assert!(is_writable(&pair));
@@ -166,7 +166,7 @@ fn edges_come_per_arrival_and_after_every_emptying() {
     pair.arrive(b"before the registration");
     let epoll = Epoll::with(&pair, edge);
     pair.application.watch_for_good(true);
-    attachment.engine.take_kicks(|_| ());
+    worker(&attachment.engine).take_kicks(|_| ());
     pair.answer_kick();
     assert_eq!(epoll.events(), libc::EPOLLIN as u32);
     assert_eq!(epoll.events(), 0, "one edge, one event");
@@ -174,7 +174,7 @@ fn edges_come_per_arrival_and_after_every_emptying() {
         pair.arrive(b"behind unread bytes");
         assert_eq!(epoll.events(), libc::EPOLLIN as u32);
         pair.receive(5);
-        if attachment.engine.take_kicks(|_| ()) {
+        if worker(&attachment.engine).take_kicks(|_| ()) {
             pair.answer_kick();
             epoll.events();
         }

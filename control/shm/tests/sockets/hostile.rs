@@ -1,7 +1,7 @@
 //! An application, or an engine, that writes anything anywhere: what the other side makes of it is a
 //! `Violation` at worst.
 
-use crate::pair::{Attachment, Pair, attach, me, open};
+use crate::pair::{Attachment, Pair, attach, me, open, worker};
 use braid_shm::RegionLayout;
 use braid_shm::abi::Operation;
 use proptest::prelude::*;
@@ -150,14 +150,12 @@ fn run(step: Step, attachment: &Attachment, pair: &mut Pair, vandal: &Vandal) {
             pair.engine.publish(&end);
         }
         Step::Kick => {
-            attachment
-                .engine
-                .take_kicks(|slot| assert!(slot < layout.sockets()));
+            worker(&attachment.engine).take_kicks(|slot| assert!(slot < layout.sockets()));
             let _ = pair.engine.answer_kick(&end);
         }
         Step::Stall => {
             let _ = pair.engine.stall();
-            let _ = attachment.engine.prepare_worker_sleep();
+            let _ = worker(&attachment.engine).prepare_sleep();
             let _ = (
                 pair.handle.orderly(),
                 pair.handle.linger(),

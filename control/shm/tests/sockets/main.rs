@@ -8,3 +8,4 @@ mod hostile;
 mod memory;
 mod pair;
 mod transfer;
+mod workers;

@@ -2,7 +2,7 @@
 
 use braid_shm::{
     ApplicationRegion, ApplicationSlot, EngineRegion, EngineSlot, RegionLayout, SlotFlags,
-    SlotHandle, ThreadId,
+    SlotHandle, ThreadId, WorkerRegion,
 };
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
@@ -20,14 +20,21 @@ pub(crate) fn attach(layout: RegionLayout) -> Attachment {
     }
 }
 
+/// The side of the only worker.
+pub(crate) fn worker(engine: &EngineRegion) -> WorkerRegion {
+    engine.worker(0).expect("a worker")
+}
+
 /// A further mapping of the same region.
 pub(crate) fn reopen(engine: &EngineRegion) -> ApplicationRegion {
     let clone = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().expect("a descriptor");
     ApplicationRegion::open(
         engine.layout(),
         clone(engine.descriptor()),
-        clone(engine.worker_bell().as_fd()),
         clone(engine.control_bell().as_fd()),
+        (0..engine.layout().workers())
+            .filter_map(|number| engine.worker(number))
+            .map(|worker| clone(worker.bell().as_fd())),
     )
     .expect("the region just made")
 }

@@ -1,6 +1,6 @@
 //! Bytes both ways between threads that sleep by poll, and an engine that sleeps by its bell.
 
-use crate::pair::{attach, me, open, poll, small};
+use crate::pair::{attach, me, open, poll, small, worker};
 use braid_shm::ReadEnd;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,9 +67,9 @@ fn every_byte_comes_back_in_order_and_nobody_oversleeps() {
         let (engine, engine_end) = (&mut pair.engine, pair.engine_end.as_fd());
         let mut echoed = 0;
         let mut bytes = vec![0; 4096];
-        let region = &attachment.engine;
+        let worker = worker(&attachment.engine);
         while echoed < BYTES {
-            let kicked = region.take_kicks(|slot| assert_eq!(slot, 42));
+            let kicked = worker.take_kicks(|slot| assert_eq!(slot, 42));
             if kicked {
                 engine.answer_kick(&engine_end).expect("honest words");
             }
@@ -82,14 +82,14 @@ fn every_byte_comes_back_in_order_and_nobody_oversleeps() {
             echoed += count;
             let waits = engine.transmit_available() == 0
                 || engine.receive_room() == 0 && engine.stall().expect("honest words");
-            if waits && echoed < BYTES && region.prepare_worker_sleep() {
-                let ready = poll(region.worker_bell().as_fd(), libc::POLLIN, 5000);
+            if waits && echoed < BYTES && worker.prepare_sleep() {
+                let ready = poll(worker.bell().as_fd(), libc::POLLIN, 5000);
                 assert_ne!(
                     ready, 0,
                     "the engine slept past a kick, {echoed} bytes echoed"
                 );
-                region.worker_bell().clear();
-                region.worker_awake();
+                worker.bell().clear();
+                worker.awake();
             }
         }
         pair.handle.finish_receive(ReadEnd::Finished, &engine_end);

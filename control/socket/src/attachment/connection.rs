@@ -1,6 +1,7 @@
 //! The control connection: one request, one answer (`braid_shm::abi`, control messages).
 
 use crate::errno::Errno;
+use crate::sys::message::Descriptors;
 use crate::sys::numbers::{give_back, out_of_the_way};
 use crate::sys::{message, poll};
 use braid_shm::abi::{ABI_VERSION, Attach, Attached, MAX_MESSAGE_BYTES, Refused, Reply, Request};
@@ -25,7 +26,7 @@ impl Drop for Connection {
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) reply: Reply,
-    pub(crate) descriptors: [Option<OwnedFd>; 4],
+    pub(crate) descriptors: Descriptors,
 }
 
 /// Why nothing useful did.
@@ -56,7 +57,7 @@ impl Connection {
     }
 
     /// Asks for a region.
-    pub(crate) fn attach(&self) -> Result<(Attached, [Option<OwnedFd>; 4]), Failure> {
+    pub(crate) fn attach(&self) -> Result<(Attached, Descriptors), Failure> {
         let request = Request::Attach(Attach {
             version: ABI_VERSION,
             pid: std::process::id(),

@@ -13,6 +13,7 @@ pub(crate) use region::Region;
 use crate::command;
 use crate::errno::Errno;
 use crate::fork::{self, ForkSafe, ForkSafeGuard};
+use crate::sys::message::Descriptors;
 use braid_shm::ApplicationSlot;
 use braid_shm::abi::{OpenSocket, Operation, Reply, Request};
 use connection::{Connection, Failure};
@@ -202,7 +203,7 @@ impl State {
         &mut self,
         own: &Arc<Region>,
         message: &braid_shm::abi::Attached,
-        descriptors: [Option<OwnedFd>; 4],
+        descriptors: Descriptors,
     ) -> Result<Arc<Region>, Errno> {
         self.foreign.retain(|region| region.strong_count() > 0);
         let known = std::iter::once(Arc::clone(own))

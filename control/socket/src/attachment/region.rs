@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use crate::errno::Errno;
+use crate::sys::message::Descriptors;
 use crate::sys::numbers::{give_back, out_of_the_way};
 use braid_shm::ApplicationRegion;
 use braid_shm::abi::Attached;
@@ -17,32 +18,36 @@ pub(crate) struct Region {
     memory: ApplicationRegion,
     connection: Arc<Connection>,
     dead: AtomicBool,
-    descriptors: [RawFd; 3],
+    descriptors: Vec<RawFd>,
 }
 
 impl Drop for Region {
     fn drop(&mut self) {
-        self.descriptors.into_iter().for_each(give_back);
+        self.descriptors.iter().copied().for_each(give_back);
     }
 }
 
 impl Region {
-    /// Maps what came with a message: a memfd and two bells.
+    /// Maps what came with a message: a memfd, the control thread's bell, and one of each worker.
     pub(crate) fn open(
         message: &Attached,
-        descriptors: [Option<OwnedFd>; 4],
+        descriptors: Descriptors,
         connection: Arc<Connection>,
     ) -> Result<Self, Errno> {
         let wrong = |_| Errno::new(libc::EPROTO);
-        let [Some(memfd), Some(worker_bell), Some(control_bell), None] = descriptors else {
+        let descriptors: Vec<OwnedFd> = descriptors
+            .into_iter()
+            .flatten()
+            .map(out_of_the_way)
+            .collect();
+        let numbers = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let mut descriptors = descriptors.into_iter();
+        let (Some(memfd), Some(control_bell)) = (descriptors.next(), descriptors.next()) else {
             return Err(Errno::new(libc::EPROTO));
         };
-        let [memfd, worker_bell, control_bell] =
-            [memfd, worker_bell, control_bell].map(out_of_the_way);
-        let numbers = [&memfd, &worker_bell, &control_bell].map(AsRawFd::as_raw_fd);
         let layout = message.layout().map_err(|_| Errno::new(libc::EPROTO))?;
         let memory =
-            ApplicationRegion::open(layout, memfd, worker_bell, control_bell).map_err(wrong)?;
+            ApplicationRegion::open(layout, memfd, control_bell, descriptors).map_err(wrong)?;
         Ok(Self {
             name: message.region,
             engine_pid: message.engine_pid,

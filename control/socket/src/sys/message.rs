@@ -2,15 +2,18 @@
 
 use super::{check, check_length};
 use crate::errno::Errno;
+use braid_shm::abi::MAX_MESSAGE_DESCRIPTORS;
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Most descriptors of a packet: a region's memfd and two bells.
-const MAX_DESCRIPTORS: usize = 4;
-/// Room for the control message of that many descriptors.
-const CONTROL_WORDS: usize = 8;
+/// Room for the control message of as many descriptors as there may be: a header of two words, and
+/// two descriptors a word.
+const CONTROL_WORDS: usize = 2 + MAX_MESSAGE_DESCRIPTORS.div_ceil(2);
+
+/// The descriptors of a packet, in order.
+pub(crate) type Descriptors = [Option<OwnedFd>; MAX_MESSAGE_DESCRIPTORS];
 
 /// A connection to the engine that listens at `path`.
 pub(crate) fn connect(path: &Path) -> Result<OwnedFd, Errno> {
@@ -96,8 +99,8 @@ pub(crate) fn send(
 pub(crate) struct Received {
     /// Its bytes in the buffer; 0: the other end is closed.
     pub(crate) length: usize,
-    /// Its descriptors, closed at exec, in order.
-    pub(crate) descriptors: [Option<OwnedFd>; MAX_DESCRIPTORS],
+    /// Its descriptors, closed at exec.
+    pub(crate) descriptors: Descriptors,
 }
 
 /// Takes one packet. `flags`: MSG_DONTWAIT, or 0 to wait as the descriptor does.
@@ -124,7 +127,7 @@ pub(crate) fn receive(
             flags,
         ) as libc::ssize_t
     })?;
-    let mut descriptors = [const { None }; MAX_DESCRIPTORS];
+    let mut descriptors = [const { None }; MAX_MESSAGE_DESCRIPTORS];
     let mut slots = descriptors.iter_mut();
     // SAFETY: the kernel has filled `control` with whole control messages and set its length; the
     // CMSG macros stay within it. Each descriptor in it is new and nobody else's.

@@ -6,7 +6,9 @@ use braid_shm::abi::{
     AcceptedMessage, Adopted, Attached, Command, IPPROTO_TCP, Opened, Operation, Refused, Reply,
     Request, SocketAddressStorage, TCP_MP_ENABLE, sockaddr_multipath,
 };
-use braid_shm::{Bell, CommandServer, EngineRegion, ReadEnd, RegionLayout, SlotFlags, SlotState};
+use braid_shm::{
+    Bell, CommandServer, EngineRegion, ReadEnd, RegionLayout, SlotFlags, SlotState, WorkerRegion,
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -48,6 +50,7 @@ impl Ending {
 
 struct Region {
     region: EngineRegion,
+    worker: WorkerRegion,
     server: CommandServer,
     free: VecDeque<u32>,
 }
@@ -113,7 +116,7 @@ impl Engine {
             region
                 .server
                 .take_calls(|thread| calls.push((*name, thread)));
-            region.region.take_kicks(|slot| {
+            region.worker.take_kicks(|slot| {
                 kicks.insert((*name, slot));
             });
         }
@@ -132,7 +135,7 @@ impl Engine {
         let ready = self
             .regions
             .values()
-            .all(|region| region.region.prepare_worker_sleep() && region.server.prepare_sleep());
+            .all(|region| region.worker.prepare_sleep() && region.server.prepare_sleep());
         let mut hung_up = Vec::new();
         if ready {
             let mut fds = vec![
@@ -159,7 +162,7 @@ impl Engine {
             );
         }
         for region in self.regions.values() {
-            region.region.worker_awake();
+            region.worker.awake();
             region.server.awake();
         }
         self.worker_bell.clear();
@@ -243,9 +246,7 @@ impl Engine {
         };
         let mut descriptors = Vec::new();
         if let Some(region) = region.and_then(|name| self.regions.get(&name)) {
-            descriptors.push(region.region.descriptor());
-            descriptors.push(self.worker_bell.as_fd());
-            descriptors.push(self.control_bell.as_fd());
+            descriptors.extend(region.region.descriptors());
         }
         descriptors.extend(descriptor.as_ref().map(AsFd::as_fd));
         pair::send(&self.peers[n].connection, &reply.encode(), &descriptors);
@@ -257,13 +258,14 @@ impl Engine {
             Arc::clone(&self.worker_bell),
             Arc::clone(&self.control_bell),
         );
-        let region = EngineRegion::with_bells(layout, worker, control).expect("region");
+        let region = EngineRegion::with_bells(layout, vec![worker], control).expect("region");
         let server = region.command_server();
         let free = (0..layout.sockets()).collect();
         self.next += 1;
         self.regions.insert(
             self.next,
             Region {
+                worker: region.worker(0).expect("its only worker"),
                 region,
                 server,
                 free,

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use braid_shm::abi::{
-    ABI_VERSION, AcceptedMessage, Attach, Attached, MAX_MESSAGE_BYTES, OpenSocket, Operation,
-    Plain, Reply, Request, SocketAddressStorage,
+    ABI_VERSION, AcceptedMessage, Attach, Attached, MAX_MESSAGE_BYTES, MAX_MESSAGE_DESCRIPTORS,
+    OpenSocket, Operation, Plain, Reply, Request, SocketAddressStorage,
 };
 use braid_shm::{ApplicationRegion, ApplicationSlot, ReadEnd, ThreadId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -91,14 +91,10 @@ impl Client {
 }
 
 fn open_region(attached: &Attached, descriptors: Vec<OwnedFd>) -> ApplicationRegion {
-    let [memory, worker_bell, control_bell] = descriptors.try_into().unwrap();
-    ApplicationRegion::open(
-        attached.layout().unwrap(),
-        memory,
-        worker_bell,
-        control_bell,
-    )
-    .unwrap()
+    let mut descriptors = descriptors.into_iter();
+    let (memory, control_bell) = (descriptors.next().unwrap(), descriptors.next().unwrap());
+    let layout = attached.layout().unwrap();
+    ApplicationRegion::open(layout, memory, control_bell, descriptors).unwrap()
 }
 
 /// A socket of the program.
@@ -318,7 +314,8 @@ pub(crate) fn receive(connection: &OwnedFd) -> (Vec<u8>, Vec<OwnedFd>) {
         wait(connection, PollFlags::IN, PATIENCE),
         "no packet in {PATIENCE:?}"
     );
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
+    let mut space =
+        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_MESSAGE_DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let mut packet = vec![0; MAX_MESSAGE_BYTES];
     let message = rustix::net::recvmsg(
