@@ -61,7 +61,13 @@ fn everything_that_can_be_wrong_is_told_with_its_line() {
             2,
             &["absolute path", "/run/braid"],
         ),
-        ("[engine]\nworkers = 2\n", 2, &["workers = 1"]),
+        ("[engine]\nworkers = 0\n", 2, &["1 to 32"]),
+        ("[engine]\nworkers = 33\n", 2, &["1 to 32"]),
+        (
+            "[engine]\nworkers = 2\ncores = [0]\n",
+            3,
+            &["1 for 2 workers", "one for each"],
+        ),
         ("[engine]\nidle = \"often\"\n", 2, &["20us", "spin"]),
         (
             "[engine]\nshutdown_timeout = 5\n",

@@ -7,9 +7,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use braid_control::config::Config;
-use braid_control::server::OpenPorts;
+use braid_control::server::{OpenPort, OpenPorts};
 use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
 use braid_dataplane::worker::Clock;
+use braid_engine::stack::FlowHash;
 use braid_engine::wire::ethernet::MacAddress;
 
 /// The engine's address (RFC 5737).
@@ -35,7 +36,8 @@ pub(super) fn configuration(path: &Path, idle: Option<&str>) -> io::Result<Confi
 pub(super) fn ports() -> io::Result<(OpenPorts, MemoryPort)> {
     let (port, nowhere) = MemoryPort::pair(MemoryOptions::default()).map_err(io::Error::other)?;
     let ports = OpenPorts {
-        ports: vec![(port.into(), MAC)],
+        ports: vec![OpenPort::single(port, MAC)],
+        hash: FlowHash::default(),
         interfaces: Vec::new(),
         clock: Clock::start(),
     };

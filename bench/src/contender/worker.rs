@@ -24,11 +24,14 @@ pub(super) fn run(load: Load) -> io::Result<Outcome> {
     let (opened, _nowhere) = engine::ports()?;
     let mut stack = Stack::new(config.stack.clone(), [7; 32]);
     let mut ports = Vec::new();
-    for ((port, mac), number) in opened.ports.into_iter().zip(0..) {
-        if let Some(interface) = config.interface(PortId(number), mac, port.capabilities()) {
-            stack.add_interface(interface).map_err(io::Error::other)?;
+    for (open, number) in opened.ports.into_iter().zip(0..) {
+        for port in open.queues {
+            let capabilities = port.capabilities();
+            if let Some(interface) = config.interface(PortId(number), open.mac, capabilities) {
+                stack.add_interface(interface).map_err(io::Error::other)?;
+            }
+            ports.push(port.into());
         }
-        ports.push(port.into());
     }
     let worker = Worker::new(stack, ports, opened.clock, IdlePolicy::Spin);
     spinning::run(

@@ -100,6 +100,7 @@ fn program(name: Option<&String>, process: Option<i32>) -> String {
 fn connections(rows: &[ConnectionRow]) -> Table {
     let mut table = Table::new(&[
         ">id",
+        ">worker",
         "state",
         "local",
         "remote",
@@ -120,6 +121,7 @@ fn connections(rows: &[ConnectionRow]) -> Table {
         };
         table.row([
             row.id.to_string(),
+            row.worker.to_string(),
             row.state.clone(),
             row.local.to_string(),
             row.remote.to_string(),
@@ -140,6 +142,7 @@ fn subflows(rows: &[SubflowRow]) -> Table {
     let mut table = Table::new(&[
         ">connection",
         ">id",
+        ">worker",
         "state",
         "local",
         "remote",
@@ -155,6 +158,7 @@ fn subflows(rows: &[SubflowRow]) -> Table {
         table.row([
             row.connection.to_string(),
             row.id.to_string(),
+            row.worker.to_string(),
             row.state.clone(),
             row.local.to_string(),
             row.remote.to_string(),

@@ -2,12 +2,10 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::str::FromStr;
-use std::time::Duration;
 
 use braid_dataplane::port::POOL_FRAME_CAPACITY;
-use braid_dataplane::worker::{IdlePolicy, MAX_PORTS};
+use braid_dataplane::worker::MAX_PORTS;
 use braid_engine::congestion::ControllerKind;
 use braid_engine::mptcp::path_manager::{
     Endpoint, EndpointFlags, Endpoints, Limits, MAX_SUBFLOWS, PathManagement,
@@ -19,16 +17,13 @@ use braid_engine::wire::ethernet::MacAddress;
 use toml::Spanned;
 
 use super::document::{
-    DefaultsTable, Document, EndpointFlagName, EndpointTable, EngineTable, LimitsTable,
-    PolicyTable, PortKindName, PortTable, ProgramTable, RouteTable,
+    DefaultsTable, Document, EndpointFlagName, EndpointTable, LimitsTable, PolicyTable,
+    PortKindName, PortTable, ProgramTable, RouteTable,
 };
 use super::error::Fault;
 use super::policy::{Policy, ProgramRule, SmallBufferAction};
-use super::value::{Bytes, Time};
-use super::{ApplicationLimits, Config, DEFAULT_SOCKET, PortConfig, PortKind, RouteConfig};
-
-/// The longest path that fits an address of a Unix socket, its closing zero not counted.
-const LONGEST_SOCKET_PATH: usize = 107;
+use super::value::Bytes;
+use super::{ApplicationLimits, Config, PortConfig, PortKind, RouteConfig, engine};
 
 /// Free frames that the stack keeps for reception, 64 KiB each.
 const FRAMES: usize = 512;
@@ -43,7 +38,7 @@ const LARGEST_RING: u64 = 64 << 20;
 const LARGEST_ASKED_BUFFER: u32 = 16 << 20;
 
 pub(super) fn check(document: Document) -> Result<Config, Fault> {
-    let engine = engine(document.engine)?;
+    let engine = engine::engine(document.engine)?;
     let limits = subflow_limits(&document.limits)?;
     let stack = stack(&document.limits, &document.defaults, &document.policy)?;
     let mut addressed = Addressed::new(&document.ports)?;
@@ -54,6 +49,8 @@ pub(super) fn check(document: Document) -> Result<Config, Fault> {
         allow_users: engine.allow_users,
         shutdown_timeout: engine.shutdown_timeout,
         idle: engine.idle,
+        workers: engine.workers,
+        cores: engine.cores,
         ports: addressed.ports,
         routes,
         endpoints,
@@ -63,66 +60,6 @@ pub(super) fn check(document: Document) -> Result<Config, Fault> {
         policy: policy(document.policy),
         programs: programs(document.programs)?,
     })
-}
-
-struct Engine {
-    socket: PathBuf,
-    allow_users: Vec<u32>,
-    shutdown_timeout: Duration,
-    idle: IdlePolicy,
-}
-
-fn engine(table: EngineTable) -> Result<Engine, Fault> {
-    if let Some(workers) = &table.workers
-        && *workers.get_ref() != 1
-    {
-        return Err(Fault::new(
-            workers.span(),
-            "this version runs a single worker: write `workers = 1`, or leave it out",
-        ));
-    }
-    let socket = match table.socket {
-        None => DEFAULT_SOCKET.into(),
-        Some(path) => {
-            let length = path.get_ref().as_os_str().len();
-            if !path.get_ref().is_absolute() || length > LONGEST_SOCKET_PATH {
-                return Err(Fault::new(
-                    path.span(),
-                    format!(
-                        "the socket needs an absolute path of at most {LONGEST_SOCKET_PATH} \
-                         bytes, such as \"{DEFAULT_SOCKET}\""
-                    ),
-                ));
-            }
-            path.into_inner()
-        }
-    };
-    Ok(Engine {
-        socket,
-        allow_users: table.allow_users.into_iter().map(|user| user.0).collect(),
-        shutdown_timeout: table
-            .shutdown_timeout
-            .map_or(Duration::from_secs(5), |Time(time)| time),
-        idle: idle(table.idle.as_ref())?,
-    })
-}
-
-fn idle(written: Option<&Spanned<String>>) -> Result<IdlePolicy, Fault> {
-    let Some(written) = written else {
-        return Ok(IdlePolicy::default());
-    };
-    if written.get_ref() == "spin" {
-        return Ok(IdlePolicy::Spin);
-    }
-    Time::parse(written.get_ref())
-        .map(|Time(after)| IdlePolicy::Sleep { after })
-        .ok_or_else(|| {
-            Fault::new(
-                written.span(),
-                "idle says how long a worker polls in vain before it sleeps: write a time, such \
-                 as \"20us\", or \"spin\" for a worker that never sleeps",
-            )
-        })
 }
 
 fn at_most<T: Copy + PartialOrd + std::fmt::Display>(

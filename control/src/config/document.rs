@@ -38,6 +38,7 @@ pub(super) struct EngineTable {
     #[serde(default)]
     pub(super) allow_users: Vec<UserId>,
     pub(super) workers: Option<Spanned<u16>>,
+    pub(super) cores: Option<Spanned<Vec<usize>>>,
     pub(super) shutdown_timeout: Option<Time>,
     pub(super) idle: Option<Spanned<String>>,
 }

@@ -6,6 +6,7 @@
 
 mod check;
 mod document;
+mod engine;
 mod error;
 mod exclusive;
 mod policy;
@@ -14,6 +15,7 @@ mod value;
 
 use std::fs;
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,6 +42,11 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// What a worker does with time it has nothing to do in.
     pub idle: IdlePolicy,
+    /// How many workers share the connections.
+    pub workers: NonZeroU8,
+    /// The core that each of them is kept on, in their order. `None` leaves a single worker to the
+    /// system, and keeps each of several on one of the first cores, if there are enough.
+    pub cores: Option<Vec<usize>>,
     /// The ports, the first of which is `PortId(0)`.
     pub ports: Vec<PortConfig>,
     /// Routes besides those that follow from the ports.

@@ -16,6 +16,8 @@ impl Config {
         [
             ("engine.socket", self.socket != new.socket),
             ("engine.idle", self.idle != new.idle),
+            ("engine.workers", self.workers != new.workers),
+            ("engine.cores", self.cores != new.cores),
             ("port", self.ports != new.ports),
             ("route", self.routes != new.routes),
             (

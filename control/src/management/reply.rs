@@ -22,6 +22,8 @@ pub enum Answer<T> {
 pub struct ConnectionRow {
     /// What the other requests name it by.
     pub id: u64,
+    /// The worker that is its home.
+    pub worker: u8,
     /// The data-level state (RFC 8684 section 3.3.3), such as `established`.
     pub state: String,
     /// `client` or `server`.
@@ -67,6 +69,8 @@ pub struct SubflowRow {
     pub connection: u64,
     /// Its number within the connection; 0 is the first.
     pub id: u32,
+    /// The worker whose core its packets arrive at.
+    pub worker: u8,
     /// `handshake`, `established`, `stale` or `closing`.
     pub state: String,
     /// The address of this side.

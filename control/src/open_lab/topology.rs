@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use braid_dataplane::port::AnyPort;
 use braid_dataplane::port::impaired::{ImpairedPort, Impairments};
 use braid_dataplane::worker::Clock;
+use braid_engine::stack::FlowHash;
 use braid_engine::testing::middlebox::Direction;
 use braid_engine::wire::ethernet::MacAddress;
 
@@ -19,7 +20,7 @@ use crate::demo::{self, MemoryLinks, PortKind};
 use crate::lab::link::{Family, Link, Side, prefix};
 use crate::lab::namespace::Namespace;
 use crate::lab::netlink::RouteSocket;
-use crate::server::OpenPorts;
+use crate::server::{OpenPort, OpenPorts};
 
 /// Namespaces and links, until it is dropped.
 #[derive(Debug)]
@@ -88,12 +89,13 @@ impl Topology {
             .zip(Link::all(self.links));
         let ports = ports.map(|((port, &behaviour), link)| {
             let mac = MacAddress([0x02, 0x62, 0x72, 2, 0, link.0]);
-            (impair(port, behaviour, link, clock), mac)
+            OpenPort::single(impair(port, behaviour, link, clock), mac)
         });
         let ports = ports.collect();
         let config = Config::parse(&self.configuration(plan.reverse), Path::new("braid lab"))?;
         let ports = OpenPorts {
             ports,
+            hash: FlowHash::default(),
             // They are in namespaces of the laboratory's own.
             interfaces: Vec::new(),
             clock,

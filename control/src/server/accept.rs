@@ -9,12 +9,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use braid_dataplane::application::Handshake;
-use braid_engine::stack::ConnectionId;
+use braid_engine::stack::{ConnectionId, WorkerId};
 use braid_shm::SlotState;
 use braid_shm::abi::{AcceptedMessage, Plain, SocketAddressStorage};
 
 use super::attachment::region_id;
 use super::control::{Control, Kind};
+use super::home::{ConnectionName, ListenerName};
 use super::host::WorkerGone;
 use super::packets;
 use super::peers::NewSocket;
@@ -36,21 +37,40 @@ struct Accepted {
 impl Control {
     /// Hands over what waits at a listener, while its descriptor has room.
     pub(super) fn accept_connections(&mut self, key: Key) -> Result<(), WorkerGone> {
+        let listeners = match self.sockets.get(key).map(|socket| &socket.state) {
+            Some(State::Listening { listeners, .. }) => listeners.clone(),
+            _ => return Ok(()),
+        };
+        // All workers are looked at, so whatever waited for room is looked at now.
+        self.wait_for_room(key, false);
+        for listener in listeners {
+            if self.hosts.is_living(listener.worker) && !self.accept_from(key, listener)? {
+                self.wait_for_room(key, true);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over what waits at one worker for a listener. False when the descriptor has no room for all
+    /// of it.
+    pub(super) fn accept_from(
+        &mut self,
+        key: Key,
+        listener: ListenerName,
+    ) -> Result<bool, WorkerGone> {
         loop {
             let Some(socket) = self.sockets.get(key) else {
-                return Ok(());
-            };
-            let State::Listening { listener, .. } = socket.state else {
-                return Ok(());
+                return Ok(true);
             };
             if !has_room(&socket.end) {
-                self.wait_for_room(key, true);
-                return Ok(());
+                return Ok(false);
             }
-            let batch = self.host.call(move |turn| {
+            let id = listener.id;
+            let batch = self.hosts.call_on(listener.worker, move |turn| {
                 let mut batch = Vec::new();
                 while batch.len() < BATCH
-                    && let Some(connection) = turn.stack.accept(listener)
+                    && let Some(connection) = turn.stack.accept(id)
                 {
                     let local = turn.stack.local_address(connection);
                     let remote = turn.stack.remote_address(connection);
@@ -64,21 +84,17 @@ impl Control {
                 }
                 batch
             })?;
-            if batch.is_empty() {
-                self.wait_for_room(key, false);
-                return Ok(());
-            }
             let last = batch.len() < BATCH;
             for accepted in batch {
-                if !self.hand_over(key, accepted)? {
-                    let connection = accepted.connection;
-                    self.host
-                        .call(move |turn| turn.stack.abort(turn.now, connection))?;
+                let Accepted { connection, .. } = accepted;
+                if !self.hand_over(key, listener.worker, accepted)? {
+                    self.hosts.call_on(listener.worker, move |turn| {
+                        turn.stack.abort(turn.now, connection);
+                    })?;
                 }
             }
             if last {
-                self.wait_for_room(key, false);
-                return Ok(());
+                return Ok(true);
             }
         }
     }
@@ -101,11 +117,16 @@ impl Control {
     }
 
     /// Makes a socket of an accepted connection and sends it. False when that cannot be done.
-    fn hand_over(&mut self, listener: Key, accepted: Accepted) -> Result<bool, WorkerGone> {
+    fn hand_over(
+        &mut self,
+        listener: Key,
+        worker: WorkerId,
+        accepted: Accepted,
+    ) -> Result<bool, WorkerGone> {
         let Some(parent) = self.sockets.get(listener) else {
             return Ok(false);
         };
-        let (home, domain) = (parent.attachment, parent.domain);
+        let (region, domain) = (parent.attachment, parent.domain);
         let new = NewSocket {
             domain,
             protocol: parent.protocol,
@@ -113,7 +134,7 @@ impl Control {
             options: parent.options.clone(),
             kept: parent.kept,
         };
-        let (key, descriptor) = match self.make_socket(home, new) {
+        let (key, descriptor) = match self.make_socket(region, new) {
             Ok(made) => made,
             Err(errno) => {
                 self.complaints.say(format_args!(
@@ -128,18 +149,22 @@ impl Control {
             return Ok(false);
         };
         socket.state = State::Connected {
-            connection: accepted.connection,
+            connection: ConnectionName {
+                home: worker,
+                id: accepted.connection,
+            },
             local: accepted.local,
             remote: accepted.remote,
             bound: None,
         };
         let handle = socket.handle.clone();
+        handle.set_worker(worker.number());
         handle.set_state(SlotState::Established);
         let end = Arc::clone(&socket.end);
         let message = AcceptedMessage {
             region: self
                 .attachments
-                .get(home)
+                .get(region)
                 .map_or(0, |attachment| attachment.serial),
             slot: handle.slot(),
             generation: handle.generation(),
@@ -147,10 +172,10 @@ impl Control {
             remote: SocketAddressStorage::new(in_family(domain, accepted.remote)),
         };
         let connection = accepted.connection;
-        let bound = self.host.call(move |turn| {
+        let bound = self.hosts.call_on(worker, move |turn| {
             let complete = Handshake::Complete;
             turn.applications
-                .bind(region_id(home), &handle, end, connection, complete)
+                .bind(region_id(region), &handle, end, connection, complete)
         })?;
         if !bound {
             self.forget_socket(key);

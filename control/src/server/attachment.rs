@@ -48,6 +48,7 @@ impl Attachment {
     ) -> Result<Self, MemoryError> {
         let limits = config.applications;
         let layout = RegionLayout::new(limits.sockets, limits.threads, limits.ring_bytes)
+            .and_then(|layout| layout.with_workers(config.workers.get().into()))
             .map_err(|_| MemoryError::Header)?;
         let region = EngineRegion::create(layout)?;
         let program = program_of(owner.process);

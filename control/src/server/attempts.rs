@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use braid_engine::stack::ConnectionId;
-
+use super::home::ConnectionName;
 use super::table::Key;
 
 /// How long a connect() may take without TCP_USER_TIMEOUT: a SYN and six repetitions, the last of
@@ -18,7 +17,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(127);
 pub(super) struct Attempts {
     pub(super) socket: Key,
     /// The one that is under way.
-    pub(super) connection: ConnectionId,
+    pub(super) connection: ConnectionName,
     /// It gives way to the next one then.
     pub(super) due: Instant,
     pub(super) rest: Addresses,

@@ -4,14 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 
 use braid_dataplane::application::errno;
-use braid_engine::socket::{ListenOptions, Shutdown};
+use braid_engine::socket::{ListenOptions, Shutdown, SocketError};
 use braid_engine::stack::{BindOptions, ListenerId};
 use braid_shm::abi::{Command, EMULTIPATH, Operation, SocketAddressStorage, sockaddr_multipath};
 use braid_shm::{EngineEnd, SlotState, abi::Plain};
 
 use super::accept::in_family;
 use super::control::Control;
-use super::host::WorkerGone;
+use super::home::ListenerName;
+use super::host::{Turn, WorkerGone};
 use super::options::Outcome;
 use super::socket::{Domain, Socket, State};
 use super::table::Key;
@@ -61,7 +62,10 @@ impl Control {
             let argument = attachment.commands.argument(thread, &command);
             // What the program has seen before it asked is known here, too.
             self.take_reports()?;
-            let (result, data) = match self.execute(region, &command, &argument)? {
+            let executed = self.execute(region, &command, &argument);
+            // Of a connection at a worker that has just ended.
+            let outcome = self.outlive(executed)?.unwrap_or(Err(libc::ECONNRESET));
+            let (result, data) = match outcome {
                 Ok(answer) => answer,
                 Err(errno) => (-i64::from(errno), Vec::new()),
             };
@@ -136,7 +140,7 @@ impl Control {
             let take = self.config.policy.take_unspecified;
             return Ok(Ok((take.into(), Vec::new())));
         }
-        let takes = self.host.call(move |turn| {
+        let takes = self.hosts.call_first(move |turn| {
             if remote {
                 turn.stack.has_route(ip)
             } else {
@@ -158,11 +162,13 @@ impl Control {
             Err(errno) => return Ok(Err(errno)),
         };
         let options = self.bind_options(key);
-        let reserved = self
-            .host
-            .call(move |turn| turn.stack.reserve_with(address, options))?;
+        let reserved = self.hosts.call_alike(
+            move |turn| turn.stack.reserve_with(address, options),
+            move |turn, bound| turn.stack.reserve_with(bound, options),
+            |turn, bound| turn.stack.release(bound),
+        )?;
         let bound = match reserved {
-            Ok(bound) => bound,
+            Ok(bound) => bound.of_first(),
             Err(error) => return Ok(Err(errno(error))),
         };
         if let Some(socket) = self.sockets.get_mut(key) {
@@ -206,15 +212,17 @@ impl Control {
         };
         // As the kernel, which takes it for a number without a sign: -1 is as many as there may be.
         let backlog = usize::try_from(backlog).unwrap_or(usize::MAX);
-        let bound = match socket.state {
-            State::Open { bound } => bound,
-            State::Listening { listener, .. } => {
-                let changed = self
-                    .host
-                    .call(move |turn| turn.stack.set_backlog(listener, backlog))?;
+        let bound = match &socket.state {
+            State::Open { bound } => *bound,
+            State::Listening { listeners, .. } => {
+                let changed = self.at_listeners(listeners, move |turn, listener| {
+                    turn.stack.set_backlog(listener, backlog)
+                });
                 return Ok(changed.map_or_else(|error| Err(errno(error)), |()| DONE));
             }
-            State::Connected { .. } | State::Ending { .. } => return Ok(Err(libc::EINVAL)),
+            State::Connected { .. } | State::Lost { .. } | State::Ending { .. } => {
+                return Ok(Err(libc::EINVAL));
+            }
         };
         let anywhere: IpAddr = match socket.domain {
             Domain::Inet => std::net::Ipv4Addr::UNSPECIFIED.into(),
@@ -230,7 +238,7 @@ impl Control {
             socket: socket.options.clone(),
         };
         let was_bound = bound.is_some();
-        let listening = self.host.call(move |turn| {
+        let begin = move |turn: &mut Turn<'_>, address: SocketAddr| {
             let address = if was_bound {
                 address
             } else {
@@ -245,21 +253,55 @@ impl Control {
                     Err(error)
                 }
             }
-        })?;
-        let (listener, address) = match listening {
+        };
+        let begin_first = begin.clone();
+        let listening = self.hosts.call_alike(
+            move |turn| begin_first(turn, address),
+            move |turn, (_, address)| begin(turn, address),
+            move |turn, (listener, address)| {
+                turn.stack.close_listener(turn.now, listener);
+                if !was_bound {
+                    turn.stack.release(address);
+                }
+            },
+        )?;
+        let listening = match listening {
             Ok(listening) => listening,
             Err(error) => return Ok(Err(errno(error))),
         };
+        let mut listeners = Vec::new();
+        let mut chosen = address;
+        for (worker, (id, address)) in listening {
+            // All have that of the first.
+            chosen = address;
+            listeners.push(ListenerName { worker, id });
+        }
+        for &listener in &listeners {
+            self.by_listener.insert(listener, key);
+        }
         if let Some(socket) = self.sockets.get_mut(key) {
             socket.state = State::Listening {
-                listener,
-                address,
+                listeners,
+                address: chosen,
                 full: false,
             };
             socket.handle.set_state(SlotState::Listening);
         }
-        self.by_listener.insert(listener, key);
         Ok(DONE)
+    }
+
+    /// Has every worker change its part of a listener; the failure of one, if any fails.
+    pub(super) fn at_listeners(
+        &self,
+        listeners: &[ListenerName],
+        change: impl FnOnce(&mut Turn<'_>, ListenerId) -> Result<(), SocketError>
+        + Clone
+        + Send
+        + 'static,
+    ) -> Result<(), SocketError> {
+        let each = listeners.iter().map(|name| (name.worker, name.id));
+        let changed = self.hosts.call_each(each, change);
+        changed.into_iter().try_for_each(|(_, changed)| changed)
     }
 
     fn shutdown(&mut self, key: Key, how: i32) -> Result<Outcome, WorkerGone> {
@@ -271,12 +313,12 @@ impl Control {
         };
         let connection = match self.sockets.get(key).map(|socket| &socket.state) {
             Some(&State::Connected { connection, .. }) => connection,
-            Some(&State::Listening {
-                listener, address, ..
-            }) => return self.stop_listening(key, listener, address, how),
+            Some(&State::Listening { address, .. }) => {
+                return Ok(self.stop_listening(key, address, how));
+            }
             _ => return Ok(Err(libc::ENOTCONN)),
         };
-        self.host.call(move |turn| {
+        self.hosts.call_home(connection, move |turn, connection| {
             turn.applications
                 .shutdown(turn.now, turn.stack, connection, how);
         })?;
@@ -285,28 +327,34 @@ impl Control {
 
     /// shutdown() of a listener for reading: it takes no connections any more, and whoever waits in
     /// accept() learns of it. The address stays.
-    fn stop_listening(
-        &mut self,
-        key: Key,
-        listener: ListenerId,
-        address: SocketAddr,
-        how: Shutdown,
-    ) -> Result<Outcome, WorkerGone> {
+    fn stop_listening(&mut self, key: Key, address: SocketAddr, how: Shutdown) -> Outcome {
         if how == Shutdown::Write {
-            return Ok(DONE);
+            return DONE;
         }
-        self.host
-            .call(move |turn| turn.stack.close_listener(turn.now, listener))?;
-        self.by_listener.remove(&listener);
         self.wait_for_room(key, false);
-        if let Some(socket) = self.sockets.get_mut(key) {
-            socket.state = State::Open {
-                bound: Some(address),
-            };
-            socket.handle.set_state(SlotState::Open);
-            socket.end.as_fd().put_token();
+        let socket = self.sockets.get_mut(key).ok_or(libc::EBADF)?;
+        let open = State::Open {
+            bound: Some(address),
+        };
+        let before = std::mem::replace(&mut socket.state, open);
+        socket.handle.set_state(SlotState::Open);
+        socket.end.as_fd().put_token();
+        if let State::Listening { listeners, .. } = before {
+            self.close_listeners(&listeners);
         }
-        Ok(DONE)
+        DONE
+    }
+
+    /// Ends a listener at every worker.
+    pub(super) fn close_listeners(&mut self, listeners: &[ListenerName]) {
+        for listener in listeners {
+            self.by_listener.remove(listener);
+        }
+        // It cannot fail.
+        let _ = self.at_listeners(listeners, |turn, listener| {
+            turn.stack.close_listener(turn.now, listener);
+            Ok(())
+        });
     }
 
     /// SIOCOUTQ and SIOCOUTQNSD.
@@ -316,7 +364,7 @@ impl Control {
             Some(State::Listening { .. }) => return Ok(Err(libc::EINVAL)),
             _ => return Ok(DONE),
         };
-        let bytes = self.host.call(move |turn| {
+        let bytes = self.hosts.call_home(connection, move |turn, connection| {
             turn.applications
                 .send_queue(turn.stack, connection, not_sent)
         })?;
@@ -334,7 +382,7 @@ impl Control {
             Domain::Inet6 | Domain::Multipath => std::net::Ipv6Addr::UNSPECIFIED.into(),
         };
         let address = match socket.state {
-            State::Open { bound } | State::Ending { bound } => {
+            State::Open { bound } | State::Lost { bound } | State::Ending { bound, .. } => {
                 bound.unwrap_or(SocketAddr::new(unbound, 0))
             }
             State::Listening { address, .. } => address,

@@ -13,13 +13,14 @@ use std::time::{Duration, Instant};
 
 use braid_dataplane::application::{Handshake, errno};
 use braid_engine::socket::{ConnectOptions, SocketError};
-use braid_engine::stack::ConnectionId;
+use braid_engine::stack::WorkerId;
 use braid_shm::SlotState;
 
 use super::attachment::region_id;
 use super::attempts::{Addresses, Attempts};
 use super::commands::{addresses, canonical};
 use super::control::Control;
+use super::home::ConnectionName;
 use super::host::WorkerGone;
 use super::options::Outcome;
 use super::socket::State;
@@ -33,6 +34,7 @@ impl Control {
         };
         match socket.state {
             State::Open { .. } => {}
+            State::Lost { .. } => return Ok(Err(libc::EISCONN)),
             State::Listening { .. } | State::Ending { .. } => return Ok(Err(libc::EINVAL)),
             State::Connected { connection, .. } => return self.connect_again(connection),
         }
@@ -66,7 +68,7 @@ impl Control {
         let mut failure = before;
         while let Some((remote, due)) = addresses.next(Instant::now()) {
             let others = addresses.but(remote);
-            match self.begin_connection(key, remote, others)? {
+            match self.begin_connection(key, remote, &others)? {
                 Ok(connection) => {
                     // One address has the time that TCP gives it.
                     if addresses.are_several() {
@@ -94,16 +96,16 @@ impl Control {
     /// Ends the attempts whose time is over.
     pub(super) fn end_late_attempts(&mut self) -> Result<(), WorkerGone> {
         let now = Instant::now();
-        let late: Vec<(Key, ConnectionId)> = self
+        let late: Vec<(Key, ConnectionName)> = self
             .attempts
             .iter()
             .filter(|attempts| attempts.due <= now)
             .map(|attempts| (attempts.socket, attempts.connection))
             .collect();
         for (key, connection) in late {
-            let under_way = self
-                .host
-                .call(move |turn| turn.applications.is_under_way(connection))?;
+            let under_way = self.hosts.call_home(connection, |turn, connection| {
+                turn.applications.is_under_way(connection)
+            })?;
             if under_way {
                 self.connect_failed(key, connection, SocketError::TimedOut)?;
             } else {
@@ -120,8 +122,8 @@ impl Control {
         &mut self,
         key: Key,
         remote: SocketAddr,
-        others: Vec<SocketAddr>,
-    ) -> Result<Result<ConnectionId, i32>, WorkerGone> {
+        others: &[SocketAddr],
+    ) -> Result<Result<ConnectionName, i32>, WorkerGone> {
         let Some(socket) = self.sockets.get(key) else {
             return Ok(Err(libc::EBADF));
         };
@@ -134,23 +136,14 @@ impl Control {
             multipath: self.wants_multipath(socket, Some(remote.ip())),
             socket: socket.options.clone(),
         };
-        let (region, handle) = (region_id(socket.attachment), socket.handle.clone());
-        let end = Arc::clone(&socket.end);
-        handle.set_state(SlotState::Connecting);
-        let begun = self.host.call(move |turn| {
-            let connection = turn.stack.connect(turn.now, options)?;
-            let local = turn.stack.local_address(connection);
-            let under_way = Handshake::UnderWay;
-            let applications = &mut turn.applications;
-            if !applications.bind(region, &handle, end, connection, under_way) {
-                turn.stack.abort(turn.now, connection);
-                return Err(SocketError::NoBuffers);
+        let mut begun = Err(SocketError::AddressNotAvailable);
+        for home in self.homes_for(&options)? {
+            begun = self.begin_at(key, home, &options, others)?;
+            // Every worker has local ports of its own to choose from.
+            if begun != Err(SocketError::AddressNotAvailable) {
+                break;
             }
-            applications.join_to(connection, others);
-            local
-                .map(|local| (connection, local))
-                .ok_or(SocketError::NoBuffers)
-        })?;
+        }
         let (connection, local) = match begun {
             Ok(begun) => begun,
             Err(error) => return Ok(Err(errno(error))),
@@ -166,11 +159,59 @@ impl Control {
         Ok(Ok(connection))
     }
 
+    /// The workers at which a connection may begin, the one to try first at the front: where its local
+    /// port belongs or, if it has none yet, each in its turn.
+    fn homes_for(&self, options: &ConnectOptions) -> Result<Vec<WorkerId>, WorkerGone> {
+        if options.local.is_some_and(|local| local.port() != 0) {
+            let options = options.clone();
+            let home = self
+                .hosts
+                .call_first(move |turn| turn.stack.worker_for(&options))?;
+            if let Some(home) = home {
+                let living = Some(home).filter(|home| self.hosts.is_living(*home));
+                return Ok(living.into_iter().collect());
+            }
+        }
+        self.hosts.in_turn()
+    }
+
+    fn begin_at(
+        &self,
+        key: Key,
+        home: WorkerId,
+        options: &ConnectOptions,
+        others: &[SocketAddr],
+    ) -> Result<Result<(ConnectionName, SocketAddr), SocketError>, WorkerGone> {
+        let Some(socket) = self.sockets.get(key) else {
+            return Ok(Err(SocketError::BadHandle));
+        };
+        let (region, handle) = (region_id(socket.attachment), socket.handle.clone());
+        let end = Arc::clone(&socket.end);
+        let (options, others) = (options.clone(), others.to_vec());
+        handle.set_worker(home.number());
+        handle.set_state(SlotState::Connecting);
+        let begun = self.hosts.call_on(home, move |turn| {
+            let connection = turn.stack.connect(turn.now, options)?;
+            let local = turn.stack.local_address(connection);
+            let under_way = Handshake::UnderWay;
+            let applications = &mut turn.applications;
+            if !applications.bind(region, &handle, end, connection, under_way) {
+                turn.stack.abort(turn.now, connection);
+                return Err(SocketError::NoBuffers);
+            }
+            applications.join_to(connection, others);
+            local
+                .map(|local| (connection, local))
+                .ok_or(SocketError::NoBuffers)
+        })?;
+        Ok(begun.map(|(id, local)| (ConnectionName { home, id }, local)))
+    }
+
     /// A connection could not be made: the next address is tried; without one the socket is as before.
     pub(super) fn connect_failed(
         &mut self,
         key: Key,
-        connection: ConnectionId,
+        connection: ConnectionName,
         error: SocketError,
     ) -> Result<(), WorkerGone> {
         let Some(socket) = self.sockets.get_mut(key) else {
@@ -187,7 +228,7 @@ impl Control {
         };
         socket.state = State::Open { bound };
         let (handle, end) = (socket.handle.clone(), Arc::clone(&socket.end));
-        self.host.call(move |turn| {
+        self.hosts.call_home(connection, |turn, connection| {
             turn.applications.let_go(turn.now, turn.stack, connection);
         })?;
         let mut failure = errno(error);
@@ -203,9 +244,9 @@ impl Control {
         Ok(())
     }
 
-    fn connect_again(&self, connection: ConnectionId) -> Result<Outcome, WorkerGone> {
+    fn connect_again(&self, connection: ConnectionName) -> Result<Outcome, WorkerGone> {
         use braid_engine::mptcp::connection::DataState;
-        let state = self.host.call(move |turn| {
+        let state = self.hosts.call_home(connection, |turn, connection| {
             turn.stack
                 .connection_info(connection)
                 .map(|info| info.state)

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use braid_dataplane::application::{RegionId, Report};
 use braid_engine::socket::SocketOptions;
-use braid_engine::stack::ListenerId;
 use nix::sys::signal::Signal;
 use nix::sys::signalfd::SignalFd;
 
@@ -15,7 +14,9 @@ use super::ServerError;
 use super::attachment::{Attachment, key_of};
 use super::attempts::Attempts;
 use super::complaints::Complaints;
-use super::host::{Host, WorkerGone};
+use super::home::{ConnectionName, ListenerName};
+use super::host::WorkerGone;
+use super::hosts::Hosts;
 use super::lifecycle::Leavings;
 use super::links::Links;
 use super::listener::Listener;
@@ -32,7 +33,7 @@ const CLOSING_INTERVAL: Duration = Duration::from_millis(10);
 /// Tokens of the descriptors that there is one of.
 const SIGNALS: u64 = u64::MAX;
 const LISTENER: u64 = u64::MAX - 1;
-const WORKER: u64 = u64::MAX - 2;
+const WORKERS: u64 = u64::MAX - 2;
 const LINKS: u64 = u64::MAX - 3;
 
 /// What a token of the poller names.
@@ -55,13 +56,13 @@ pub(super) struct Control {
     pub(super) listener: Listener,
     signals: SignalFd,
     pub(super) links: Links,
-    pub(super) host: Host,
+    pub(super) hosts: Hosts,
     pub(super) peers: Table<Peer>,
     pub(super) attachments: Table<Attachment>,
     pub(super) sockets: Table<Socket>,
     pub(super) by_cookie: HashMap<u64, Key>,
-    pub(super) by_listener: HashMap<ListenerId, Key>,
-    /// What sockets that were just forgotten held in the worker.
+    pub(super) by_listener: HashMap<ListenerName, Key>,
+    /// What sockets that were just forgotten held in the workers.
     pub(super) leavings: Leavings,
     /// Those of sockets that connect to one of several addresses.
     pub(super) attempts: Vec<Attempts>,
@@ -91,15 +92,15 @@ impl Control {
         poller.add(&started.signals, SIGNALS, EventFlags::IN)?;
         poller.add(&started.listener, LISTENER, EventFlags::IN)?;
         started.links.add_to(&poller, LINKS)?;
-        let host = Host::start(started.worker, started.applications, started.reports)?;
-        poller.add(host.reports().bell(), WORKER, EventFlags::IN)?;
+        let hosts = Hosts::start(started.workers, started.reports)?;
+        poller.add(hosts.reports().bell(), WORKERS, EventFlags::IN)?;
         let applications = config.applications.applications;
         Ok(Self {
             poller,
             listener: started.listener,
             signals: started.signals,
             links: started.links,
-            host,
+            hosts,
             peers: Table::new(most_peers(&config)),
             attachments: Table::new(applications),
             sockets: Table::new(super::most_sockets(&config)),
@@ -136,15 +137,19 @@ impl Control {
                         }
                     }
                     LISTENER => self.accept_peers(),
-                    LINKS => self.on_links()??,
-                    WORKER => {}
+                    LINKS => {
+                        let told = self.on_links()?;
+                        self.outlive(told)?;
+                    }
+                    WORKERS => {}
                     token => self.on_ready(token, event.flags)?,
                 }
             }
-            self.host.reports().bell().clear();
+            self.hosts.reports().bell().clear();
             self.take_commands()?;
             self.take_reports()?;
-            self.end_late_attempts()?;
+            let ended = self.end_late_attempts();
+            self.outlive(ended)?;
         }
     }
 
@@ -167,20 +172,21 @@ impl Control {
 
     fn on_ready(&mut self, token: u64, flags: EventFlags) -> Result<(), ServerError> {
         let (kind, key) = Key::of_token(token);
-        match kind {
-            Kind::PEER if flags.contains(EventFlags::OUT) => self.on_room(key)?,
-            Kind::PEER => self.on_peer(key)?,
+        let done = match kind {
+            Kind::PEER if flags.contains(EventFlags::OUT) => self.on_room(key),
+            Kind::PEER => self.on_peer(key),
             Kind::SOCKET if flags.intersects(EventFlags::HUP | EventFlags::ERR) => {
-                self.on_hangup(key)?;
+                self.on_hangup(key)
             }
-            Kind::SOCKET => self.accept_connections(key)?,
+            Kind::SOCKET => self.accept_connections(key),
             // The commands of every region are looked at after each sleep.
-            _ => {}
-        }
+            _ => Ok(()),
+        };
+        self.outlive(done)?;
         Ok(())
     }
 
-    /// Acts on what the worker has reported until now. The slots stay as they are while the engine
+    /// Acts on what the workers have reported until now. The slots stay as they are while the engine
     /// ends, for what arrived can still be read.
     pub(super) fn take_reports(&mut self) -> Result<(), WorkerGone> {
         if self.closing {
@@ -188,43 +194,64 @@ impl Control {
         }
         let mut watched = Vec::new();
         // What comes meanwhile rings again.
-        for _ in 0..self.host.reports().waiting() {
-            let Some(report) = self.host.reports().take() else {
+        for _ in 0..self.hosts.reports().waiting() {
+            let Some(report) = self.hosts.reports().take() else {
                 break;
             };
-            match report {
-                Report::Acceptable { listener, .. } => {
-                    if let Some(&socket) = self.by_listener.get(&listener) {
-                        self.accept_connections(socket)?;
-                    }
+            let done = match report {
+                Report::Watched { worker, event } => {
+                    watched.push((worker, event));
+                    Ok(())
                 }
-                Report::Failed {
-                    region,
-                    slot,
-                    connection,
-                    error,
-                    ..
-                } => {
-                    if let Some(socket) = self.socket_at(region, slot) {
-                        self.connect_failed(socket, connection, error)?;
-                    }
-                }
-                Report::Released { region, slot } => {
-                    if let Some(socket) = self.socket_at(region, slot) {
-                        self.forget_socket(socket);
-                        self.after_sockets()?;
-                    }
-                }
-                Report::Violation { region, violation } => {
-                    self.cut_off(key_of(region), &violation.to_string())?;
-                }
-                Report::Watched { event, .. } => watched.push(event),
-            }
+                report => self.on_report(&report),
+            };
+            self.outlive(done)?;
         }
-        if self.host.is_gone() {
-            return Err(WorkerGone);
-        }
+        self.look_for_lost()?;
         self.on_watched(watched)
+    }
+
+    fn on_report(&mut self, report: &Report) -> Result<(), WorkerGone> {
+        match *report {
+            Report::Acceptable { worker, listener } => {
+                let name = ListenerName {
+                    worker,
+                    id: listener,
+                };
+                if let Some(&socket) = self.by_listener.get(&name)
+                    && !self.accept_from(socket, name)?
+                {
+                    self.wait_for_room(socket, true);
+                }
+            }
+            Report::Failed {
+                worker,
+                region,
+                slot,
+                connection,
+                error,
+            } => {
+                let name = ConnectionName {
+                    home: worker,
+                    id: connection,
+                };
+                if let Some(socket) = self.socket_at(region, slot) {
+                    self.connect_failed(socket, name, error)?;
+                }
+            }
+            Report::Released { region, slot } => {
+                if let Some(socket) = self.socket_at(region, slot) {
+                    self.forget_socket(socket);
+                    self.after_sockets()?;
+                }
+            }
+            Report::Violation { region, violation } => {
+                self.cut_off(key_of(region), &violation.to_string())?;
+            }
+            // They are told together.
+            Report::Watched { .. } => {}
+        }
+        Ok(())
     }
 
     fn socket_at(&self, region: RegionId, slot: u32) -> Option<Key> {
@@ -271,7 +298,7 @@ impl Control {
         }
         let (old_endpoints, endpoints) = (self.config.endpoints.clone(), new.endpoints.clone());
         let (limits, mut defaults) = (new.limits, new.defaults());
-        let (refused, taken) = self.host.call(move |turn| {
+        let changed = self.hosts.call_all(move |turn| {
             let (mut refused, mut taken) = (Vec::new(), Vec::new());
             turn.stack.set_limits(turn.now, limits);
             // Found out when the engine started.
@@ -306,6 +333,7 @@ impl Control {
             }
             (refused, taken)
         })?;
+        let (refused, taken) = changed.of_first();
         for error in refused {
             eprintln!("braid: {error}");
         }
@@ -324,16 +352,18 @@ impl Control {
     fn close(mut self) -> Result<(), ServerError> {
         let deadline = Instant::now() + self.config.shutdown_timeout;
         self.closing = true;
-        self.end_all_sockets()?;
+        self.end_all_sockets();
         let mut ready: Vec<Ready> = Vec::new();
         loop {
-            let left = self.host.call(|turn| turn.stack.connection_count())?;
+            self.look_for_lost()?;
+            let counts = self.hosts.call_all(|turn| turn.stack.connection_count())?;
+            let left = counts.merge(|sum, count| *sum += count);
             if left == 0 {
                 break;
             }
             if Instant::now() >= deadline {
                 eprintln!("braid: {left} connections were not closed in time and are aborted");
-                self.host.call(|turn| turn.abort_all())?;
+                self.hosts.call_all(|turn| turn.abort_all())?;
                 break;
             }
             self.answer_while_closing(&mut ready)?;
@@ -347,7 +377,7 @@ impl Control {
     /// One interval of the end.
     fn answer_while_closing(&mut self, ready: &mut Vec<Ready>) -> Result<(), ServerError> {
         self.poller.wait(Some(CLOSING_INTERVAL), ready)?;
-        self.host.reports().bell().clear();
+        self.hosts.reports().bell().clear();
         for event in ready.iter() {
             match event.token {
                 SIGNALS => {
@@ -359,8 +389,11 @@ impl Control {
                     {}
                 }
                 LISTENER => self.accept_peers(),
-                LINKS => self.on_links()??,
-                WORKER => {}
+                LINKS => {
+                    let told = self.on_links()?;
+                    self.outlive(told)?;
+                }
+                WORKERS => {}
                 token => self.on_ready(token, event.flags)?,
             }
         }

@@ -1,12 +1,14 @@
-//! The worker's thread, and how the control thread has things done in it.
+//! A worker's thread, and how the control thread has things done in it.
 
+use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::{self, JoinHandle};
 
 use braid_dataplane::application::{Applications, Reports};
-use braid_dataplane::worker::{Ports, Waker, Worker};
-use braid_engine::stack::Stack;
+use braid_dataplane::worker::{Ports, Waker, Worker, pin};
+use braid_engine::stack::{Stack, WorkerId};
 use braid_engine::time::{Duration, Instant};
 
 /// Tasks that wait for the worker; the control thread waits for each, so few ever do.
@@ -41,68 +43,111 @@ impl Turn<'_> {
 /// Something for the worker to do between two steps.
 type Task = Box<dyn FnOnce(&mut Turn<'_>) + Send>;
 
-/// The worker's thread has ended, by a panic.
+/// A task that is under way.
+pub(super) struct Pending<R>(Receiver<R>);
+
+/// A worker's thread has ended, by a panic: what was asked of it is void.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct WorkerGone;
 
-/// The worker's thread as the control thread sees it.
+/// A worker that has no thread yet.
+#[derive(Debug)]
+pub(super) struct NewHost {
+    pub(super) worker: Worker<Stack>,
+    pub(super) applications: Applications,
+    /// The core that it is kept on.
+    pub(super) core: Option<usize>,
+}
+
+/// A worker's thread as the control thread sees it.
 #[derive(Debug)]
 pub(super) struct Host {
+    number: WorkerId,
     /// `None` once the worker is told to end.
     tasks: Option<SyncSender<Task>>,
     waker: Waker,
-    reports: Arc<Reports>,
+    /// `None` once its end was taken note of.
     thread: Option<JoinHandle<()>>,
+    /// Its thread has ended, or is about to.
+    gone: Arc<AtomicBool>,
 }
 
 impl Host {
     pub(super) fn start(
-        worker: Worker<Stack>,
-        applications: Applications,
+        number: WorkerId,
+        new: NewHost,
         reports: Arc<Reports>,
     ) -> std::io::Result<Self> {
         let (tasks, incoming) = sync_channel(TASKS);
-        let waker = worker.waker();
-        let thread = thread::Builder::new().name("braid-worker".into()).spawn({
-            let reports = Arc::clone(&reports);
-            move || {
-                let _alarm = Alarm(reports);
-                run(worker, applications, &incoming);
+        let waker = new.worker.waker();
+        let gone = Arc::new(AtomicBool::new(false));
+        let alarm = Alarm {
+            gone: Arc::clone(&gone),
+            reports,
+        };
+        let name = format!("braid-worker-{}", number.number());
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            let _alarm = alarm;
+            if let Some(core) = new.core
+                && let Err(error) = pin(core)
+            {
+                eprintln!("braid: worker {}: {error}", number.number());
             }
+            run(new.worker, new.applications, &incoming);
         })?;
         Ok(Self {
+            number,
             tasks: Some(tasks),
             waker,
-            reports,
             thread: Some(thread),
+            gone,
         })
     }
 
-    /// What the worker reports.
-    pub(super) fn reports(&self) -> &Reports {
-        &self.reports
+    /// The worker's number.
+    pub(super) fn number(&self) -> WorkerId {
+        self.number
     }
 
-    /// Whether the worker's thread has ended.
+    /// Whether the worker's thread has ended, or is about to.
     pub(super) fn is_gone(&self) -> bool {
-        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+        self.gone.load(Ordering::Acquire)
     }
 
-    /// Has `task` done in the worker's thread and waits for its result: at most for one turn of
-    /// the worker, which is bounded.
-    pub(super) fn call<R: Send + 'static>(
+    /// Once the worker is gone: what its panic said. `None`: it lives, or this was asked before.
+    pub(super) fn take_last_words(&mut self) -> Option<String> {
+        if !self.is_gone() {
+            return None;
+        }
+        let panic = self.thread.take()?.join().err();
+        Some(panic.map_or_else(String::new, |panic| message_of(&*panic)))
+    }
+
+    /// Gives the worker a task.
+    pub(super) fn begin<R: Send + 'static>(
         &self,
         task: impl FnOnce(&mut Turn<'_>) -> R + Send + 'static,
-    ) -> Result<R, WorkerGone> {
+    ) -> Result<Pending<R>, WorkerGone> {
         let (answer, result) = sync_channel(1);
         let task: Task = Box::new(move |turn| {
             // The control thread waits for it, unless it is gone itself.
             let _ = answer.send(task(turn));
         });
-        let tasks = self.tasks.as_ref().ok_or(WorkerGone)?;
-        tasks.send(task).map_err(|_| WorkerGone)?;
+        let given = self.tasks.as_ref().map(|tasks| tasks.send(task));
+        let Some(Ok(())) = given else {
+            self.gone.store(true, Ordering::Release);
+            return Err(WorkerGone);
+        };
         self.waker.wake();
-        result.recv().map_err(|_| WorkerGone)
+        Ok(Pending(result))
+    }
+
+    /// Waits for the result of a task.
+    pub(super) fn end<R>(&self, pending: &Pending<R>) -> Result<R, WorkerGone> {
+        pending.0.recv().map_err(|_| {
+            self.gone.store(true, Ordering::Release);
+            WorkerGone
+        })
     }
 }
 
@@ -117,12 +162,24 @@ impl Drop for Host {
     }
 }
 
+/// What a panic said, as [`std::panic::PanicHookInfo`] has it.
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or_default()
+        .to_owned()
+}
+
 /// Rings when the worker's thread ends, by a panic too, so that the control thread looks.
-struct Alarm(Arc<Reports>);
+struct Alarm {
+    gone: Arc<AtomicBool>,
+    reports: Arc<Reports>,
+}
 
 impl Drop for Alarm {
     fn drop(&mut self) {
-        self.0.bell().ring();
+        self.gone.store(true, Ordering::Release);
+        self.reports.bell().ring();
     }
 }
 

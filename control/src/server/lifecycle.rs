@@ -1,12 +1,13 @@
 //! How sockets and regions end: by the last close, by the death of a program, or because one is
 //! cut off.
 
-use braid_dataplane::application::Ending;
+use braid_dataplane::application::{Ending, RegionId};
 use braid_shm::Linger;
 use std::time::Duration;
 
 use super::attachment::region_id;
 use super::control::Control;
+use super::home::ListenerName;
 use super::host::WorkerGone;
 use super::socket::State;
 use super::table::Key;
@@ -26,19 +27,20 @@ impl Control {
             State::Connected {
                 connection, bound, ..
             } => {
+                let home = connection.home;
                 let ending = if in_order {
                     Ending::Closed
                 } else {
                     Ending::Abort
                 };
-                socket.state = State::Ending { bound };
-                self.host.call(move |turn| {
+                socket.state = State::Ending { home, bound };
+                self.hosts.call_home(connection, move |turn, connection| {
                     turn.applications
                         .end(turn.now, turn.stack, connection, ending);
                 })
             }
             State::Ending { .. } => Ok(()),
-            State::Open { .. } | State::Listening { .. } => {
+            State::Open { .. } | State::Listening { .. } | State::Lost { .. } => {
                 self.forget_socket(key);
                 self.after_sockets()
             }
@@ -56,13 +58,15 @@ impl Control {
         self.attempts.retain(|attempts| attempts.socket != key);
         match socket.state {
             State::Listening {
-                listener, address, ..
+                listeners, address, ..
             } => {
-                self.by_listener.remove(&listener);
-                self.leavings.listeners.push(listener);
+                self.leavings.listeners.extend(listeners);
                 self.leavings.addresses.push(address);
             }
-            State::Open { bound } | State::Connected { bound, .. } | State::Ending { bound } => {
+            State::Open { bound }
+            | State::Connected { bound, .. }
+            | State::Lost { bound }
+            | State::Ending { bound, .. } => {
                 self.leavings.addresses.extend(bound);
             }
         }
@@ -74,18 +78,16 @@ impl Control {
         }
     }
 
-    /// Gives back to the worker what sockets that were forgotten held.
+    /// Gives back to the workers what sockets that were forgotten held.
     pub(super) fn after_sockets(&mut self) -> Result<(), WorkerGone> {
         let Leavings {
             listeners,
             addresses,
             regions,
         } = std::mem::take(&mut self.leavings);
-        if !listeners.is_empty() || !addresses.is_empty() {
-            self.host.call(move |turn| {
-                for listener in listeners {
-                    turn.stack.close_listener(turn.now, listener);
-                }
+        self.close_listeners(&listeners);
+        if !addresses.is_empty() {
+            self.hosts.call_all(move |turn| {
                 for address in addresses {
                     turn.stack.release(address);
                 }
@@ -117,8 +119,14 @@ impl Control {
         self.poller.remove(attachment.region.control_bell());
         attachment.region.retire();
         let id = region_id(key);
-        self.host
-            .call(move |turn| turn.applications.remove_region(turn.now, turn.stack, id))
+        self.unserve(id)
+    }
+
+    /// Has every worker let go of a region.
+    fn unserve(&self, id: RegionId) -> Result<(), WorkerGone> {
+        self.hosts
+            .call_all(move |turn| turn.applications.remove_region(turn.now, turn.stack, id))
+            .map(drop)
     }
 
     /// Ends an application that does not keep to the rules: its connections are aborted, its
@@ -137,10 +145,8 @@ impl Control {
             // The region goes in any case, below.
             self.drop_peer(maker)?;
         }
-        // The worker lets go first: then nothing is written to slots that are given back.
-        let id = region_id(key);
-        self.host
-            .call(move |turn| turn.applications.remove_region(turn.now, turn.stack, id))?;
+        // The workers let go first: then nothing is written to slots that are given back.
+        self.unserve(region_id(key))?;
         for socket in sockets {
             self.forget_socket(socket);
         }
@@ -149,35 +155,31 @@ impl Control {
     }
 
     /// The engine ends: every connection is closed once what its program wrote is on its way.
-    pub(super) fn end_all_sockets(&mut self) -> Result<(), WorkerGone> {
+    pub(super) fn end_all_sockets(&mut self) {
         let mut connections = Vec::new();
         let mut listeners = Vec::new();
         for (_, socket) in self.sockets.iter() {
-            match socket.state {
+            match &socket.state {
                 State::Connected { connection, .. } => {
                     socket.handle.close_write();
-                    connections.push(connection);
+                    connections.push((connection.home, connection.id));
                 }
-                State::Listening { listener, .. } => listeners.push(listener),
-                State::Open { .. } | State::Ending { .. } => {}
+                State::Listening { listeners: all, .. } => listeners.extend(all),
+                State::Open { .. } | State::Lost { .. } | State::Ending { .. } => {}
             }
         }
-        self.host.call(move |turn| {
-            for listener in listeners {
-                turn.stack.close_listener(turn.now, listener);
-            }
-            for connection in connections {
-                turn.applications
-                    .end(turn.now, turn.stack, connection, Ending::InOrder);
-            }
-        })
+        self.close_listeners(&listeners);
+        self.hosts.call_each(connections, |turn, connection| {
+            turn.applications
+                .end(turn.now, turn.stack, connection, Ending::InOrder);
+        });
     }
 }
 
-/// What sockets that were forgotten held in the worker.
+/// What sockets that were forgotten held in the workers.
 #[derive(Debug, Default)]
 pub(super) struct Leavings {
-    listeners: Vec<braid_engine::stack::ListenerId>,
+    listeners: Vec<ListenerName>,
     addresses: Vec<std::net::SocketAddr>,
     regions: Vec<Key>,
 }

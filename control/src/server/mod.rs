@@ -1,9 +1,11 @@
-//! The engine as a server: a worker thread that moves packets, and a control thread that answers
+//! The engine as a server: threads of workers that move packets, and a control thread that answers
 //! applications and the command line.
 //!
-//! `start` opens everything or nothing; `host` is the worker's thread. The control thread:
+//! `start` opens everything or nothing, `ports` the ports; `host` is a worker's thread. The control thread:
 //!
 //! - `control` is its loop over one epoll descriptor (`poller`); `table` keeps what has tokens there;
+//! - `hosts` is how it asks all workers, or the one that a connection is at home at; `home` has the
+//!   names for what is there, `look` shows a connection, `lost` is the end of a worker;
 //! - `listener`, `peers` and `packets`: control connections; `attachment`: an application's region;
 //! - `pair` and `socket`: sockets; `commands`, `connecting`, `attempts` and `options`: what is asked;
 //!   `accept`: passing accepted connections; `lifecycle`: how everything ends;
@@ -19,15 +21,20 @@ mod commands;
 mod complaints;
 mod connecting;
 mod control;
+mod home;
 mod host;
+mod hosts;
 mod lifecycle;
 mod links;
 mod listener;
+mod look;
+mod lost;
 mod options;
 mod packets;
 mod pair;
 mod peers;
 mod poller;
+mod ports;
 mod shares;
 mod socket;
 mod start;
@@ -35,7 +42,8 @@ mod table;
 
 use std::path::Path;
 
-pub use start::{OpenPorts, StartError};
+pub use ports::{OpenPort, OpenPorts};
+pub use start::StartError;
 
 use crate::config::Config;
 
@@ -45,10 +53,9 @@ pub enum ServerError {
     /// It could not start; nothing was left behind.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The worker's thread panicked, which has been told on standard error.
+    /// Every worker's thread panicked, which has been told on standard error.
     #[error(
-        "the worker has failed and every connection with it: start the engine again, and report \
-         what it printed"
+        "no worker is left and no connection: start the engine again, and report what it printed"
     )]
     Worker,
     /// A system call that the control thread lives by failed.
@@ -65,7 +72,7 @@ pub enum ServerError {
 /// [`ServerError::Start`] when something the configuration asks for cannot be had; nothing is
 /// begun then.
 pub fn run(config: Config, path: &Path) -> Result<(), ServerError> {
-    let started = start::start(&config, || start::open_ports(&config))?;
+    let started = start::start(&config, || ports::open_ports(&config))?;
     let ready = format!("braid: ready at {}", config.socket.display());
     let control = control::Control::new(config, path, started)?;
     eprintln!("{ready}");

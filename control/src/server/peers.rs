@@ -1,9 +1,11 @@
 //! Control connections: attaching, sockets, adoption (unix(7), `braid_shm::abi`).
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use braid_engine::stack::WorkerId;
 use braid_shm::abi::{
     ABI_VERSION, Adopted, Attach, Attached, IPPROTO_MPTCP, IPPROTO_TCP, MAX_MESSAGE_BYTES,
     OpenSocket, Opened, Refused, Reply, Request,
@@ -287,12 +289,14 @@ impl Control {
             home.token(Kind::REGION),
             EventFlags::IN | EventFlags::ET,
         );
-        let served = {
-            let of_worker = region.worker(0);
-            self.host.call(move |turn| match of_worker {
-                Some(region) => turn.applications.add_region(region_id(home), region),
-                None => Ok(()),
-            })?
+        let served: io::Result<()> = {
+            let of_worker = |worker: WorkerId| Some((worker, region.worker(worker.number())?));
+            let id = region_id(home);
+            let served = self.hosts.call_each(
+                self.hosts.living().filter_map(of_worker),
+                move |turn, region| turn.applications.add_region(id, region),
+            );
+            served.into_iter().try_for_each(|(_, served)| served)
         };
         if let Err(error) = watched.and(served) {
             self.drop_region(home)?;

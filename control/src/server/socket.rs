@@ -5,10 +5,11 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use braid_engine::socket::SocketOptions;
-use braid_engine::stack::{ConnectionId, ListenerId};
+use braid_engine::stack::WorkerId;
 use braid_shm::abi::AF_MULTIPATH;
 use braid_shm::{SlotFlags, SlotHandle};
 
+use super::home::{ConnectionName, ListenerName};
 use super::table::Key;
 use crate::config::Policy;
 
@@ -62,22 +63,28 @@ pub(super) enum State {
     Open { bound: Option<SocketAddr> },
     /// Takes connections.
     Listening {
-        listener: ListenerId,
+        /// At each worker.
+        listeners: Vec<ListenerName>,
         address: SocketAddr,
         /// Connections wait for room on its descriptor.
         full: bool,
     },
     /// Has a connection, be it under way or over.
     Connected {
-        connection: ConnectionId,
+        connection: ConnectionName,
         /// Those of the first subflow, for the connection's life.
         local: SocketAddr,
         remote: SocketAddr,
         /// Held in the stack since bind.
         bound: Option<SocketAddr>,
     },
+    /// The worker has ended that had its connection.
+    Lost { bound: Option<SocketAddr> },
     /// No process has it; the worker is done with it soon.
-    Ending { bound: Option<SocketAddr> },
+    Ending {
+        home: WorkerId,
+        bound: Option<SocketAddr>,
+    },
 }
 
 /// A socket.
@@ -121,7 +128,7 @@ impl Socket {
     }
 
     /// Its connection, if it has one.
-    pub(super) fn connection(&self) -> Option<ConnectionId> {
+    pub(super) fn connection(&self) -> Option<ConnectionName> {
         match self.state {
             State::Connected { connection, .. } => Some(connection),
             _ => None,

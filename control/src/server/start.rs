@@ -7,19 +7,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use braid_dataplane::application::{Applications, Reports};
-use braid_dataplane::port::af_packet::{AfPacketOptions, AfPacketPort};
-use braid_dataplane::port::tap::TapPort;
-use braid_dataplane::port::{AnyPort, Port, PortError, interface};
-use braid_dataplane::worker::{Clock, Seat, Worker};
+use braid_dataplane::port::PortError;
+use braid_dataplane::worker::{self, Worker};
 use braid_engine::mptcp::path_manager::EndpointError;
-use braid_engine::stack::{ConfigError, PortId, Stack, StackConfig, WorkerId};
-use braid_engine::wire::ethernet::MacAddress;
+use braid_engine::stack::{ConfigError, FlowHash, Place, PortId, Stack, StackConfig, Steering};
+use braid_engine::time::Instant;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::host::NewHost;
 use super::links::{self, Links};
 use super::listener::Listener;
-use crate::config::{Config, PortConfig, PortKind, exclusive_protocols_in_use};
+use super::ports::{self, OpenPort, OpenPorts};
+use crate::config::{Config, exclusive_protocols_in_use};
 
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -78,53 +78,17 @@ pub enum StartError {
 /// Events for watchers that wait for the control thread at most.
 const WATCHED: usize = 4_096;
 
+/// Letters that may be under way from each worker to each other one.
+const LETTERS: usize = 1_024;
+
 /// What the control thread takes over.
 pub(super) struct Started {
     pub(super) listener: Listener,
     pub(super) signals: SignalFd,
-    pub(super) worker: Worker<Stack>,
-    pub(super) applications: Applications,
+    /// In the order of their numbers.
+    pub(super) workers: Vec<NewHost>,
     pub(super) reports: Arc<Reports>,
     pub(super) links: Links,
-}
-
-/// The ports of the configuration, opened.
-#[derive(Debug)]
-pub struct OpenPorts {
-    /// In the order of the configuration, each with the link address that it has where the
-    /// configuration names none.
-    pub ports: Vec<(AnyPort, MacAddress)>,
-    /// Which of them have an interface of the network namespace that the engine is started in, and
-    /// its index: their links are watched.
-    pub interfaces: Vec<(PortId, u32)>,
-    /// The clock of the engine and of links that go wrong.
-    pub clock: Clock,
-}
-
-pub(super) fn open_ports(config: &Config) -> Result<OpenPorts, StartError> {
-    let open = |port: &PortConfig| {
-        open(port).map_err(|source| StartError::Port {
-            name: port.name.clone(),
-            source,
-        })
-    };
-    let ports = config.ports.iter().map(open).collect::<Result<_, _>>()?;
-    let index = |(number, port): (u16, &PortConfig)| {
-        let index = interface::index(port.kind.interface());
-        let index = index.map_err(|source| StartError::Port {
-            name: port.name.clone(),
-            source,
-        })?;
-        Ok((PortId(number), index))
-    };
-    Ok(OpenPorts {
-        ports,
-        interfaces: (0..)
-            .zip(&config.ports)
-            .map(index)
-            .collect::<Result<_, StartError>>()?,
-        clock: Clock::start(),
-    })
 }
 
 /// Starts with what `open` opens, once no other engine is in the way.
@@ -136,61 +100,121 @@ pub(super) fn start(
     let listener = Listener::bind(&config.socket, config.admits_others())?;
     let OpenPorts {
         ports,
+        hash,
         interfaces,
         clock,
     } = open()?;
-    let (ports, macs): (Vec<AnyPort>, Vec<MacAddress>) = ports.into_iter().unzip();
-    let seed = random_seed().map_err(system("cannot read /dev/urandom"))?;
-    let stack_config = StackConfig {
-        multipath: !told_to_keep_clear(config),
-        ..config.stack.clone()
-    };
-    let mut stack = Stack::new(stack_config, seed);
-    for ((number, port), mac) in (0..).zip(&ports).zip(macs) {
-        if let Some(interface) = config.interface(PortId(number), mac, port.capabilities()) {
+    let system_links = system("cannot watch the links of the ports over netlink (AF_NETLINK)");
+    let mut links = Links::watch(interfaces).map_err(&system_links)?;
+    let changes = links.changes().map_err(&system_links)?;
+    for change in &changes {
+        if let Some(port) = config.ports.get(usize::from(change.port.0)) {
+            eprintln!("braid: {}", links::line(&port.name, change.state));
+        }
+    }
+    let mut stacks = Vec::new();
+    let multipath = !told_to_keep_clear(config);
+    for place in places(config, hash) {
+        let stack_config = StackConfig {
+            multipath,
+            place,
+            ..config.stack.clone()
+        };
+        // Not one seed for all: they would draw the same keys.
+        let seed = random_seed().map_err(system("cannot read /dev/urandom"))?;
+        let mut stack = Stack::new(stack_config, seed);
+        equip(&mut stack, config, &ports, clock.now())?;
+        for change in &changes {
+            stack.set_link(clock.now(), change.port, change.is_up());
+        }
+        stacks.push(stack);
+    }
+    let seats = ports::hand_out(ports, &mut stacks);
+    let mut workers = Vec::new();
+    for (stack, seats) in stacks.into_iter().zip(seats) {
+        let worker = Worker::new(stack, seats, clock, config.idle);
+        workers.push(worker.map_err(StartError::Worker)?);
+    }
+    worker::connect(&mut workers, LETTERS);
+    // One report for each region and each worker's part of a listener, two for each socket, and room
+    // for watchers.
+    let needed = config
+        .stack
+        .max_listeners
+        .saturating_mul(workers.len())
+        .saturating_add(super::most_sockets(config).saturating_mul(2))
+        .saturating_add(config.applications.applications);
+    let reports = Arc::new(Reports::new(needed, WATCHED).map_err(system("cannot make a bell"))?);
+    let mut hosts = Vec::new();
+    for (worker, core) in workers.into_iter().zip(cores(config)) {
+        let number = worker.engine().place().worker();
+        let most = super::most_sockets(config);
+        hosts.push(NewHost {
+            worker,
+            applications: Applications::new(number, most, Arc::clone(&reports))
+                .map_err(system("cannot serve applications"))?,
+            core,
+        });
+    }
+    raise_open_files();
+    let signals = take_signals().map_err(system("cannot take over signals"))?;
+    Ok(Started {
+        listener,
+        signals,
+        workers: hosts,
+        reports,
+        links,
+    })
+}
+
+/// The place of each worker.
+fn places(config: &Config, hash: FlowHash) -> impl Iterator<Item = Place> {
+    let steering = Steering::new(config.workers.get(), hash);
+    // The configuration names no more workers than there may be.
+    let steering = steering.unwrap_or(Steering::ALONE);
+    steering
+        .all()
+        .filter_map(move |worker| Place::new(worker, steering))
+}
+
+/// Gives a stack what all workers' have.
+fn equip(
+    stack: &mut Stack,
+    config: &Config,
+    ports: &[OpenPort],
+    now: Instant,
+) -> Result<(), StartError> {
+    for (number, port) in (0..).map(PortId).zip(ports) {
+        let capabilities = port.capabilities();
+        let interface = capabilities.and_then(|it| config.interface(number, port.mac, it));
+        if let Some(interface) = interface {
             stack.add_interface(interface)?;
         }
     }
     for route in &config.routes {
         stack.add_route(route.port, route.to, route.gateway)?;
     }
-    stack.set_limits(clock.now(), config.limits);
+    stack.set_limits(now, config.limits);
     for &endpoint in &config.endpoints {
-        stack.add_endpoint(clock.now(), endpoint)?;
+        stack.add_endpoint(now, endpoint)?;
     }
-    let system_links = system("cannot watch the links of the ports over netlink (AF_NETLINK)");
-    let mut links = Links::watch(interfaces).map_err(&system_links)?;
-    for change in links.changes().map_err(&system_links)? {
-        stack.set_link(clock.now(), change.port, change.is_up());
-        if let Some(port) = config.ports.get(usize::from(change.port.0)) {
-            eprintln!("braid: {}", links::line(&port.name, change.state));
-        }
-    }
-    let seats = ports.into_iter().map(Seat::from).collect();
-    let worker = Worker::new(stack, seats, clock, config.idle).map_err(StartError::Worker)?;
-    // One report for each listener and region, two for each socket, and room for watchers.
-    let needed = config
-        .stack
-        .max_listeners
-        .saturating_add(super::most_sockets(config).saturating_mul(2))
-        .saturating_add(config.applications.applications);
-    let reports = Arc::new(Reports::new(needed, WATCHED).map_err(system("cannot make a bell"))?);
-    let applications = Applications::new(
-        WorkerId::FIRST,
-        super::most_sockets(config),
-        Arc::clone(&reports),
-    )
-    .map_err(system("cannot serve applications"))?;
-    raise_open_files();
-    let signals = take_signals().map_err(system("cannot take over signals"))?;
-    Ok(Started {
-        listener,
-        signals,
-        worker,
-        applications,
-        reports,
-        links,
-    })
+    Ok(())
+}
+
+/// The core of each worker, `None` where the system chooses.
+fn cores(config: &Config) -> Vec<Option<usize>> {
+    let workers = usize::from(config.workers.get());
+    let allowed = worker::allowed_cores();
+    let chosen = match &config.cores {
+        Some(cores) => cores.clone(),
+        None if workers > 1 && workers <= allowed.len() => allowed,
+        None => Vec::new(),
+    };
+    let chosen = chosen.into_iter().map(Some);
+    chosen
+        .chain(std::iter::repeat(None))
+        .take(workers)
+        .collect()
 }
 
 /// Whether SHIM6 or HIP is in use here, so that nothing may use Multipath TCP.
@@ -205,28 +229,7 @@ fn told_to_keep_clear(config: &Config) -> bool {
     !exclusive.is_empty()
 }
 
-/// The port, and the link address that it has where the configuration names none.
-fn open(port: &PortConfig) -> Result<(AnyPort, MacAddress), PortError> {
-    match &port.kind {
-        PortKind::AfPacket(name) => {
-            let options = AfPacketOptions {
-                offload: port.offload,
-                ..AfPacketOptions::default()
-            };
-            let opened = AfPacketPort::open(name, options)?;
-            Ok((opened.into(), interface::ethernet_address(name)?))
-        }
-        PortKind::Tap(name) => {
-            let opened = TapPort::open(name, port.offload)?;
-            let drawn = random_seed().unwrap_or_default();
-            let [a, b, c, d, e, ..] = drawn;
-            // Locally administered, so that no manufacturer's address is taken.
-            Ok((opened.into(), MacAddress([2, a, b, c, d, e])))
-        }
-    }
-}
-
-fn random_seed() -> io::Result<[u8; 32]> {
+pub(super) fn random_seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut seed)?;
     Ok(seed)

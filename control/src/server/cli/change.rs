@@ -12,7 +12,8 @@ use braid_engine::stack::{ConnectionId, Defaults, Stack};
 use braid_engine::time::Instant;
 
 use super::super::control::Control;
-use super::super::host::WorkerGone;
+use super::super::home::ConnectionName;
+use super::super::host::{Turn, WorkerGone};
 use super::show::{FLAGS, endpoint_row, no_connection, settings_row, threshold};
 use crate::management::{EndpointRow, LimitsRow, NewEndpoint, Settings, SettingsRow};
 
@@ -25,7 +26,7 @@ impl Control {
         new: &NewEndpoint,
     ) -> Result<Result<EndpointRow, String>, WorkerGone> {
         let new = new.clone();
-        self.host.call(move |turn| {
+        let choose = move |turn: &mut Turn<'_>| {
             check_address(turn.stack, new.address)?;
             let id = match new.id {
                 Some(id) => id,
@@ -36,24 +37,32 @@ impl Control {
                 .filter(|(name, _)| new.flags.contains(name))
                 .map(|(_, flag)| flag)
                 .collect();
-            let endpoint = Endpoint {
+            Ok(Endpoint {
                 id,
                 address: new.address,
                 port: new.port,
                 flags,
-            };
-            turn.stack
-                .add_endpoint(turn.now, endpoint)
-                .map_err(|error| error.to_string())?;
-            Ok(endpoint_row(&endpoint))
-        })
+            })
+        };
+        let add = |turn: &mut Turn<'_>, endpoint| {
+            let added = turn.stack.add_endpoint(turn.now, endpoint);
+            added.map(|()| endpoint).map_err(|error| error.to_string())
+        };
+        let added = self.hosts.call_alike(
+            move |turn| choose(turn).and_then(|endpoint| add(turn, endpoint)),
+            add,
+            |turn, endpoint| {
+                turn.stack.remove_endpoint(turn.now, endpoint.id);
+            },
+        )?;
+        Ok(added.map(|added| endpoint_row(&added.of_first())))
     }
 
     pub(super) fn delete_endpoint(
         &self,
         id: u8,
     ) -> Result<Result<EndpointRow, String>, WorkerGone> {
-        self.host.call(move |turn| {
+        let deleted = self.hosts.call_all(move |turn| {
             let Some(&endpoint) = turn.stack.endpoints().by_id(id) else {
                 return Err(format!(
                     "there is no endpoint {id}: `braid show endpoints` lists them"
@@ -61,17 +70,19 @@ impl Control {
             };
             turn.stack.remove_endpoint(turn.now, id);
             Ok(endpoint_row(&endpoint))
-        })
+        })?;
+        Ok(deleted.of_first())
     }
 
     pub(super) fn flush_endpoints(&self) -> Result<Vec<EndpointRow>, WorkerGone> {
-        self.host.call(|turn| {
+        let flushed = self.hosts.call_all(|turn| {
             let all: Vec<Endpoint> = turn.stack.endpoints().iter().copied().collect();
             for endpoint in &all {
                 turn.stack.remove_endpoint(turn.now, endpoint.id);
             }
             all.iter().map(endpoint_row).collect()
-        })
+        })?;
+        Ok(flushed.of_first())
     }
 
     /// Changes the limits that are given, to the most there may be; the answer is all of them.
@@ -80,7 +91,7 @@ impl Control {
         subflows: Option<u8>,
         add_addr_accepted: Option<u8>,
     ) -> Result<LimitsRow, WorkerGone> {
-        self.host.call(move |turn| {
+        let set = self.hosts.call_all(move |turn| {
             let old = turn.stack.endpoints().limits;
             let limits = Limits {
                 subflows: subflows.unwrap_or(old.subflows).min(FURTHER_SUBFLOWS),
@@ -93,7 +104,8 @@ impl Control {
                 subflows: limits.subflows,
                 add_addr_accepted: limits.add_addr_accepted,
             }
-        })
+        })?;
+        Ok(set.of_first())
     }
 
     /// Changes settings of a connection, or of those to come: all of it or nothing.
@@ -117,8 +129,11 @@ impl Control {
         id: u64,
         change: Change,
     ) -> Result<Result<SettingsRow, String>, WorkerGone> {
-        let connection = ConnectionId::from_u64(id);
-        let changed = self.host.call(move |turn| {
+        let name = ConnectionName::of_number(id);
+        if !self.hosts.is_living(name.home) {
+            return Ok(Err(no_connection(id)));
+        }
+        let changed = self.hosts.call_home(name, move |turn, connection| {
             change
                 .apply(turn.now, turn.stack, connection)
                 .map_err(|error| match error {
@@ -133,7 +148,7 @@ impl Control {
         let holders = self
             .sockets
             .iter()
-            .filter(|(_, socket)| socket.connection() == Some(connection));
+            .filter(|(_, socket)| socket.connection() == Some(name));
         let holder = holders.map(|(key, _)| key).next();
         if changed.is_ok()
             && let Some(socket) = holder.and_then(|key| self.sockets.get_mut(key))
@@ -145,7 +160,7 @@ impl Control {
     }
 
     fn set_defaults(&mut self, change: Change) -> Result<Result<SettingsRow, String>, WorkerGone> {
-        let changed: Result<Defaults, String> = self.host.call(move |turn| {
+        let changed = self.hosts.call_all(move |turn| {
             let mut defaults = turn.stack.defaults();
             change.change_defaults(&mut defaults);
             turn.stack
@@ -153,7 +168,7 @@ impl Control {
                 .map_err(|error| error.to_string())?;
             Ok(defaults)
         })?;
-        Ok(changed.map(|defaults| {
+        Ok(changed.of_first().map(|defaults| {
             // What sockets without a connection say of their options.
             let stack = &mut self.config.stack;
             stack.profile = defaults.profile;

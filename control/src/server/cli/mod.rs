@@ -19,6 +19,10 @@ use super::poller::EventFlags;
 use super::table::Key;
 use crate::management::{Answer, Request};
 
+/// What is said to who asked a worker that failed over it.
+const WORKER_FAILED: &str =
+    "a worker has failed meanwhile, as the engine's log tells: ask again for what is left";
+
 /// The result of a request as JSON, or why it is refused.
 type Outcome = Result<serde_json::Value, String>;
 
@@ -38,7 +42,11 @@ impl Control {
         };
         let answer = match serde_json::from_slice(&request) {
             Ok(request) => match self.permit(key, &request) {
-                Ok(()) => self.perform(key, &request)?,
+                Ok(()) => {
+                    let performed = self.perform(key, &request);
+                    let outlived = self.outlive(performed)?;
+                    outlived.unwrap_or_else(|| Err(WORKER_FAILED.into()))
+                }
                 Err(refusal) => Err(refusal),
             },
             Err(error) => Err(format!(

@@ -3,9 +3,10 @@
 
 use braid_engine::mptcp::connection::SubflowHandle;
 use braid_engine::socket::SubflowInfo;
-use braid_engine::stack::{ConnectionId, Event, Stack};
+use braid_engine::stack::{ConnectionId, Event, Stack, WorkerId};
 
 use super::super::control::Control;
+use super::super::home::ConnectionName;
 use super::super::host::WorkerGone;
 use super::super::table::Key;
 use super::session::packets_of;
@@ -15,58 +16,67 @@ use crate::management::{EventKind, EventRecord, SubflowTotals, subflow_end_name}
 impl Control {
     /// A connection is told from now on what happens.
     pub(super) fn begin_to_watch(&mut self, key: Key) -> Result<(), WorkerGone> {
-        let in_stack = self
-            .host
-            .call(|turn| turn.stack.counters().stack.events_lost)?;
-        let lost = in_stack.saturating_add(self.host.reports().lost());
+        let lost = self.events_lost()?;
         if let Some(peer) = self.peers.get_mut(key) {
             peer.cli.watch(lost);
         }
-        self.host.reports().set_watching(true);
+        self.hosts.reports().set_watching(true);
         Ok(())
     }
 
-    /// After a connection ended: the worker need not report what nobody wants to know.
+    /// After a connection ended: the workers need not report what nobody wants to know.
     pub(in super::super) fn update_watching(&self) {
         let watched = self.peers.iter().any(|(_, peer)| peer.cli.is_watching());
-        self.host.reports().set_watching(watched);
+        self.hosts.reports().set_watching(watched);
+    }
+
+    /// How many events were lost before they came here.
+    fn events_lost(&self) -> Result<u64, WorkerGone> {
+        let lost = self
+            .hosts
+            .call_all(|turn| turn.stack.counters().stack.events_lost)?;
+        let lost = lost.into_iter().map(|(_, lost)| lost);
+        Ok(lost.fold(self.hosts.reports().lost(), u64::saturating_add))
     }
 
     /// Things happened that monitors want to know of.
-    pub(in super::super) fn on_watched(&mut self, events: Vec<Event>) -> Result<(), WorkerGone> {
-        if events.is_empty() {
-            return Ok(());
+    pub(in super::super) fn on_watched(
+        &mut self,
+        events: Vec<(WorkerId, Event)>,
+    ) -> Result<(), WorkerGone> {
+        let mut kinds = Vec::new();
+        // Events of one worker in a row in one go; those of several stay in their order.
+        let mut events = events.into_iter().peekable();
+        while let Some((worker, first)) = events.next() {
+            let mut in_a_row = vec![first];
+            while let Some((_, event)) = events.next_if(|(next, _)| *next == worker) {
+                in_a_row.push(event);
+            }
+            let told = self.hosts.call_on(worker, move |turn| {
+                let kind = |event| kind_of(turn.stack, worker, event);
+                in_a_row.into_iter().filter_map(kind).collect::<Vec<_>>()
+            });
+            // Of one that has ended there is nothing more to be known.
+            kinds.extend(told.unwrap_or_default());
         }
-        let (kinds, in_stack): (Vec<EventKind>, u64) = self.host.call(move |turn| {
-            let kinds = events
-                .into_iter()
-                .filter_map(|event| kind_of(turn.stack, event))
-                .collect();
-            (kinds, turn.stack.counters().stack.events_lost)
-        })?;
-        self.tell(kinds, in_stack)
+        self.tell_monitors(kinds)
     }
 
-    /// Something happened that is no event of the stack.
+    /// Something happened: it is queued for all monitors.
     pub(in super::super) fn tell_monitors(
         &mut self,
         kinds: Vec<EventKind>,
     ) -> Result<(), WorkerGone> {
-        let in_stack = self
-            .host
-            .call(|turn| turn.stack.counters().stack.events_lost)?;
-        self.tell(kinds, in_stack)
-    }
-
-    /// Queues events for all monitors; `in_stack` is how many the stack has lost so far.
-    fn tell(&mut self, kinds: Vec<EventKind>, in_stack: u64) -> Result<(), WorkerGone> {
+        if kinds.is_empty() {
+            return Ok(());
+        }
         let monitors: Vec<Key> = self
             .peers
             .iter()
             .filter(|(_, peer)| peer.cli.is_watching())
             .map(|(key, _)| key)
             .collect();
-        let lost = in_stack.saturating_add(self.host.reports().lost());
+        let lost = self.events_lost()?;
         for kind in kinds {
             let packets = packets_of(&EventRecord::now(kind));
             for &monitor in &monitors {
@@ -85,10 +95,11 @@ impl Control {
 }
 
 /// The event as monitors see it.
-fn kind_of(stack: &Stack, event: Event) -> Option<EventKind> {
+fn kind_of(stack: &Stack, home: WorkerId, event: Event) -> Option<EventKind> {
+    let number = |id| ConnectionName { home, id }.to_number();
     Some(match event {
         Event::Connected(connection) => EventKind::Connected {
-            connection: connection.to_u64(),
+            connection: number(connection),
             local: stack.local_address(connection),
             remote: stack.remote_address(connection),
             multipath: stack
@@ -96,13 +107,13 @@ fn kind_of(stack: &Stack, event: Event) -> Option<EventKind> {
                 .is_some_and(|settings| settings.multipath),
         },
         Event::Closed(connection, result) => EventKind::Closed {
-            connection: connection.to_u64(),
+            connection: number(connection),
             error: result.err().map(|error| error.to_string()),
         },
         Event::SubflowEstablished(connection, handle) => {
             let subflow = find(stack, connection, handle);
             EventKind::SubflowEstablished {
-                connection: connection.to_u64(),
+                connection: number(connection),
                 subflow: subflow.map(|subflow| subflow.id),
                 local: subflow.map(|subflow| subflow.path.local),
                 remote: subflow.map(|subflow| subflow.path.remote),
@@ -114,7 +125,7 @@ fn kind_of(stack: &Stack, event: Event) -> Option<EventKind> {
             end,
             info,
         } => EventKind::SubflowClosed {
-            connection: connection.to_u64(),
+            connection: number(connection),
             subflow: info.id,
             local: info.path.local,
             remote: info.path.remote,
@@ -122,7 +133,7 @@ fn kind_of(stack: &Stack, event: Event) -> Option<EventKind> {
             totals: totals_of(&info),
         },
         Event::FellBack(connection, reason) => EventKind::FellBack {
-            connection: connection.to_u64(),
+            connection: number(connection),
             reason: reason.name().into(),
         },
         Event::AddressAnnounced {
@@ -130,7 +141,7 @@ fn kind_of(stack: &Stack, event: Event) -> Option<EventKind> {
             address_id,
             address,
         } => EventKind::AddressAnnounced {
-            connection: connection.to_u64(),
+            connection: number(connection),
             address_id,
             address,
         },
@@ -138,7 +149,7 @@ fn kind_of(stack: &Stack, event: Event) -> Option<EventKind> {
             connection,
             address_id,
         } => EventKind::AddressRemoved {
-            connection: connection.to_u64(),
+            connection: number(connection),
             address_id,
         },
         Event::Acceptable(_) | Event::Readable(_) | Event::Writable(_) | Event::PeerFinished(_) => {

@@ -6,11 +6,15 @@ use std::time::Duration;
 use braid_engine::mptcp::connection::Role;
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, PathManagement};
 use braid_engine::socket::SubflowInfo;
-use braid_engine::stack::{ConnectionId, ConnectionSettings, ListenerInfo, PortId, Stack};
+use braid_engine::stack::{
+    ConnectionId, ConnectionSettings, ListenerInfo, PortId, Stack, WorkerId,
+};
 
 use super::super::control::Control;
+use super::super::home::{ConnectionName, ListenerName};
 use super::super::host::{Turn, WorkerGone};
 use super::super::socket::Socket;
+use super::super::table::Key;
 use crate::management::{
     ConnectionRow, EndpointFlag, EndpointRow, ListenerRow, PortRow, SettingsRow, Statistics,
     SubflowRow, state_name,
@@ -27,7 +31,7 @@ impl Control {
         let mut owners: HashMap<u64, Owner> = HashMap::new();
         for (_, socket) in self.sockets.iter() {
             if let (Some(connection), Some(owner)) = (socket.connection(), self.owner_of(socket)) {
-                owners.insert(connection.to_u64(), owner);
+                owners.insert(connection.to_number(), owner);
             }
         }
         let mut rows = self.for_connections(None, connection_row)?;
@@ -57,57 +61,76 @@ impl Control {
     fn for_connections<T: Send + 'static>(
         &self,
         connection: Option<u64>,
-        look: fn(&Stack, ConnectionId) -> Option<T>,
+        look: fn(&Stack, ConnectionName) -> Option<T>,
     ) -> Result<Vec<T>, WorkerGone> {
-        let all: Vec<ConnectionId> = match connection {
-            Some(id) => vec![ConnectionId::from_u64(id)],
-            None => self.host.call(|turn| turn.stack.connections().collect())?,
-        };
-        let mut results = Vec::with_capacity(all.len());
-        for some in all.chunks(CONNECTIONS) {
-            let some = some.to_vec();
-            let looked: Vec<T> = self.host.call(move |turn| {
-                some.into_iter()
-                    .filter_map(|connection| look(turn.stack, connection))
-                    .collect()
-            })?;
-            results.extend(looked);
+        let all: Vec<(WorkerId, Vec<ConnectionId>)> =
+            match connection.map(ConnectionName::of_number) {
+                Some(name) => vec![(name.home, vec![name.id])],
+                None => self
+                    .hosts
+                    .call_all(|turn| turn.stack.connections().collect())?
+                    .into_iter()
+                    .collect(),
+            };
+        let mut results = Vec::new();
+        for (home, all) in all {
+            for some in all.chunks(CONNECTIONS) {
+                let some = some.to_vec();
+                let looked = self.hosts.call_on(home, move |turn| {
+                    some.into_iter()
+                        .filter_map(|id| look(turn.stack, ConnectionName { home, id }))
+                        .collect::<Vec<T>>()
+                });
+                // With a worker that has ended its connections have.
+                results.extend(looked.unwrap_or_default());
+            }
         }
         Ok(results)
     }
 
     pub(super) fn listener_rows(&self) -> Result<Vec<ListenerRow>, WorkerGone> {
-        let listeners: Vec<(ListenerInfo, Option<String>)> = self.host.call(|turn| {
+        let of_workers = self.hosts.call_all(|turn| {
             let stack = &*turn.stack;
-            stack
-                .listeners()
-                .map(|listener| {
-                    let port = listener.device.map(|port| port_name(stack, port));
-                    (listener, port)
-                })
-                .collect()
+            let named = |listener: ListenerInfo| {
+                let port = listener.device.map(|port| port_name(stack, port));
+                (listener, port)
+            };
+            stack.listeners().map(named).collect::<Vec<_>>()
         })?;
-        let row = |(listener, port): (ListenerInfo, Option<String>)| {
-            let owner = self
-                .by_listener
-                .get(&listener.id)
-                .and_then(|&socket| self.owner_of(self.sockets.get(socket)?));
-            let (program, process) = owner.unzip();
-            ListenerRow {
-                address: listener.address,
-                multipath: listener.multipath,
-                port,
-                backlog: listener.backlog,
-                waiting: listener.waiting,
-                program,
-                process,
+        // One row for what a program sees as one listener.
+        let mut rows: Vec<(Key, ListenerRow)> = Vec::new();
+        for (worker, listeners) in of_workers {
+            for (listener, port) in listeners {
+                let ListenerInfo { id, waiting, .. } = listener;
+                let Some(&socket) = self.by_listener.get(&ListenerName { worker, id }) else {
+                    continue;
+                };
+                if let Some((_, row)) = rows.iter_mut().find(|(key, _)| *key == socket) {
+                    row.waiting += waiting;
+                    continue;
+                }
+                let owner = self
+                    .sockets
+                    .get(socket)
+                    .and_then(|socket| self.owner_of(socket));
+                let (program, process) = owner.unzip();
+                let row = ListenerRow {
+                    address: listener.address,
+                    multipath: listener.multipath,
+                    port,
+                    backlog: listener.backlog,
+                    waiting,
+                    program,
+                    process,
+                };
+                rows.push((socket, row));
             }
-        };
-        Ok(listeners.into_iter().map(row).collect())
+        }
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
     }
 
     pub(super) fn port_rows(&self) -> Result<Vec<PortRow>, WorkerGone> {
-        self.host.call(|turn| {
+        let of_workers = self.hosts.call_all(|turn| {
             turn.stack
                 .interfaces()
                 .map(|interface| PortRow {
@@ -123,17 +146,24 @@ impl Control {
                     up: interface.up,
                     counters: port_counters(turn, interface.port),
                 })
-                .collect()
-        })
+                .collect::<Vec<_>>()
+        })?;
+        let merged = of_workers.merge(|rows, others| {
+            for (row, other) in rows.iter_mut().zip(others) {
+                row.up |= other.up;
+                add(&mut row.counters, other.counters);
+            }
+        });
+        Ok(merged)
     }
 
     pub(super) fn endpoint_rows(&self) -> Result<Vec<EndpointRow>, WorkerGone> {
-        self.host
-            .call(|turn| turn.stack.endpoints().iter().map(endpoint_row).collect())
+        self.hosts
+            .call_first(|turn| turn.stack.endpoints().iter().map(endpoint_row).collect())
     }
 
     pub(super) fn statistics(&self) -> Result<Statistics, WorkerGone> {
-        self.host.call(|turn| Statistics {
+        let of_workers = self.hosts.call_all(|turn| Statistics {
             counters: owned(turn.stack.counters().named()),
             ports: turn
                 .stack
@@ -143,7 +173,22 @@ impl Control {
                     (interface.name.to_owned(), counters)
                 })
                 .collect(),
-        })
+        })?;
+        let merged = of_workers.merge(|statistics, other| {
+            add(&mut statistics.counters, other.counters);
+            for (port, counters) in other.ports {
+                add(statistics.ports.entry(port).or_default(), counters);
+            }
+        });
+        Ok(merged)
+    }
+}
+
+/// Adds counters to those of the same names.
+fn add(counters: &mut BTreeMap<String, u64>, others: BTreeMap<String, u64>) {
+    for (name, value) in others {
+        let sum = counters.entry(name).or_default();
+        *sum = sum.saturating_add(value);
     }
 }
 
@@ -170,7 +215,8 @@ fn port_name(stack: &Stack, port: PortId) -> String {
         .map_or_else(|| port.0.to_string(), |interface| interface.name.to_owned())
 }
 
-fn connection_row(stack: &Stack, connection: ConnectionId) -> Option<ConnectionRow> {
+fn connection_row(stack: &Stack, name: ConnectionName) -> Option<ConnectionRow> {
+    let connection = name.id;
     let info = stack.connection_info(connection)?;
     let settings = stack.connection_settings(connection)?;
     let role = match info.role {
@@ -178,7 +224,8 @@ fn connection_row(stack: &Stack, connection: ConnectionId) -> Option<ConnectionR
         Role::Server => "server",
     };
     Some(ConnectionRow {
-        id: connection.to_u64(),
+        id: name.to_number(),
+        worker: name.home.number(),
         state: state_name(info.state).into(),
         role: role.into(),
         local: stack.local_address(connection)?,
@@ -219,11 +266,12 @@ pub(super) fn threshold(management: PathManagement) -> Option<u64> {
     }
 }
 
-fn subflow_rows(stack: &Stack, connection: ConnectionId) -> Option<Vec<SubflowRow>> {
-    let (_, subflows) = stack.snapshot(connection)?;
+fn subflow_rows(stack: &Stack, connection: ConnectionName) -> Option<Vec<SubflowRow>> {
+    let (_, subflows) = stack.snapshot(connection.id)?;
     let row = |subflow: SubflowInfo| SubflowRow {
-        connection: connection.to_u64(),
+        connection: connection.to_number(),
         id: subflow.id,
+        worker: subflow.handle.worker().number(),
         state: subflow_state(&subflow).into(),
         local: subflow.path.local,
         remote: subflow.path.remote,

@@ -124,7 +124,7 @@ impl Control {
     fn link_changed(&mut self, change: LinkChange) -> Result<(), WorkerGone> {
         let LinkChange { port, state } = change;
         let up = change.is_up();
-        self.host.call(move |turn| {
+        self.hosts.call_all(move |turn| {
             // A port that has failed never works again.
             let up = up && turn.ports.capabilities(port).is_some();
             turn.stack.set_link(turn.now, port, up);

@@ -11,6 +11,7 @@ use braid_engine::tcp::Keepalive;
 use super::{Outcome, tcp_info, value};
 use crate::server::control::Control;
 use crate::server::host::{Turn, WorkerGone};
+use crate::server::look::Seen;
 use crate::server::socket::{Domain, State};
 use crate::server::table::Key;
 use braid_dataplane::application::errno;
@@ -192,12 +193,10 @@ impl Control {
         let options = socket.options.clone();
         let told = match socket.state {
             State::Connected { connection, .. } => self
-                .host
-                .call(move |turn| change(turn, connection, &options))?,
-            State::Listening { listener, .. } => self
-                .host
-                .call(move |turn| turn.stack.set_listener_options(listener, options))?,
-            State::Open { .. } | State::Ending { .. } => Ok(()),
+                .hosts
+                .call_home(connection, move |turn, id| change(turn, id, &options))?,
+            State::Listening { ref listeners, .. } => self.set_listener_options(listeners, options),
+            State::Open { .. } | State::Lost { .. } | State::Ending { .. } => Ok(()),
         };
         Ok(match told {
             // A connection that is over takes any option, as the kernel's does.
@@ -392,8 +391,8 @@ impl Control {
         let settings = match socket.connection() {
             // Policy may have given it other buffers, and the command line another controller.
             Some(connection) if option.is_decided_by_stack() => self
-                .host
-                .call(move |turn| turn.stack.connection_settings(connection))?,
+                .hosts
+                .call_home(connection, |turn, id| turn.stack.connection_settings(id))?,
             _ => None,
         };
         let flag = |flag: bool| value::of_int(flag.into());
@@ -476,11 +475,12 @@ impl Control {
         let Some(connection) = socket.connection() else {
             return Ok(Ok((0, tcp_info::of_state(without))));
         };
-        let info = self.host.call(move |turn| {
-            let (_, subflows) = turn.stack.snapshot(connection)?;
-            let oldest = subflows.first()?.tcp?;
-            Some(tcp_info::encode(&oldest, turn.now))
-        })?;
+        let seen = self.hosts.look_at(connection)?;
+        let oldest = seen.as_ref().and_then(Seen::oldest_tcp);
+        let info = seen
+            .as_ref()
+            .zip(oldest)
+            .map(|(seen, oldest)| tcp_info::encode(&oldest, seen.now));
         Ok(Ok((0, info.unwrap_or_else(|| tcp_info::of_state(without)))))
     }
 
@@ -493,11 +493,9 @@ impl Control {
         let Some(connection) = socket.connection() else {
             return Ok(Ok((0, value::of_int(set))));
         };
-        let size = self.host.call(move |turn| {
-            let (_, subflows) = turn.stack.snapshot(connection)?;
-            let first = subflows.first()?.tcp?;
-            Some(first.send_segment_size)
-        })?;
+        let seen = self.hosts.look_at(connection)?;
+        let first = seen.as_ref().and_then(Seen::oldest_tcp);
+        let size = first.map(|first| first.send_segment_size);
         Ok(Ok((
             0,
             size.map_or_else(|| value::of_int(set), value::of_size),

@@ -18,7 +18,10 @@ mod value;
 
 pub(super) use classic::Kept;
 
+use braid_engine::socket::{SocketError, SocketOptions};
+
 use super::control::Control;
+use super::home::ListenerName;
 use super::host::WorkerGone;
 use super::table::Key;
 use classic::Classic;
@@ -28,6 +31,17 @@ use multipath::Multipath;
 pub(super) type Outcome = Result<(i64, Vec<u8>), i32>;
 
 impl Control {
+    /// Has a listener give other options to connections to come, at every worker.
+    fn set_listener_options(
+        &self,
+        listeners: &[ListenerName],
+        options: SocketOptions,
+    ) -> Result<(), SocketError> {
+        self.at_listeners(listeners, |turn, listener| {
+            turn.stack.set_listener_options(listener, options)
+        })
+    }
+
     /// setsockopt().
     pub(super) fn set_option(
         &mut self,

@@ -65,8 +65,13 @@ impl Net {
 
     /// Writes the configuration, with `more` at its end.
     pub(crate) fn configure(&self, more: &str) {
+        self.configure_workers(usual_workers(), more);
+    }
+
+    /// As [`Self::configure`], for so many workers whatever is asked of all tests.
+    pub(crate) fn configure_workers(&self, workers: u8, more: &str) {
         let mut text = format!(
-            "[engine]\nsocket = \"{}\"\nshutdown_timeout = \"3s\"\n",
+            "[engine]\nsocket = \"{}\"\nshutdown_timeout = \"3s\"\nworkers = {workers}\n",
             self.socket().display()
         );
         for link in Link::all(2) {
@@ -121,6 +126,14 @@ impl Drop for Net {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// How many workers engines have in tests that do not say: one or, to run them all with several,
+/// BRAID_TEST_WORKERS.
+pub(crate) fn usual_workers() -> u8 {
+    std::env::var("BRAID_TEST_WORKERS").map_or(1, |workers| {
+        workers.parse().expect("BRAID_TEST_WORKERS is a number")
+    })
 }
 
 /// The address of Linux on the first link.

@@ -101,7 +101,7 @@ impl Control {
         let Some(connection) = socket.connection() else {
             return Ok(socket.options.local_addresses.clone());
         };
-        self.host.call(move |turn| {
+        self.hosts.call_home(connection, |turn, connection| {
             let named = turn.stack.local_addresses(connection);
             if !named.is_empty() {
                 return named;
@@ -127,8 +127,8 @@ impl Control {
         let addresses = match socket.connection() {
             None => socket.options.local_addresses.clone(),
             Some(connection) => self
-                .host
-                .call(move |turn| turn.stack.local_addresses(connection))?,
+                .hosts
+                .call_home(connection, |turn, id| turn.stack.local_addresses(id))?,
         };
         let bytes: Vec<u8> = addresses
             .iter()

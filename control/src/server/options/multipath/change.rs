@@ -76,7 +76,7 @@ impl Control {
         let told = match socket.state {
             State::Open { .. } => {
                 let addresses = options.local_addresses.clone();
-                self.host.call(move |turn| {
+                self.hosts.call_first(move |turn| {
                     addresses
                         .iter()
                         .all(|&address| turn.stack.owns(address))
@@ -84,15 +84,13 @@ impl Control {
                         .ok_or(SocketError::AddressNotAvailable)
                 })?
             }
-            State::Listening { listener, .. } => {
-                let options = options.clone();
-                self.host
-                    .call(move |turn| turn.stack.set_listener_options(listener, options))?
+            State::Listening { ref listeners, .. } => {
+                self.set_listener_options(listeners, options.clone())
             }
-            State::Connected { connection, .. } => {
-                self.host.call(move |turn| change.tell(turn, connection))?
-            }
-            State::Ending { .. } => Err(SocketError::BadHandle),
+            State::Connected { connection, .. } => self
+                .hosts
+                .call_home(connection, move |turn, id| change.tell(turn, id))?,
+            State::Lost { .. } | State::Ending { .. } => Err(SocketError::BadHandle),
         };
         match told {
             Ok(()) => {

@@ -130,7 +130,9 @@ impl Control {
                 DONE
             }
             State::Listening { .. } => Err(libc::EINVAL),
-            State::Connected { .. } | State::Ending { .. } => Err(libc::EISCONN),
+            State::Connected { .. } | State::Lost { .. } | State::Ending { .. } => {
+                Err(libc::EISCONN)
+            }
         }
     }
 
@@ -178,8 +180,8 @@ impl Control {
             return Ok(Ok(None));
         };
         let settings = self
-            .host
-            .call(move |turn| turn.stack.connection_settings(connection))?;
+            .hosts
+            .call_home(connection, |turn, id| turn.stack.connection_settings(id))?;
         Ok(Ok(Some(
             settings.is_some_and(|settings| settings.multipath),
         )))

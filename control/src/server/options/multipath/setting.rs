@@ -11,7 +11,7 @@ use braid_shm::abi::options::tcp_mp_path_manager;
 use super::change::Change;
 use super::{Outcome, parse};
 use crate::server::control::Control;
-use crate::server::host::WorkerGone;
+use crate::server::host::{Turn, WorkerGone};
 use crate::server::options::value;
 use crate::server::table::Key;
 
@@ -106,15 +106,16 @@ impl Control {
         let Some(socket) = self.sockets.get(key) else {
             return Ok(Err(libc::EBADF));
         };
-        let (connection, options) = (socket.connection(), socket.options.clone());
-        let effective = self.host.call(move |turn| {
-            connection
-                .and_then(|connection| turn.stack.connection_settings(connection))
-                .map_or_else(
-                    || Effective::of_options(&options, turn.stack),
-                    |settings| Effective::of_connection(&settings),
-                )
-        })?;
+        let options = socket.options.clone();
+        let of_options = move |turn: &mut Turn<'_>| Effective::of_options(&options, turn.stack);
+        let effective = match socket.connection() {
+            None => self.hosts.call_first(of_options)?,
+            Some(connection) => self.hosts.call_home(connection, move |turn, connection| {
+                turn.stack
+                    .connection_settings(connection)
+                    .map_or_else(|| of_options(turn), |it| Effective::of_connection(&it))
+            })?,
+        };
         let bytes = effective.bytes(setting);
         // Of a name as much as fits, as TCP_CONGESTION gives it; a number whole or not at all.
         Ok(if setting != Setting::Scheduler && capacity < bytes.len() {

@@ -45,26 +45,29 @@ impl Control {
         let Some(connection) = socket.connection() else {
             return Ok(Err(libc::ENOTCONN));
         };
-        let snapshot = self.host.call(move |turn| {
-            if is_over(turn.stack, connection) {
-                return None;
-            }
-            let (info, subflows) = turn.stack.snapshot(connection)?;
+        let Some(seen) = self.hosts.look_at(connection)? else {
+            return Ok(Err(libc::ENOTCONN));
+        };
+        if seen.info.state == DataState::Closed {
+            return Ok(Err(libc::ENOTCONN));
+        }
+        let (limits, endpoints) = self.hosts.call_first(|turn| {
             let endpoints = turn.stack.endpoints();
             let with = |flags| endpoints.with(flags).count();
-            Some(Snapshot {
-                now: turn.now,
-                info,
-                subflows,
-                settings: turn.stack.connection_settings(connection)?,
-                limits: endpoints.limits,
-                endpoints: EndpointCounts {
-                    signal: with(EndpointFlags::SIGNAL),
-                    subflow: with(EndpointFlags::SUBFLOW),
-                    fullmesh: with(EndpointFlags::FULLMESH),
-                },
-            })
+            let counts = EndpointCounts {
+                signal: with(EndpointFlags::SIGNAL),
+                subflow: with(EndpointFlags::SUBFLOW),
+                fullmesh: with(EndpointFlags::FULLMESH),
+            };
+            (endpoints.limits, counts)
         })?;
-        Ok(snapshot.ok_or(libc::ENOTCONN))
+        Ok(Ok(Snapshot {
+            now: seen.now,
+            info: seen.info,
+            subflows: seen.subflows,
+            settings: seen.settings,
+            limits,
+            endpoints,
+        }))
     }
 }

@@ -80,7 +80,7 @@ impl Control {
         let Some(connection) = socket.connection() else {
             return Ok(Err(libc::ENOTCONN));
         };
-        let told = self.host.call(move |turn| {
+        let told = self.hosts.call_home(connection, move |turn, connection| {
             let (now, stack) = (turn.now, &mut *turn.stack);
             if is_over(stack, connection) {
                 return Err(SocketError::BadHandle);

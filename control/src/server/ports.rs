@@ -1,0 +1,138 @@
+//! The ports of the configuration, opened: a queue for each worker, where a port can have so many.
+
+use std::num::NonZeroU8;
+
+use braid_dataplane::port::af_packet::{AfPacketOptions, AfPacketPort};
+use braid_dataplane::port::tap::TapPort;
+use braid_dataplane::port::{AnyPort, Port, PortError, interface};
+use braid_dataplane::worker::{Clock, Seat};
+use braid_engine::stack::{Capabilities, FlowHash, PortId, Stack, WorkerId};
+use braid_engine::wire::ethernet::MacAddress;
+
+use super::start::{StartError, random_seed};
+use crate::config::{Config, PortConfig, PortKind};
+
+/// A port that is open.
+#[derive(Debug)]
+pub struct OpenPort {
+    /// Its queues, one at least: the first is the first worker's and so on. Workers beyond hand their
+    /// frames to those that have one.
+    pub queues: Vec<AnyPort>,
+    /// The link address that it has where the configuration names none.
+    pub mac: MacAddress,
+}
+
+impl OpenPort {
+    /// A port with a single queue.
+    pub fn single(queue: impl Into<AnyPort>, mac: MacAddress) -> Self {
+        Self {
+            queues: vec![queue.into()],
+            mac,
+        }
+    }
+
+    /// What all its queues take over from the engine.
+    pub(super) fn capabilities(&self) -> Option<Capabilities> {
+        self.queues.first().map(AnyPort::capabilities)
+    }
+}
+
+/// The ports of the configuration, opened.
+#[derive(Debug)]
+pub struct OpenPorts {
+    /// In the order of the configuration.
+    pub ports: Vec<OpenPort>,
+    /// How they spread what they receive over their queues, and so flows over workers.
+    pub hash: FlowHash,
+    /// Which of them have an interface of the network namespace that the engine is started in, and
+    /// its index: their links are watched.
+    pub interfaces: Vec<(PortId, u32)>,
+    /// The clock of the engine and of links that go wrong.
+    pub clock: Clock,
+}
+
+pub(super) fn open_ports(config: &Config) -> Result<OpenPorts, StartError> {
+    let hash = FlowHash::Ports;
+    let open = |port: &PortConfig| {
+        open(port, config.workers, hash).map_err(|source| StartError::Port {
+            name: port.name.clone(),
+            source,
+        })
+    };
+    let ports = config.ports.iter().map(open).collect::<Result<_, _>>()?;
+    let index = |(number, port): (u16, &PortConfig)| {
+        let index = interface::index(port.kind.interface());
+        let index = index.map_err(|source| StartError::Port {
+            name: port.name.clone(),
+            source,
+        })?;
+        Ok((PortId(number), index))
+    };
+    Ok(OpenPorts {
+        ports,
+        hash,
+        interfaces: (0..)
+            .zip(&config.ports)
+            .map(index)
+            .collect::<Result<_, StartError>>()?,
+        clock: Clock::start(),
+    })
+}
+
+fn open(port: &PortConfig, queues: NonZeroU8, hash: FlowHash) -> Result<OpenPort, PortError> {
+    match &port.kind {
+        PortKind::AfPacket(name) => {
+            let options = AfPacketOptions {
+                offload: port.offload,
+                ..AfPacketOptions::default()
+            };
+            let opened = AfPacketPort::open_queues(name, options, queues, hash)?;
+            Ok(OpenPort {
+                queues: opened.into_iter().map(AnyPort::from).collect(),
+                mac: interface::ethernet_address(name)?,
+            })
+        }
+        PortKind::Tap(name) => {
+            let opened = open_tap(name, port.offload, queues)?;
+            let drawn = random_seed().unwrap_or_default();
+            let [a, b, c, d, e, ..] = drawn;
+            Ok(OpenPort {
+                queues: opened.into_iter().map(AnyPort::from).collect(),
+                // Locally administered, so that no manufacturer's address is taken.
+                mac: MacAddress([2, a, b, c, d, e]),
+            })
+        }
+    }
+}
+
+/// A device that was made for a single queue is used with one.
+fn open_tap(name: &str, offload: bool, queues: NonZeroU8) -> Result<Vec<TapPort>, PortError> {
+    match TapPort::open_queues(name, offload, queues) {
+        Err(PortError::TapQueues { .. }) => Ok(vec![TapPort::open(name, offload)?]),
+        opened => opened,
+    }
+}
+
+/// Hands the queues of all ports out: the seats of each of `stacks`, which are those of the workers in
+/// their order, each of which is told who has the queues that it lacks.
+pub(super) fn hand_out(ports: Vec<OpenPort>, stacks: &mut [Stack]) -> Vec<Vec<Seat>> {
+    let mut seats: Vec<Vec<Seat>> = stacks.iter().map(|_| Vec::new()).collect();
+    for (number, port) in (0..).map(PortId).zip(ports) {
+        let Some(capabilities) = port.capabilities() else {
+            continue;
+        };
+        let count = port.queues.len();
+        let mut queues = port.queues.into_iter();
+        for (worker, (seats, stack)) in seats.iter_mut().zip(&mut *stacks).enumerate() {
+            seats.push(match queues.next() {
+                Some(queue) => Seat::Here(queue),
+                None => {
+                    let driver = u8::try_from(worker % count).unwrap_or_default();
+                    stack.set_port_worker(number, WorkerId::new(driver));
+                    Seat::Elsewhere(capabilities)
+                }
+            });
+        }
+    }
+    seats
+}
