@@ -25,16 +25,27 @@ fn accumulate(lanes: &mut Lanes, block: &[u8; BLOCK]) {
     }
 }
 
-/// The sum of what is left after the blocks, in the machine's byte order.
+/// From so many bytes on the widest vectors of the machine are worth asking for.
+const WORTH_VECTORS: usize = 2 * BLOCK;
+
+/// Runs a loop that the compiler can vectorize as it is compiled for the widest vectors that this machine
+/// has, found out as the program runs.
+#[inline(always)]
+fn vectorized<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
+}
+
+/// The sum of a few bytes, in the machine's byte order.
+#[inline(always)]
 fn tail(bytes: &[u8]) -> u64 {
-    let (words, odd) = bytes.as_chunks::<2>();
-    let sum: u64 = words
-        .iter()
-        .map(|word| u64::from(u16::from_ne_bytes(*word)))
-        .sum();
-    sum + odd
-        .first()
-        .map_or(0, |&last| u64::from(u16::from_ne_bytes([last, 0])))
+    let (words, rest) = bytes.as_chunks::<4>();
+    let mut sum = 0;
+    for word in words {
+        sum += u64::from(u32::from_ne_bytes(*word));
+    }
+    let mut last = [0; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    sum + u64::from(u32::from_ne_bytes(last))
 }
 
 const fn fold(mut sum: u64) -> u16 {
@@ -51,17 +62,23 @@ impl Sum {
 
     /// The sum of `bytes`; an odd length counts as if a zero byte followed.
     pub fn of(bytes: &[u8]) -> Self {
-        let mut lanes: Lanes = [0; BLOCK / 4];
-        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
-        for block in blocks {
-            accumulate(&mut lanes, block);
+        if bytes.len() < WORTH_VECTORS {
+            return Self::from_native(tail(bytes));
         }
-        Self::from_native(lanes, rest)
+        let (blocks, rest) = bytes.as_chunks::<BLOCK>();
+        let sum: u64 = vectorized(|| {
+            let mut lanes: Lanes = [0; BLOCK / 4];
+            for block in blocks {
+                accumulate(&mut lanes, block);
+            }
+            lanes.iter().sum()
+        });
+        Self::from_native(sum + tail(rest))
     }
 
-    fn from_native(lanes: Lanes, rest: &[u8]) -> Self {
-        let lanes: u64 = lanes.iter().map(|&lane| u64::from(fold(lane))).sum();
-        Self(u64::from(u16::from_be(fold(lanes + tail(rest)))))
+    /// A sum in the machine's byte order.
+    const fn from_native(sum: u64) -> Self {
+        Self(u16::from_be(fold(sum)) as u64)
     }
 
     /// Adds bytes that begin at an even offset of the whole.
@@ -128,15 +145,18 @@ impl Sum {
 pub fn copy_and_sum(destination: &mut [u8], source: &[u8]) -> Sum {
     let length = destination.len().min(source.len());
     let (source, destination) = (&source[..length], &mut destination[..length]);
-    let mut lanes: Lanes = [0; BLOCK / 4];
     let (from, from_rest) = source.as_chunks::<BLOCK>();
     let (to, to_rest) = destination.as_chunks_mut::<BLOCK>();
-    for (to, from) in to.iter_mut().zip(from) {
-        *to = *from;
-        accumulate(&mut lanes, from);
-    }
+    let sum: u64 = vectorized(|| {
+        let mut lanes: Lanes = [0; BLOCK / 4];
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
+            accumulate(&mut lanes, from);
+        }
+        lanes.iter().sum()
+    });
     to_rest.copy_from_slice(from_rest);
-    Sum::from_native(lanes, from_rest)
+    Sum::from_native(sum + tail(from_rest))
 }
 
 /// What TCP and ICMPv6 sum besides their own bytes (RFC 9293 section 3.1, RFC 8200 section 8.1).
