@@ -83,6 +83,24 @@ impl Frame {
         true
     }
 
+    /// How many bytes the frame could have without being moved within its buffer.
+    pub fn room(&self) -> usize {
+        self.buffer.len() - self.filled.start
+    }
+
+    /// The `length` bytes of the buffer after the first `start` of the frame, be they part of it or not;
+    /// `None` where the buffer ends before.
+    pub fn room_after(&mut self, start: usize, length: usize) -> Option<&mut [u8]> {
+        let start = self.filled.start.checked_add(start)?;
+        self.buffer.get_mut(start..start.checked_add(length)?)
+    }
+
+    /// Makes the frame as long as `length`, as far as the buffer goes.
+    pub fn extend_to(&mut self, length: usize) {
+        let end = self.filled.start.saturating_add(length);
+        self.filled.end = end.min(self.buffer.len());
+    }
+
     /// The bytes of the frame, to be changed in place.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.buffer[self.filled.clone()]

@@ -44,6 +44,14 @@ impl ReceiveBuffer {
         self.ring.write_at(offset, &bytes[..bytes.len().min(room)])
     }
 
+    /// Where nothing is readable and nothing was written ahead of order, has the next byte lie at the
+    /// beginning of the memory.
+    pub const fn restart(&mut self) {
+        if self.readable() == 0 {
+            self.ring.restart_at(self.start);
+        }
+    }
+
     /// Lets the application read up to `end`, which the caller knows to be written without holes.
     /// The in-order end never moves back nor past the window.
     pub fn make_readable(&mut self, end: u64) {

@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-/// A ring whose size is a power of two. Offset `n` of the stream always lies at `n` modulo the
+/// A ring whose size is a power of two. Offset `n` of the stream lies at `n` less the base, modulo the
 /// size, so bytes may be written in any order within a window of that size.
 ///
 /// The ring does not know which bytes are live: its owner does. Memory is taken with the first
@@ -11,6 +11,8 @@ use core::ops::Range;
 pub struct ByteRing {
     memory: Box<[u8]>,
     capacity: usize,
+    /// The offset that lies at the beginning of the memory.
+    base: u64,
 }
 
 impl ByteRing {
@@ -23,6 +25,7 @@ impl ByteRing {
         Self {
             memory: Box::default(),
             capacity: Self::round_up(capacity),
+            base: 0,
         }
     }
 
@@ -108,12 +111,19 @@ impl ByteRing {
         let mut larger = Self {
             memory: Box::default(),
             capacity,
+            base: self.base,
         };
         let length = live.end.saturating_sub(live.start);
         let (head, tail) = self.slices(live.start, usize::try_from(length).unwrap_or(usize::MAX));
         larger.write_at(live.start, head);
         larger.write_at(live.start.wrapping_add(head.len() as u64), tail);
         *self = larger;
+    }
+
+    /// No byte is live: the next is the one at `offset`, and lies at the beginning. A stream that is read
+    /// as fast as it comes so stays within a few bytes of memory, which the processor has at hand.
+    pub const fn restart_at(&mut self, offset: u64) {
+        self.base = offset;
     }
 
     /// Gives the memory back; the bytes are gone. The next write takes memory again.
@@ -123,7 +133,7 @@ impl ByteRing {
 
     /// Where `offset` lies. The mask keeps the result below the capacity, so the cast is exact.
     const fn position(&self, offset: u64) -> usize {
-        (offset & (self.capacity as u64 - 1)) as usize
+        (offset.wrapping_sub(self.base) & (self.capacity as u64 - 1)) as usize
     }
 }
 
@@ -168,6 +178,17 @@ mod tests {
         assert_eq!(read(&ring, 6, 100), b"01234567");
         assert_eq!(ByteRing::new(usize::MAX).capacity(), ByteRing::MAX_CAPACITY);
         assert_eq!(ByteRing::new(0).capacity(), 1);
+    }
+
+    #[test]
+    fn a_ring_that_restarts_begins_at_the_beginning() {
+        let mut ring = ByteRing::new(16);
+        ring.write_at(13, b"live");
+        ring.restart_at(17);
+        ring.write_at(17, b"whole in one piece");
+        assert_eq!(ring.slices(17, 16), (&b"whole in one pie"[..], &[][..]));
+        ring.grow(32, 17..33);
+        assert_eq!(read(&ring, 22, 11), b" in one pie");
     }
 
     #[test]

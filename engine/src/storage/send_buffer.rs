@@ -28,6 +28,7 @@ impl SendBuffer {
 
     /// Appends as much of `bytes` as there is room for and returns how much that was.
     pub fn push(&mut self, bytes: &[u8]) -> usize {
+        self.restart_if_empty();
         let count = bytes.len().min(self.free());
         let written = self.ring.write_at(self.end, &bytes[..count]);
         self.end += written as u64;
@@ -37,10 +38,17 @@ impl SendBuffer {
     /// Appends up to `length` bytes, as many as there is room for, by having `fill` write them in
     /// place, in two pieces; returns how many.
     pub fn push_with(&mut self, length: usize, fill: impl FnOnce(&mut [u8], &mut [u8])) -> usize {
+        self.restart_if_empty();
         let count = length.min(self.free());
         let written = self.ring.write_with(self.end, count, fill);
         self.end += written as u64;
         written
+    }
+
+    fn restart_if_empty(&mut self) {
+        if self.start == self.end {
+            self.ring.restart_at(self.end);
+        }
     }
 
     /// Frees everything below `to`. An offset that was freed before changes nothing, one past

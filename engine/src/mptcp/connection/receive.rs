@@ -163,6 +163,7 @@ impl ReceiveState {
     fn store(&mut self, start: u64, bytes: &[u8], counters: &mut MptcpCounters) {
         let end = start + bytes.len() as u64;
         if start == self.rcv_nxt && self.assembler.is_empty() {
+            self.buffer.restart();
             self.buffer.write_at(start, bytes);
             self.rcv_nxt = end;
         } else {
