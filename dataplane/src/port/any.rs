@@ -61,6 +61,10 @@ impl Port for AnyPort {
         dispatch!(self, port => port.receive(id, pool, burst))
     }
 
+    fn room(&self) -> usize {
+        dispatch!(self, port => port.room())
+    }
+
     fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
         dispatch!(self, port => port.reserve(length))
     }

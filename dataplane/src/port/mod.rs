@@ -38,7 +38,7 @@ pub use any::AnyPort;
 pub use error::PortError;
 
 /// How many frames one call of [`Port::receive`] brings at most.
-pub const BURST: usize = 32;
+pub const BURST: usize = 64;
 
 /// The largest frame a port with segmentation takes, in bytes from the Ethernet header on.
 ///
@@ -174,6 +174,12 @@ pub trait Port {
         pool: &mut FramePool,
         burst: &mut Burst,
     ) -> Result<usize, PortError>;
+
+    /// How many frames [`Port::reserve`] takes at least before it says no, as far as that is known
+    /// beforehand.
+    fn room(&self) -> usize {
+        1
+    }
 
     /// Room for a frame of `length` bytes, or `None` when there is none now or never (more than
     /// [`Capabilities::max_frame`]). The bytes hold whatever was there before. Reserving again

@@ -12,8 +12,12 @@ pub trait Engine {
     /// Where the frames come from that ports fill.
     fn frame_pool(&mut self) -> &mut FramePool;
 
-    /// A frame came in.
-    fn receive(&mut self, now: Instant, frame: Frame, meta: ReceiveMeta);
+    /// Frames came in by one port, in this order.
+    fn receive_burst(
+        &mut self,
+        now: Instant,
+        frames: impl IntoIterator<Item = (Frame, ReceiveMeta)>,
+    );
 
     /// A letter of another worker's engine came.
     fn deliver(&mut self, now: Instant, letter: Self::Letter);

@@ -221,9 +221,12 @@ impl<E: Engine> Worker<E> {
 
     fn deliver(&mut self, now: Instant) -> usize {
         let mut received = 0;
-        for frame in self.bursts.iter_mut().flat_map(|burst| burst.drain(..)) {
-            received += 1;
-            self.engine.receive(now, frame.frame, frame.meta);
+        for burst in self.bursts.iter_mut().filter(|burst| !burst.is_empty()) {
+            received += burst.len();
+            let frames = burst
+                .drain(..)
+                .map(|received| (received.frame, received.meta));
+            self.engine.receive_burst(now, frames);
         }
         received
     }

@@ -159,6 +159,14 @@ impl Ports {
 }
 
 impl TransmitBatch for Ports {
+    fn room(&self, port: PortId) -> usize {
+        let room = match self.slots.get(usize::from(port.0)) {
+            Some(Slot::Working(port)) => port.room(),
+            _ => 1,
+        };
+        room.min(self.budget)
+    }
+
     fn reserve(&mut self, port: PortId, length: usize) -> Option<&mut [u8]> {
         if self.budget == 0 {
             self.budget_spent = true;

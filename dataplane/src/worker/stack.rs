@@ -13,8 +13,12 @@ impl Engine for Stack {
         Self::frame_pool(self)
     }
 
-    fn receive(&mut self, now: Instant, frame: Frame, meta: ReceiveMeta) {
-        Self::receive(self, now, frame, meta);
+    fn receive_burst(
+        &mut self,
+        now: Instant,
+        frames: impl IntoIterator<Item = (Frame, ReceiveMeta)>,
+    ) {
+        Self::receive_burst(self, now, frames);
     }
 
     fn deliver(&mut self, now: Instant, letter: Letter) {

@@ -40,9 +40,15 @@ impl Engine for Mirror {
         &mut self.pool
     }
 
-    fn receive(&mut self, now: Instant, frame: Frame, meta: ReceiveMeta) {
-        self.received_at.push(now);
-        self.waiting.push_back((frame, meta.port));
+    fn receive_burst(
+        &mut self,
+        now: Instant,
+        frames: impl IntoIterator<Item = (Frame, ReceiveMeta)>,
+    ) {
+        for (frame, meta) in frames {
+            self.received_at.push(now);
+            self.waiting.push_back((frame, meta.port));
+        }
     }
 
     fn deliver(&mut self, _now: Instant, (): ()) {}

@@ -30,9 +30,15 @@ impl Engine for Probe {
         &mut self.pool
     }
 
-    fn receive(&mut self, _now: Instant, frame: Frame, meta: ReceiveMeta) {
-        self.received[usize::from(meta.port.0)] += 1;
-        self.pool.put(frame);
+    fn receive_burst(
+        &mut self,
+        _now: Instant,
+        frames: impl IntoIterator<Item = (Frame, ReceiveMeta)>,
+    ) {
+        for (frame, meta) in frames {
+            self.received[usize::from(meta.port.0)] += 1;
+            self.pool.put(frame);
+        }
     }
 
     fn deliver(&mut self, _now: Instant, (): ()) {}

@@ -88,6 +88,12 @@ pub struct TransmitMeta {
 
 /// Room for frames to be filled in place, bounded by what the ports can take now.
 pub trait TransmitBatch {
+    /// How many frames of any size `port` takes at least before [`Self::reserve`] says no, as far as
+    /// that is known beforehand. A segment is cut into no more of them.
+    fn room(&self, _port: PortId) -> usize {
+        1
+    }
+
     /// Room for a frame of `length` bytes on `port`, or `None` when the port is full or cannot
     /// carry a frame of this length: then nothing was sent and the stack tries again later.
     ///

@@ -89,6 +89,8 @@ counters! {
     icmp_to_flow => "IcmpInDestUnreachs",
     /// Segments received, coalesced ones counted once.
     segments_received => "TcpInSegs",
+    /// Segments that were joined to the one before them.
+    segments_coalesced => "EngineSegmentsCoalesced",
     /// Segments with a malformed header.
     segment_errors => "TcpInErrs",
     /// Segments whose checksum was wrong.
@@ -97,6 +99,9 @@ counters! {
     out_of_order_dropped => "TcpExtTCPOFODrop",
     /// Frames with segments sent, those to be split counted once.
     segments_sent => "TcpOutSegs",
+    /// Segments that a large one was to be cut into, and for which the port had no room after all. TCP
+    /// repeats them.
+    segments_refused => "EngineSegmentsRefused",
     /// Segments not sent because their payload was gone or did not fit: an error of this engine.
     payload_missing => "EnginePayloadMissing",
     /// RST segments sent for segments that belong to no flow.

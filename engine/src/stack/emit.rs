@@ -153,13 +153,13 @@ pub(super) fn emit_segment(
 pub(super) const NOTHING: Pieces<'static> = (&[], &[]);
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::interface::tests::ip;
     use super::*;
     use crate::wire::ip::IpPacket;
     use crate::wire::tcp::verify_checksum;
 
-    fn envelope(source: &str, destination: &str) -> Envelope {
+    pub(in crate::stack) fn envelope(source: &str, destination: &str) -> Envelope {
         Envelope {
             source_mac: MacAddress([2, 0, 0, 0, 0, 1]),
             destination_mac: MacAddress([2, 0, 0, 0, 0, 2]),

@@ -21,6 +21,7 @@ mod admit;
 mod batch;
 mod bind;
 mod closed_flow;
+mod coalesce;
 mod config;
 mod connection;
 mod control;
@@ -60,6 +61,7 @@ mod sockets;
 mod steering;
 mod subflow;
 mod syn_cookie;
+mod template;
 mod time_wait;
 mod timer;
 mod token;
@@ -98,6 +100,7 @@ use crate::storage::slab::Slab;
 use crate::storage::timer_wheel::TimerWheel;
 use crate::time::Instant;
 use bind::Bindings;
+use coalesce::Coalescer;
 use connection::{ConnectionKey, ConnectionSlot};
 use control::ControlQueue;
 use core::net::IpAddr;
@@ -132,6 +135,8 @@ pub struct Stack {
     random: Random,
     secrets: Secrets,
     pool: FramePool,
+    /// What the burst that is being received has left to be joined.
+    coalescer: Coalescer,
     interfaces: Interfaces,
     routes: Routes,
     /// Frames from this host to itself.
@@ -208,6 +213,7 @@ impl Stack {
             secrets: Secrets::new(&random),
             pool: FramePool::new(config.frame_capacity.max(64), config.frame_pool)
                 .named(PoolId(config.place.worker().number())),
+            coalescer: Coalescer::default(),
             interfaces: Interfaces::new(config.frame_capacity.max(64)),
             routes: Routes::default(),
             loopback: Loopback::new(),

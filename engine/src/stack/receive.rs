@@ -2,6 +2,7 @@
 
 use super::Stack;
 use super::batch::{PortId, ReceiveMeta, ReceivedChecksum};
+use super::coalesce::{Coalescing, Joined};
 use super::flow::Flow;
 use super::interface::is_host_address;
 use super::steering::WorkerId;
@@ -76,6 +77,31 @@ impl ReceivedSegment {
 }
 
 impl Stack {
+    /// Takes frames that came in together at `now`, in their order, and everything that follows from
+    /// them. Segments of a flow that follow one another are taken as one.
+    pub fn receive_burst(
+        &mut self,
+        now: Instant,
+        frames: impl IntoIterator<Item = (Frame, ReceiveMeta)>,
+    ) {
+        self.coalescer.in_burst = true;
+        for (frame, meta) in frames {
+            self.receive(now, frame, meta);
+        }
+        self.coalescer.in_burst = false;
+        self.finish_coalescing(now);
+        self.deliver_messages(now);
+    }
+
+    /// Gives on what waited for more of its flow.
+    fn finish_coalescing(&mut self, now: Instant) {
+        if let Some(coalesced) = self.coalescer.waiting.take()
+            && let Some(frame) = self.take_segment(now, coalesced.finish())
+        {
+            self.pool.put(frame);
+        }
+    }
+
     /// Takes a frame that came in at `now`, and everything that follows from it. What is to be
     /// sent goes with the next [`Stack::transmit`].
     pub fn receive(&mut self, now: Instant, frame: Frame, meta: ReceiveMeta) {
@@ -229,6 +255,19 @@ impl Stack {
             return None;
         }
         self.counters.segments_received += 1;
+        if let Some(waiting) = &mut self.coalescer.waiting {
+            match waiting.join(&packet, meta, &mut self.pool) {
+                Joined::Yes => {
+                    self.counters.segments_coalesced += 1;
+                    return Some(packet.frame);
+                }
+                Joined::Corrupt => {
+                    self.counters.checksum_errors += 1;
+                    return Some(packet.frame);
+                }
+                Joined::No => self.finish_coalescing(now),
+            }
+        }
         let (source, destination) = (packet.header.source(), packet.header.destination());
         let bytes = packet.bytes();
         let unverified = meta.checksum == ReceivedChecksum::Unknown;
@@ -248,7 +287,8 @@ impl Stack {
             self.counters.segment_errors += 1;
             return Some(packet.frame);
         }
-        let range = packet.payload.start + data..packet.payload.end;
+        let header_range = packet.payload.start..packet.payload.start + data;
+        let range = header_range.end..packet.payload.end;
         let segments = match meta.segment_size {
             Some(size) => range.len().div_ceil(usize::from(size.max(1))).max(1),
             None => 1,
@@ -267,6 +307,10 @@ impl Stack {
                 segments: u16::try_from(segments).unwrap_or(u16::MAX),
             },
         };
+        if self.coalescer.takes(&segment) {
+            self.coalescer.waiting = Some(Coalescing::new(segment, header_range));
+            return None;
+        }
         self.take_segment(now, segment)
     }
 

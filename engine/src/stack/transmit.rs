@@ -8,7 +8,9 @@ use super::emit::{Envelope, NOTHING, Pieces, SegmentForm, emit_segment};
 use super::loopback;
 use super::neighbor::{Purpose, Resolution};
 use super::published_block::Marking;
+use super::relay::Relay;
 use super::subflow::{Home, SubflowKey};
+use super::template::Cut;
 use crate::mptcp::subflow::{PathLimits, PayloadSource};
 use crate::time::Instant;
 use crate::wire::ethernet::{EthernetHeader, MacAddress};
@@ -65,6 +67,50 @@ struct Target {
     max_frame: usize,
     segmentation: bool,
     partial_checksum: bool,
+}
+
+impl Target {
+    /// How many frames a segment may be cut into before it leaves.
+    fn frames(&self, relay: &Relay, batch: &impl TransmitBatch) -> u16 {
+        match self.exit {
+            Exit::Neighbor(_) if !self.segmentation && relay.worker_of(self.port).is_none() => {
+                u16::try_from(batch.room(self.port)).unwrap_or(u16::MAX)
+            }
+            _ => 1,
+        }
+    }
+
+    /// What a turn takes from a subflow: what goes into a frame that the port cuts, or into as many
+    /// frames as there is room for.
+    fn limits(&self, envelope: usize, frames: u16) -> PathLimits {
+        let (max_segments, longest, tcp_header) = if self.segmentation {
+            (MAX_SEGMENTS, self.max_frame, MAX_TCP_HEADER)
+        } else if frames > 1 {
+            (frames.min(MAX_SEGMENTS), MAX_PACKET, MAX_TCP_HEADER)
+        } else {
+            (1, self.max_frame, MIN_TCP_HEADER)
+        };
+        PathLimits {
+            max_segments,
+            max_frame_payload: longest.saturating_sub(envelope + tcp_header) as u32,
+        }
+    }
+}
+
+/// Sends a large segment in frames of its own, and says how many there was room for.
+fn transmit_cut(cut: &mut Cut<'_>, port: PortId, batch: &mut impl TransmitBatch) -> u64 {
+    let mut sent = 0;
+    while let Some(length) = cut.next_length() {
+        let Some(room) = batch.reserve(port, length) else {
+            break;
+        };
+        let Ok(length) = cut.emit(room) else {
+            break;
+        };
+        batch.commit(port, length, TransmitMeta::default());
+        sent += 1;
+    }
+    sent
 }
 
 impl Stack {
@@ -300,6 +346,7 @@ impl Stack {
             flow_label: slot.flow_label,
         };
         // Room first: what a subflow has sent it cannot take back.
+        let frames = target.frames(&self.relay, batch);
         let room = match target.exit {
             Exit::Neighbor(_) => Some(match self.relay.worker_of(target.port) {
                 Some(worker) => {
@@ -315,16 +362,7 @@ impl Stack {
             return Turn::PortFull;
         }
         let room = room.flatten();
-        let (max_segments, tcp_header) = if target.segmentation {
-            (MAX_SEGMENTS, MAX_TCP_HEADER)
-        } else {
-            (1, MIN_TCP_HEADER)
-        };
-        let max_frame_payload = target.max_frame.saturating_sub(envelope.len() + tcp_header);
-        let limits = PathLimits {
-            max_segments,
-            max_frame_payload: max_frame_payload as u32,
-        };
+        let limits = target.limits(envelope.len(), frames);
         let Some(outgoing) = slot.subflow.transmit(now, published, limits) else {
             return Turn::Idle;
         };
@@ -360,6 +398,20 @@ impl Stack {
         } else {
             Ecn::NotCapable
         };
+        let segment_size = usize::from(outgoing.segment_size.max(1));
+        if !target.segmentation && length > segment_size {
+            let envelope = Envelope { ecn, ..envelope };
+            let cut = Cut::new(&envelope, &header, payload, segment_size, target.max_frame);
+            let Ok(mut cut) = cut else {
+                self.counters.payload_missing += 1;
+                return Turn::Lost;
+            };
+            let sent = transmit_cut(&mut cut, target.port, batch);
+            self.counters.frames_sent += sent;
+            self.counters.segments_sent += sent;
+            self.counters.segments_refused += cut.frames() as u64;
+            return Turn::Sent;
+        }
         let form = SegmentForm {
             partial_checksum: target.partial_checksum,
             segment_size: outgoing.segment_size.max(1),

@@ -185,32 +185,50 @@ impl Host {
         rings.map(|ring| ring.under_way.len()).sum()
     }
 
-    /// A frame comes in.
-    pub(super) fn receive(&mut self, now: Instant, bytes: &[u8], meta: ReceiveMeta) {
+    /// Frames come in together by one port.
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        frames: impl Iterator<Item = (Vec<u8>, ReceiveMeta)>,
+    ) {
+        let mut bursts: Vec<Vec<(Frame, ReceiveMeta)>> = Vec::new();
+        bursts.resize_with(self.workers.len(), Vec::new);
+        for (bytes, meta) in frames {
+            let worker = self.worker_for(&bytes);
+            let frame = frame_of(&mut self.workers[worker], &bytes);
+            bursts[worker].push((frame, meta));
+        }
+        for (stack, burst) in self.workers.iter_mut().zip(bursts) {
+            stack.receive_burst(now, burst);
+        }
+    }
+
+    /// At which worker a frame arrives.
+    fn worker_for(&mut self, bytes: &[u8]) -> usize {
         let Some(post) = &mut self.post else {
-            self.workers[0].receive(now, Frame::from(bytes), meta);
-            return;
+            return 0;
         };
-        let worker = match post.config.arrival {
+        match post.config.arrival {
             Arrival::First => 0,
             Arrival::Scattered => post.random.below(self.workers.len() as u64) as usize,
             Arrival::Steered => {
                 let steering = *self.workers[0].place().steering();
                 flow_of(bytes).map_or(0, |flow| steering.worker_of(&flow).index())
             }
-        };
-        let stack = &mut self.workers[worker];
-        // As a port does: into a frame of the worker's pool, where one is large enough.
-        let mut frame = stack.frame_pool().take();
-        if frame.capacity() < bytes.len() {
-            stack.frame_pool().put(frame);
-            frame = Frame::from(bytes);
-        } else {
-            frame.set_filled(0..bytes.len());
-            frame.bytes_mut().copy_from_slice(bytes);
         }
-        stack.receive(now, frame, meta);
     }
+}
+
+/// The bytes as a port brings them: in a frame of the worker's pool, where one is large enough.
+fn frame_of(stack: &mut Stack, bytes: &[u8]) -> Frame {
+    let mut frame = stack.frame_pool().take();
+    if frame.capacity() < bytes.len() {
+        stack.frame_pool().put(frame);
+        return Frame::from(bytes);
+    }
+    frame.set_filled(0..bytes.len());
+    frame.bytes_mut().copy_from_slice(bytes);
+    frame
 }
 
 /// The flow of a received segment, as a network card finds it.

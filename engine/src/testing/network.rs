@@ -8,7 +8,7 @@ use crate::stack::{
     ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, TransmitBatch, TransmitMeta,
 };
 use crate::stack::{Event, Stack};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use ahash::RandomState;
 
 /// Index of a host of the network.
@@ -46,6 +46,10 @@ struct Batch {
 }
 
 impl TransmitBatch for Batch {
+    fn room(&self, _port: PortId) -> usize {
+        self.limit.saturating_sub(self.sent.len())
+    }
+
     fn reserve(&mut self, _port: PortId, length: usize) -> Option<&mut [u8]> {
         if self.sent.len() >= self.limit {
             return None;
@@ -74,6 +78,8 @@ pub struct Network {
     wires: Vec<Wire>,
     random: Random,
     batch: Batch,
+    /// How far apart the hosts look at what came in; `None` for at once.
+    moderation: Option<Duration>,
     hasher: RandomState,
     trace: u64,
     calls_at_now: u32,
@@ -91,10 +97,17 @@ impl Network {
                 limit: BURST,
                 ..Batch::default()
             },
+            moderation: None,
             hasher: RandomState::with_seeds(1, 2, 3, 4),
             trace: 0,
             calls_at_now: 0,
         }
+    }
+
+    /// Has the hosts look at what came in no more often than after each `interval`, as network cards
+    /// that moderate their interrupts do: frames then come in bursts.
+    pub fn set_moderation(&mut self, interval: Duration) {
+        self.moderation = Some(interval);
     }
 
     /// Adds a host.
@@ -219,7 +232,9 @@ impl Network {
     /// When something happens next: an arrival or a timer.
     pub fn next_event(&self) -> Option<Instant> {
         let arrivals = self.wires.iter().flat_map(|wire| &wire.directions);
-        let arrivals = arrivals.filter_map(Link::next_arrival);
+        let arrivals = arrivals
+            .filter_map(Link::next_arrival)
+            .map(|at| noticed(at, self.moderation));
         let released = self.wires.iter().flat_map(|wire| &wire.middleboxes);
         let released = released.filter_map(Middlebox::next_release);
         let timers = self.hosts.iter().filter_map(Host::next_event);
@@ -296,17 +311,22 @@ impl Network {
 
     fn deliver(&mut self) {
         self.release();
+        let (now, moderation) = (self.now, self.moderation);
+        let noticed = |at| noticed(at, moderation);
         for wire in &mut self.wires {
             for (index, link) in wire.directions.iter_mut().enumerate() {
                 let to = wire.ends[1 - index];
-                let host = &mut self.hosts[to.host.0];
-                while let Some(transit) = link.poll(self.now) {
+                if link.next_arrival().is_none_or(|at| noticed(at) > now) {
+                    continue;
+                }
+                let arrivals = core::iter::from_fn(|| link.poll(now)).map(|transit| {
                     let meta = ReceiveMeta {
                         port: to.port,
                         ..transit.meta
                     };
-                    host.receive(self.now, &transit.bytes, meta);
-                }
+                    (transit.bytes, meta)
+                });
+                self.hosts[to.host.0].receive(now, arrivals);
             }
         }
     }
@@ -353,6 +373,13 @@ impl Network {
             return;
         }
     }
+}
+
+/// When a host notices what arrives at `at`.
+fn noticed(at: Instant, moderation: Option<Duration>) -> Instant {
+    let interval = moderation.map_or(0, |interval| interval.as_nanos());
+    let interval = u64::try_from(interval).unwrap_or(0).max(1);
+    Instant::from_nanos(at.as_nanos().next_multiple_of(interval))
 }
 
 /// Passes a frame through the middleboxes that follow `after` in its direction, and sends what

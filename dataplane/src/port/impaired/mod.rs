@@ -175,6 +175,11 @@ impl<P: Port> Port for ImpairedPort<P> {
         Ok(burst.len() - before)
     }
 
+    fn room(&self) -> usize {
+        // What is too much for the link is lost on it.
+        usize::MAX
+    }
+
     fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
         self.outgoing.get_mut(..length)
     }

@@ -255,6 +255,12 @@ impl Port for MemoryPort {
         Ok(received)
     }
 
+    fn room(&self) -> usize {
+        let lanes = self.outgoing.iter().map(|to| &to.lane.under_way);
+        let free = lanes.map(|queue| queue.capacity() - queue.len().min(queue.capacity()));
+        free.min().unwrap_or(0)
+    }
+
     fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
         // Only this queue puts frames there, so what is free now is still free at the commit. Which
         // lane the frame takes is known only then.

@@ -206,6 +206,10 @@ impl<P: Port> Port for CapturedPort<P> {
         Ok(received)
     }
 
+    fn room(&self) -> usize {
+        self.port.room()
+    }
+
     fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
         self.port.reserve(length)?;
         self.outgoing.get_mut(..length)

@@ -97,6 +97,7 @@ fn stack(scenario: &Scenario, side: Side, place: Place, random: &Random) -> Stac
         multipath: host.multipath,
         checksum: host.checksum,
         message_delay: host.message_delay,
+        frame_capacity: host.frame_capacity,
         ..StackConfig::default()
     };
     let seed = match place.worker() {

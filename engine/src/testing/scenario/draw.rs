@@ -6,7 +6,7 @@ use super::{
 use crate::congestion::ControllerKind;
 use crate::mptcp::scheduler::Scheduler;
 use crate::random::Random;
-use crate::stack::{FlowHash, Steering};
+use crate::stack::{FlowHash, StackConfig, Steering};
 use crate::testing::application::Ending;
 use crate::testing::host::{Arrival, PostConfig};
 use crate::testing::link::{Burst, Chance, LinkConfig};
@@ -54,6 +54,7 @@ impl Scenario {
             client,
             server,
             paths,
+            moderation: None,
             connections,
             faults: Vec::new(),
             policies: [Policy::default(); 2],
@@ -72,7 +73,23 @@ impl Scenario {
         for host in [&mut scenario.client, &mut scenario.server] {
             host.workers = draw_workers(&mut random);
         }
+        let mut random = Random::from_u64(seed).fork("bursts");
+        scenario.draw_bursts(&mut random);
         scenario
+    }
+
+    /// In half of the scenarios frames come in bursts, and most hosts have frames that can take several
+    /// segments.
+    fn draw_bursts(&mut self, random: &mut Random) {
+        if one_in(random, 2) {
+            return;
+        }
+        self.moderation = Some(Duration::from_micros(1 + random.below(500)));
+        for host in [&mut self.client, &mut self.server] {
+            if !one_in(random, 4) {
+                host.frame_capacity <<= 1 + random.below(5);
+            }
+        }
     }
 
     /// Half of the scenarios have the default policies.
@@ -243,6 +260,7 @@ fn draw_host(random: &mut Random, theme: Theme, checksum: bool) -> HostPlan {
         checksum,
         buffer: (8 * 1024) << random.below(6),
         workers: None,
+        frame_capacity: StackConfig::default().frame_capacity,
         message_delay: late.then(|| {
             let longest = if one_in(random, 4) { 30_000 } else { 3_000 };
             let most = Duration::from_micros(1 + random.below(longest));

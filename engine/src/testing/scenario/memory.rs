@@ -11,7 +11,7 @@ const POOL: usize = 4;
 /// Bytes that a mapping may span, all of which wait for the last, in frames half empty at worst.
 const MAPPING: usize = 2 * (u16::MAX as usize);
 
-/// A frame in a message is at most so many times its payload.
+/// A frame of the usual size in a message is at most so many times its payload, a larger one in proportion.
 const FRAME_PER_PAYLOAD: usize = 4;
 
 /// A copy is let go when half of it was acknowledged.
@@ -42,21 +42,23 @@ pub(super) fn check_memory(
     side: Side,
     workers: &[Stack],
 ) -> Result<(), String> {
-    let buffer = match side {
-        Side::Client => scenario.client.buffer,
-        Side::Server => scenario.server.buffer,
-    } as usize;
+    let host = match side {
+        Side::Client => &scenario.client,
+        Side::Server => &scenario.server,
+    };
+    let buffer = host.buffer as usize;
     let subflows = workers.iter().map(Stack::subflow_count).sum::<usize>();
     // What the last subflow of a connection said may still be under way.
     let holders = subflows + scenario.connections.len();
     let config = StackConfig::default();
-    let frame = Frame::memory_for(config.frame_capacity);
+    let frame = Frame::memory_for(host.frame_capacity);
+    let frame_per_payload = FRAME_PER_PAYLOAD * host.frame_capacity / config.frame_capacity;
     // Whatever else waits, there is room for the first piece behind a hole, and for the two at the
     // ends of what waits for its mapping.
     let each = (buffer / MAX_SUBFLOWS).max(LEAST_SHARE) + MAPPING + 3 * frame;
     let bound = Usage {
         received: scenario.connections.len() * POOL * buffer + subflows * each,
-        carried: holders * FRAME_PER_PAYLOAD * (buffer + SLACK),
+        carried: holders * frame_per_payload * (buffer + SLACK),
         // Away from home a subflow carries what it was granted, as much as the buffer holds.
         retained: scenario.connections.len() * COPY_PER_BYTE * buffer
             + usize::from(workers.len() > 1) * subflows * buffer,

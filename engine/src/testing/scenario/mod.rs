@@ -134,6 +134,8 @@ pub struct HostPlan {
     pub message_delay: Option<(Duration, Duration)>,
     /// The workers that share its flows; `None` for a single one.
     pub workers: Option<WorkersPlan>,
+    /// Bytes of the frames of its pools: large ones take several segments.
+    pub frame_capacity: usize,
 }
 
 /// How both ends of the connections send.
@@ -160,6 +162,8 @@ pub struct Scenario {
     pub server: HostPlan,
     /// Who joins.
     pub paths: PathPlan,
+    /// How far apart the hosts look at what came in, so that it comes in bursts; `None` for at once.
+    pub moderation: Option<Duration>,
     /// The connections.
     pub connections: Vec<ConnectionPlan>,
     /// What happens when, in order.

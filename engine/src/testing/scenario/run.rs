@@ -55,6 +55,9 @@ impl Run {
     fn new(scenario: Scenario) -> Self {
         let random = Random::from_u64(scenario.seed);
         let mut network = Network::new(random.fork("network"));
+        if let Some(interval) = scenario.moderation {
+            network.set_moderation(interval);
+        }
         let hosts = Side::BOTH.map(|side| add_host(&mut network, &scenario, side, &random));
         let links = scenario.links.iter().enumerate().map(|(index, link)| {
             let port = PortId(index as u16);
