@@ -2,14 +2,20 @@
 //! and is judged by the ratio of the figures of one round, with median, minimum and maximum. Times
 //! on a shared machine drift; ratios of neighbours in time do not.
 //!
+//! - [`interleaved`]: two contenders in turn.
+//! - [`one_thread`]: two stacks in one thread, ours and smoltcp's.
 //! - [`load`]: what applications do: move bytes, or ask and answer.
 //! - [`contender`]: what they do it over, each in a process of its own.
 //! - [`machine`]: what the machine is like meanwhile.
 //! - [`report`]: ratios, as a table or JSON.
 //! - [`run`]: the rounds.
+//! - [`targets`]: what is measured against peers, a row each.
 
 pub mod contender;
+pub mod interleaved;
 pub mod load;
 pub mod machine;
+pub mod one_thread;
 pub mod report;
 pub mod run;
+pub mod targets;
