@@ -10,6 +10,10 @@ pub const TRANSMIT_BUDGET: usize = 64;
 
 /// A worker's part in a port of its host.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a worker has few of them, and nearly all are ports of its own"
+)]
 pub enum Seat {
     /// The worker has a queue of it.
     Here(AnyPort),
