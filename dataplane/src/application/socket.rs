@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use braid_engine::socket::{Shutdown, SocketError, SubflowInfo};
+use braid_engine::socket::{Shutdown, SocketError};
 use braid_engine::stack::{ConnectionId, Stack};
 use braid_engine::time::Instant;
 use braid_shm::{EngineSlot, ReadEnd, SlotState, Violation};
@@ -150,8 +150,7 @@ impl Socket {
     /// cannot be opened is not tried again.
     fn open_targets(&mut self, now: Instant, stack: &mut Stack) {
         while let Some(&target) = self.targets.last() {
-            let reached = |subflow: &SubflowInfo| subflow.path.remote == target;
-            let opened = if stack.subflows(self.connection).iter().any(reached) {
+            let opened = if stack.leads_to(self.connection, target) {
                 Ok(())
             } else {
                 stack.add_subflow(now, self.connection, None, Some(target), false)

@@ -10,6 +10,7 @@ use crate::sequence::DataSequenceNumber;
 use crate::socket::SocketOptions;
 use crate::storage::flow_table::FourTuple;
 use crate::storage::slab::Key;
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 pub(super) type ConnectionKey = Key<ConnectionSlot>;
@@ -52,6 +53,8 @@ pub(super) struct Ordered {
     pub(super) worker: WorkerId,
     /// The attempt of the path manager; none of the application's own wish.
     pub(super) attempt: Option<u32>,
+    /// The peer's address that it leads to.
+    pub(super) remote: SocketAddr,
 }
 
 /// A connection.

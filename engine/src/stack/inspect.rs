@@ -153,6 +153,16 @@ impl Stack {
         Some(slot.subflow.tcp_info())
     }
 
+    /// Whether a subflow of the connection leads to this address of the peer, or another worker is
+    /// about to open one.
+    pub fn leads_to(&self, connection: ConnectionId, remote: SocketAddr) -> bool {
+        self.live(connection).is_some_and(|slot| {
+            let mut subflows = slot.connection.subflows();
+            subflows.any(|subflow| subflow.path.remote == remote)
+                || slot.orders.iter().any(|order| order.remote == remote)
+        })
+    }
+
     /// The settings in effect on a connection.
     pub fn connection_settings(&self, connection: ConnectionId) -> Option<ConnectionSettings> {
         self.live(connection).map(|slot| self.settings_of(slot))

@@ -182,7 +182,11 @@ impl Stack {
             return;
         };
         if let Some(slot) = self.connections.get_mut(connection) {
-            slot.orders.push(Ordered { worker, attempt });
+            slot.orders.push(Ordered {
+                worker,
+                attempt,
+                remote: order.open.remote,
+            });
         }
         let open = JoinLetter::Open {
             connection: distant,
