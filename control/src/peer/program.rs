@@ -126,7 +126,7 @@ pub fn run(role: Role, activity: Activity, watch: Watch<'_>) -> io::Result<Outco
         }
         Activity::Receive => {
             let receiver = Receiver::read_from(&mut socket, CHUNK, |bytes| {
-                watch.progress.set_received(bytes)
+                watch.progress.set_received(bytes);
             })?;
             let (fallback, subflows) = inspect(&socket)?;
             socket.finish_sending()?;
