@@ -3,19 +3,23 @@
 //! on a shared machine drift; ratios of neighbours in time do not.
 //!
 //! - [`interleaved`]: two contenders in turn.
+//! - [`memory_links`]: two hosts of our engine in this process.
 //! - [`one_thread`]: two stacks in one thread, ours and smoltcp's.
 //! - [`load`]: what applications do: move bytes, or ask and answer.
 //! - [`contender`]: what they do it over, each in a process of its own.
 //! - [`machine`]: what the machine is like meanwhile.
 //! - [`report`]: ratios, as a table or JSON.
 //! - [`run`]: the rounds.
+//! - [`scaling`]: what a second worker brings.
 //! - [`targets`]: what is measured against peers, a row each.
 
 pub mod contender;
 pub mod interleaved;
 pub mod load;
 pub mod machine;
+pub mod memory_links;
 pub mod one_thread;
 pub mod report;
 pub mod run;
+pub mod scaling;
 pub mod targets;

@@ -1,30 +1,14 @@
 //! Two of our stacks, each with its worker, over memory ports.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-
-use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
-use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, Port};
-use braid_dataplane::worker::{Clock, IdlePolicy, Worker};
-use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
+use braid_dataplane::worker::Worker;
 use braid_engine::socket::{ConnectOptions, ListenOptions, SocketError, SocketOptions};
-use braid_engine::stack::{ConnectionId, InterfaceConfig, ListenerId, PortId, Stack, StackConfig};
-use braid_engine::wire::ethernet::MacAddress;
+use braid_engine::stack::{ConnectionId, ListenerId, Stack};
 
 use super::{BUFFER, Hosts, TRANSFER};
-
-const PORT: u16 = 7;
+use crate::memory_links::{Links, anywhere, hosts, server, text};
 
 /// Turns without a byte after which a transfer is given up.
 const PATIENCE: u32 = 1_000_000;
-
-/// How the two hosts are joined.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub struct Links {
-    /// Links, and subflows over them.
-    pub subflows: u8,
-    /// Frames carry up to 64 KiB, and no checksums.
-    pub large_segments: bool,
-}
 
 /// Two hosts with a connection over some links.
 #[derive(Debug)]
@@ -37,66 +21,6 @@ pub struct Pair {
     into: Vec<u8>,
 }
 
-fn address(link: u8, host: u8) -> IpAddr {
-    Ipv4Addr::new(10, 0, link, host).into()
-}
-
-fn host(number: u8, ports: Vec<MemoryPort>) -> Result<Worker<Stack>, String> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    let config = StackConfig {
-        frame_capacity: POOL_FRAME_CAPACITY,
-        ..StackConfig::default()
-    };
-    let mut stack = Stack::new(config, [number; 32]);
-    for (link, port) in (0..).zip(&ports) {
-        let interface = InterfaceConfig {
-            port: PortId(u16::from(link)),
-            name: format!("link{link}"),
-            mac: MacAddress([2, 0, 0, 0, link, number]),
-            mtu: 1_500,
-            addresses: vec![(address(link, number), 24)],
-            gateways: Vec::new(),
-            capabilities: port.capabilities(),
-        };
-        stack.add_interface(interface).map_err(|e| text(&e))?;
-    }
-    let ports = ports.into_iter().map(|port| AnyPort::from(port).into());
-    Worker::new(stack, ports.collect(), Clock::start(), IdlePolicy::Spin).map_err(|e| text(&e))
-}
-
-/// Two hosts, of which the second announces its addresses to the first.
-fn hosts(links: Links) -> Result<(Worker<Stack>, Worker<Stack>), String> {
-    let options = MemoryOptions {
-        checksum: links.large_segments,
-        segmentation: links.large_segments,
-        ..MemoryOptions::default()
-    };
-    let pairs = (0..links.subflows).map(|_| MemoryPort::pair(options));
-    let pairs: Result<Vec<_>, _> = pairs.collect();
-    let pairs = pairs.map_err(|error| error.to_string())?;
-    let (near, far) = pairs.into_iter().unzip();
-    let (mut client, mut server) = (host(1, near)?, host(2, far)?);
-    let now = client.now();
-    let further = links.subflows.saturating_sub(1);
-    let limits = Limits {
-        subflows: further,
-        add_addr_accepted: further,
-    };
-    client.engine_mut().set_limits(now, limits);
-    server.engine_mut().set_limits(now, limits);
-    for link in 1..links.subflows {
-        let endpoint = Endpoint {
-            id: link,
-            address: address(link, 2),
-            port: None,
-            flags: EndpointFlags::SIGNAL,
-        };
-        let added = server.engine_mut().add_endpoint(now, endpoint);
-        added.map_err(|error| error.to_string())?;
-    }
-    Ok((client, server))
-}
-
 impl Pair {
     /// Two hosts, and a connection with all its subflows.
     ///
@@ -104,40 +28,33 @@ impl Pair {
     ///
     /// When there is none after a while.
     pub fn new(links: Links) -> Result<Self, String> {
-        let (mut client, mut server) = hosts(links)?;
-        let now = client.now();
+        let [client, far] = hosts(links)?;
+        let alone = |mut workers: Vec<_>| workers.pop().filter(|_| workers.is_empty());
+        let (client, far) = (alone(client), alone(far));
+        let (mut client, mut far) = client.zip(far).ok_or("one thread drives one worker")?;
         let socket = SocketOptions {
             send_buffer: Some(BUFFER as u32),
             receive_buffer: Some(BUFFER as u32),
             ..SocketOptions::default()
         };
-        let there = SocketAddr::new(address(0, 2), PORT);
-        // A listener of one address would keep its connections there.
-        let anywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), PORT);
-        let listener = server
+        let listening = ListenOptions {
+            socket: socket.clone(),
+            ..ListenOptions::default()
+        };
+        let listener = far
             .engine_mut()
-            .listen(
-                anywhere,
-                ListenOptions {
-                    socket: socket.clone(),
-                    ..ListenOptions::default()
-                },
-            )
-            .map_err(|error| error.to_string())?;
-        let sending = client
-            .engine_mut()
-            .connect(
-                now,
-                ConnectOptions {
-                    socket,
-                    ..ConnectOptions::to(there)
-                },
-            )
-            .map_err(|error| error.to_string())?;
-        let receiving = accept(&mut client, &mut server, listener)?;
+            .listen(anywhere(), listening)
+            .map_err(text)?;
+        let now = client.now();
+        let connecting = ConnectOptions {
+            socket,
+            ..ConnectOptions::to(server())
+        };
+        let sending = client.engine_mut().connect(now, connecting).map_err(text)?;
+        let receiving = accept(&mut client, &mut far, listener)?;
         let mut pair = Self {
             client,
-            server,
+            server: far,
             sending,
             receiving,
             bytes: (0..BUFFER).map(|n| n as u8).collect(),

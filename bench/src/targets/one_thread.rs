@@ -1,18 +1,14 @@
 //! Two stacks in one thread, ours and smoltcp's.
 
 use crate::interleaved::{Compared, compare};
-use crate::one_thread::braid::{Links, Pair};
+use crate::memory_links::Links;
+use crate::one_thread::braid::Pair;
 use crate::one_thread::{goodput, smoltcp};
-
-const ONE_SUBFLOW: Links = Links {
-    subflows: 1,
-    large_segments: false,
-};
 
 pub(super) fn beside_smoltcp(subflows: u8, rounds: u32) -> Result<Compared, String> {
     let mut ours = Pair::new(Links {
         subflows,
-        ..ONE_SUBFLOW
+        ..Links::ONE
     })?;
     let mut theirs = smoltcp::Pair::new()?;
     compare(rounds, || goodput(&mut ours), || goodput(&mut theirs))
@@ -21,8 +17,8 @@ pub(super) fn beside_smoltcp(subflows: u8, rounds: u32) -> Result<Compared, Stri
 pub(super) fn large_segments(rounds: u32) -> Result<Compared, String> {
     let mut large = Pair::new(Links {
         large_segments: true,
-        ..ONE_SUBFLOW
+        ..Links::ONE
     })?;
-    let mut small = Pair::new(ONE_SUBFLOW)?;
+    let mut small = Pair::new(Links::ONE)?;
     compare(rounds, || goodput(&mut large), || goodput(&mut small))
 }
