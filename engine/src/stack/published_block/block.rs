@@ -1,24 +1,17 @@
-//! What home publishes for the subflows of a connection that live on other workers: DATA_ACK, window
-//! edge, congestion coupling, and how packets are to be marked.
-//!
-//! Home alone writes it. A reader may see some words from before a change and some from after it.
-//! That does no harm: the window edge is never older than the DATA_ACK beside it, so the window is
-//! never negative and its right edge never moves left (RFC 8684 section 3.3.1); what is read of the
-//! coupling is an estimate anyway; and the flags of a connection change at turns that its subflows
-//! are told of by messages too.
+//! The words of the block, and the order in which they are written and read.
 
+use super::atomics::{AtomicU64, Ordering};
 use crate::congestion::Coupling;
 use crate::mptcp::message::Published;
 use crate::sequence::DataSequenceNumber;
-use core::sync::atomic::{AtomicU64, Ordering};
 
 /// How the packets of a connection are marked.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
-pub(super) struct Marking {
+pub(crate) struct Marking {
     /// Time to live and hop limit; `None` takes the stack's.
-    pub(super) hop_limit: Option<u8>,
+    pub(crate) hop_limit: Option<u8>,
     /// Type of service and traffic class.
-    pub(super) traffic_class: u8,
+    pub(crate) traffic_class: u8,
 }
 
 /// Bits of the word that holds everything small.
@@ -33,7 +26,7 @@ const TRAFFIC_CLASS_SHIFT: u32 = 16;
 /// The block: one cache line of words, and none beside it that others write.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-pub(super) struct PublishedBlock {
+pub(crate) struct PublishedBlock {
     window_edge: AtomicU64,
     data_ack: AtomicU64,
     small: AtomicU64,
@@ -57,7 +50,7 @@ fn flag(set: bool, bit: u64) -> u64 {
 
 impl PublishedBlock {
     /// Home: makes this what the subflows see.
-    pub(super) fn store(&self, published: &Published, marking: Marking) {
+    pub(crate) fn store(&self, published: &Published, marking: Marking) {
         let Published {
             data_ack,
             window_edge,
@@ -86,7 +79,7 @@ impl PublishedBlock {
     }
 
     /// A subflow: what home last made of it.
-    pub(super) fn load(&self) -> (Published, Marking) {
+    pub(crate) fn load(&self) -> (Published, Marking) {
         let data_ack = self.data_ack.load(Ordering::Acquire);
         let window_edge = self.window_edge.load(Ordering::Acquire);
         let small = self.small.load(Ordering::Acquire);
@@ -111,42 +104,5 @@ impl PublishedBlock {
             traffic_class: (small >> TRAFFIC_CLASS_SHIFT) as u8,
         };
         (published, marking)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_stored_is_what_is_read() {
-        let block = PublishedBlock::default();
-        let published = Published {
-            data_ack: DataSequenceNumber(u64::MAX - 1),
-            window_edge: DataSequenceNumber(70_000),
-            long_data_ack: true,
-            multipath: true,
-            coupling: Coupling {
-                alpha: 0.25,
-                total_window: 123_456,
-                total_rate: 1e9,
-                best_rate: 7e8,
-                coupled: true,
-            },
-            share: 8_192,
-            prompt_probe: true,
-        };
-        for marking in [
-            Marking::default(),
-            Marking {
-                hop_limit: Some(255),
-                traffic_class: 0xfc,
-            },
-        ] {
-            block.store(&published, marking);
-            let (read, read_marking) = block.load();
-            assert_eq!((read, read_marking), (published, marking));
-        }
-        assert_eq!(size_of::<PublishedBlock>(), 128);
     }
 }
