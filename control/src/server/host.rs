@@ -151,6 +151,20 @@ impl Host {
     }
 }
 
+#[cfg(test)]
+impl Host {
+    /// What has the worker panic, from any thread.
+    pub(super) fn bomb(&self) -> impl FnOnce() + Send + use<> {
+        let (tasks, waker) = (self.tasks.clone(), self.waker.clone());
+        move || {
+            let panic: Task = Box::new(|_| panic!("on purpose"));
+            let given = tasks.map(|tasks| tasks.send(panic).is_ok());
+            assert_eq!(given, Some(true));
+            waker.wake();
+        }
+    }
+}
+
 impl Drop for Host {
     fn drop(&mut self) {
         self.tasks = None;

@@ -102,6 +102,12 @@ impl Hosts {
         Ok(living)
     }
 
+    /// What has a worker panic, from any thread.
+    #[cfg(test)]
+    pub(super) fn bomb(&self, worker: WorkerId) -> impl FnOnce() + Send + use<> {
+        self.hosts[worker.index()].bomb()
+    }
+
     fn begin<R: Send + 'static>(
         &self,
         worker: WorkerId,

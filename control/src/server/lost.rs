@@ -99,3 +99,6 @@ impl Socket {
         self.handle.force_writable(&end);
     }
 }
+
+#[cfg(test)]
+mod tests;

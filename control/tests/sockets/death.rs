@@ -1,5 +1,6 @@
 //! Programs that die: what they had is ended and freed within a second.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -17,18 +18,28 @@ const VICTIM: &str = "BRAID_TEST_VICTIM";
 /// Where the victim that sends does so.
 const SENDS_TO: &str = "BRAID_TEST_VICTIM_SENDS_TO";
 
+/// The engine that a victim attaches to. `None`: this process is none.
+pub(crate) fn victim_socket() -> Option<OsString> {
+    std::env::var_os(VICTIM)
+}
+
+/// Tells whoever started the victim that it may be killed.
+pub(crate) fn say_ready() {
+    println!("victim is ready");
+    std::io::stdout().flush().unwrap();
+}
+
 /// The victim's part, as a test that does nothing unless asked to.
 #[test]
 fn victim() {
-    let Some(socket) = std::env::var_os(VICTIM) else {
+    let Some(socket) = victim_socket() else {
         return;
     };
     let client = Client::attach(socket.as_ref());
     let socket = client.open();
     socket.connect(linux(PORT)).unwrap();
     socket.send_all(&[7; 100]).unwrap();
-    println!("victim is ready");
-    std::io::stdout().flush().unwrap();
+    say_ready();
     let mut buffer = [0; 100];
     loop {
         // Nothing comes; whoever waits longer than this was not killed.
@@ -45,8 +56,7 @@ fn sender() {
     let client = Client::attach(socket.as_ref());
     let socket = client.open();
     socket.connect(to.parse().unwrap()).unwrap();
-    println!("victim is ready");
-    std::io::stdout().flush().unwrap();
+    say_ready();
     loop {
         socket.send_all(&[7; 50_000]).unwrap();
     }
@@ -61,7 +71,8 @@ pub(crate) fn start_sender(net: &Net, to: SocketAddr) -> Child {
     start(net, "death::sender", to)
 }
 
-fn start(net: &Net, part: &str, to: SocketAddr) -> Child {
+/// A program that is the test `part`, once it is ready.
+pub(crate) fn start(net: &Net, part: &str, to: SocketAddr) -> Child {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args([part, "--exact", "--nocapture"])
         .env(VICTIM, net.socket())

@@ -13,3 +13,4 @@ mod soak;
 mod standby;
 mod support;
 mod whole_engine;
+mod workers;

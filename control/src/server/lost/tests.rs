@@ -1,0 +1,168 @@
+//! Workers that panic while programs are connected.
+
+use std::net::SocketAddr;
+use std::os::unix::thread::JoinHandleExt;
+use std::path::Path;
+use std::thread;
+
+use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
+use braid_dataplane::worker::Clock;
+use braid_engine::stack::FlowHash;
+use braid_engine::wire::ethernet::MacAddress;
+use nix::sys::pthread::pthread_kill;
+use nix::sys::signal::Signal;
+
+use super::*;
+use crate::config::Config;
+use crate::management::{Client as Asking, ConnectionRow, Request};
+use crate::server::{OpenPort, OpenPorts, ServerError, start};
+
+#[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
+#[path = "../../../tests/sockets/support/client.rs"]
+mod client;
+
+use client::{Client, Socket};
+
+const LISTENER: &str = "10.7.7.7:7";
+const WORKERS: [WorkerId; 2] = [WorkerId::FIRST, WorkerId::new(1)];
+
+/// An engine of two workers that reaches nobody but itself.
+fn control(folder: &Path) -> Control {
+    let text = format!(
+        "[engine]\nsocket = {:?}\nworkers = 2\nshutdown_timeout = \"100ms\"\n\
+         [[port]]\nname = \"nowhere\"\nkind = \"tap\"\ninterface = \"nowhere\"\n\
+         addresses = [\"10.7.7.7/24\"]\n",
+        folder.join("engine.sock").display().to_string()
+    );
+    let config = Config::parse(&text, Path::new("the test")).unwrap();
+    let (port, _nowhere) = MemoryPort::pair(MemoryOptions::default()).unwrap();
+    let ports = OpenPorts {
+        ports: vec![OpenPort::single(port, MacAddress([2, 0, 0, 0, 0, 1]))],
+        hash: FlowHash::default(),
+        interfaces: Vec::new(),
+        clock: Clock::start(),
+    };
+    let started = start::start(&config, || Ok(ports)).unwrap();
+    Control::new(config, Path::new("the test"), started).unwrap()
+}
+
+fn answers(from: &Socket, to: &Socket) {
+    from.send_all(b"ping").unwrap();
+    let mut bytes = [0; 8];
+    assert_eq!(to.recv(&mut bytes), Ok(4));
+}
+
+/// The pairs of connected sockets, each with the workers of both of its ends.
+fn connect(client: &Client, count: usize, rows: impl Fn() -> Vec<ConnectionRow>) -> Vec<Pair> {
+    let to: SocketAddr = LISTENER.parse().unwrap();
+    let listener = client.open();
+    listener.bind(to).unwrap();
+    listener.listen(64).unwrap();
+    let connected: Vec<(Socket, Socket)> = (0..count)
+        .map(|_| {
+            let near = client.open();
+            near.connect(to).unwrap();
+            (near, listener.accept().0)
+        })
+        .collect();
+    let rows = rows();
+    let worker = |socket: &Socket| {
+        let local = socket.local_address().unwrap();
+        let remote = socket.peer_address().unwrap();
+        let mut rows = rows.iter();
+        let row = rows.find(|row| row.local == local && row.remote == remote);
+        row.unwrap().worker
+    };
+    let pair = |(near, far): (Socket, Socket)| Pair {
+        workers: [worker(&near), worker(&far)],
+        near,
+        far,
+    };
+    connected.into_iter().map(pair).collect()
+}
+
+struct Pair {
+    near: Socket,
+    far: Socket,
+    workers: [u8; 2],
+}
+
+#[test]
+fn a_worker_that_panics_takes_its_connections_with_it_and_no_others() {
+    let folder = std::env::temp_dir().join(format!("braid-lost-{}", std::process::id()));
+    let (bombs, control) = {
+        // Signals are taken over by this thread and those that it starts.
+        let (send, receive) = std::sync::mpsc::channel();
+        let at = folder.clone();
+        let thread = thread::spawn(move || {
+            let control = control(&at);
+            let bombs = WORKERS.map(|worker| control.hosts.bomb(worker));
+            send.send(bombs).unwrap();
+            control.run()
+        });
+        (receive.recv().unwrap(), thread)
+    };
+    let path = folder.join("engine.sock");
+    let rows = || -> Vec<ConnectionRow> {
+        let mut asking = Asking::connect(&path).unwrap();
+        asking.ask(&Request::ShowConnections).unwrap()
+    };
+    let client = Client::attach(&path);
+    let pairs = connect(&client, 24, rows);
+    let together = pairs.iter().filter(|pair| pair.workers == [0, 0]).count();
+    assert!(together > 0 && together < pairs.len(), "{together} of 24");
+    let [first, second] = bombs;
+    second();
+    for Pair { near, far, workers } in &pairs {
+        for (socket, worker) in [(near, workers[0]), (far, workers[1])] {
+            if worker == 1 {
+                assert_eq!(socket.recv(&mut [0; 8]), Err(libc::ECONNRESET));
+                assert_eq!(socket.send_all(b"more"), Err(libc::EPIPE));
+                let option = socket.get(libc::IPPROTO_TCP, libc::TCP_INFO);
+                assert!(option.is_ok(), "{option:?}");
+                assert_eq!(
+                    socket.connect("10.7.7.7:7".parse().unwrap()),
+                    Err(libc::EISCONN)
+                );
+            }
+        }
+        if *workers == [0, 0] {
+            answers(near, far);
+            answers(far, near);
+        }
+    }
+    assert!(rows().iter().all(|row| row.worker == 0), "{:?}", rows());
+    // Slots of sockets that are reset are given back like others.
+    drop(pairs);
+    let again = client.open();
+    again.bind("10.7.7.7:8".parse().unwrap()).unwrap();
+    again.listen(1).unwrap();
+    // And an engine without workers ends.
+    first();
+    let ended = control.join().unwrap();
+    assert!(matches!(ended, Err(ServerError::Worker)), "{ended:?}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn one_worker_of_two_ends_in_order() {
+    let folder = std::env::temp_dir().join(format!("braid-rest-{}", std::process::id()));
+    let (send, receive) = std::sync::mpsc::channel();
+    let at = folder.clone();
+    let thread = thread::spawn(move || {
+        let control = control(&at);
+        send.send(control.hosts.bomb(WORKERS[0])).unwrap();
+        control.run()
+    });
+    receive.recv().unwrap()();
+    let client = Client::attach(&folder.join("engine.sock"));
+    // The second worker is the one that chooses now.
+    let socket = client.open();
+    socket.bind("10.7.7.7:0".parse().unwrap()).unwrap();
+    assert_ne!(socket.local_address().unwrap().port(), 0);
+    socket.listen(4).unwrap();
+    pthread_kill(thread.as_pthread_t(), Signal::SIGTERM).unwrap();
+    let ended = thread.join().unwrap();
+    assert!(ended.is_ok(), "{ended:?}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
