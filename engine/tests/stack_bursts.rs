@@ -29,7 +29,7 @@ fn segment(
     change: impl FnOnce(&mut TcpHeader),
 ) -> Vec<u8> {
     let mut header = peer.header(TcpFlags::ACK);
-    header.sequence = header.sequence + offset as u32;
+    header.sequence += offset as u32;
     change(&mut header);
     peer_segment(&header, data)
 }
@@ -249,7 +249,7 @@ fn frames_that_were_promised_and_then_refused_are_sent_again() {
     for _ in 0..40 {
         for (header, data) in segments {
             if header.sequence == peer.next_expected {
-                peer.next_expected = peer.next_expected + data.len() as u32;
+                peer.next_expected += data.len() as u32;
                 sent.extend_from_slice(&data);
             }
         }

@@ -1,4 +1,4 @@
-//! The atomics that the block is written with. `tests/published_block` compiles the block a second time
+//! The atomics that the block is written with. `tests/interleavings` compiles the block a second time
 //! against loom's, so that every interleaving is tried.
 
 pub(super) use core::sync::atomic::{AtomicU64, Ordering};
