@@ -1,5 +1,6 @@
 //! The whole demonstration, as a user runs it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -200,6 +201,80 @@ fn another_engine_over_memory() {
     let report = report_of_success(&output);
     assert_well(&report, "engine");
     assert_eq!(report["baseline_bps"], Value::Null);
+}
+
+/// The workers of a run's subflows.
+fn workers(run: &Value) -> BTreeSet<u64> {
+    let subflows = run["subflows"].as_array().unwrap().iter();
+    subflows
+        .map(|row| row["worker"].as_u64().unwrap())
+        .collect()
+}
+
+/// Asserts that every connection that the engine opened had subflows at both of its workers.
+fn assert_at_both_workers(report: &Value) {
+    for run in report["runs"].as_array().unwrap() {
+        let all = BTreeSet::from([0, 1]);
+        assert!(workers(run).is_subset(&all), "{run:#}");
+        if run["role"] == "client" && run["subflows"].as_array().unwrap().len() > 1 {
+            assert_eq!(workers(run), all, "{run:#}");
+        }
+    }
+}
+
+#[test]
+fn two_workers_over_each_kind_of_port() {
+    for port in ["memory", "tap", "af_packet"] {
+        let arguments = ["--json", "--workers", "2", "--no-baseline", "--port", port];
+        let output = demo(&arguments);
+        let peer = if port == "memory" { "engine" } else { "linux" };
+        let Some(report) = report("two_workers_over_each_kind_of_port", &output) else {
+            return;
+        };
+        assert_well(&report, peer);
+        assert_at_both_workers(&report);
+    }
+    let table = demo(&["--port", "memory", "--workers", "2", "--role", "client"]);
+    assert!(table.status.success(), "{table:?}");
+    let text = String::from_utf8_lossy(&table.stdout).into_owned();
+    let row = |start: &str| {
+        text.lines()
+            .any(|line| line.trim_start().starts_with(start))
+    };
+    assert!(row("id worker  local"), "{text}");
+    assert!(row("0      0  10.1.1.2:"), "{text}");
+    assert!(row("1      1  10.1.2.2:"), "{text}");
+}
+
+#[test]
+fn two_workers_write_one_capture_of_each_link() {
+    let scratch = Scratch::new("capture-workers");
+    let directory = scratch.0.to_str().unwrap();
+    let arguments = ["--json", "--port", "memory", "--workers", "2"];
+    let output = demo(&[&arguments[..], &["--pcap", directory]].concat());
+    assert_well(&report_of_success(&output), "engine");
+    let mut files: Vec<_> = fs::read_dir(&scratch.0)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(files, ["link1.pcapng", "link2.pcapng"]);
+}
+
+#[test]
+fn ports_that_cannot_be_had_are_refused() {
+    for (arguments, mends) in [
+        (&["--port", "dpdk:--no-huge"][..], "--features dpdk"),
+        (&["--port", "memory", "--peer", "linux"], "--port tap"),
+        (&["--port", "tap", "--peer", "engine"], "--peer linux"),
+        (&["--port", "wire"], "use memory, tap, af_packet"),
+        (&["--workers", "33"], "1..=32"),
+    ] {
+        let output = demo(arguments);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {errors}");
+        assert!(errors.contains(mends), "{arguments:?}: {errors}");
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Interoperation with this kernel's Multipath TCP, byte-exact both ways.
 //!
 //! Every combination of {engine as client, as server} x {IPv4, IPv6} x {1, 2, 4 links} x
-//! {checksums off, on} under one fault a test, each through the demonstration in namespaces that
+//! {checksums off, on} under one fault a test, with one worker or as many as BRAID_TEST_WORKERS says,
+//! and a sample with two and with four. Each goes through the demonstration in namespaces that
 //! it makes itself. What failed is told with the command that repeats it.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use serde_json::Value;
@@ -48,6 +50,7 @@ struct Case {
 /// One run of the demonstration.
 struct Attempt<'a> {
     case: &'a Case,
+    workers: u8,
     role: &'static str,
     family: &'static str,
     links: u8,
@@ -67,6 +70,7 @@ impl Attempt<'_> {
     fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_braid"));
         let (bytes, links) = (self.case.bytes.to_string(), self.links.to_string());
+        let workers = self.workers.to_string();
         command.args([
             "demo",
             "--json",
@@ -75,6 +79,8 @@ impl Attempt<'_> {
             &bytes,
             "--links",
             &links,
+            "--workers",
+            &workers,
         ]);
         command.args([
             "--peer",
@@ -138,6 +144,17 @@ impl Attempt<'_> {
         }
         let subflows = |run: &Value| run["subflows"].as_array().map_or(0, Vec::len);
         let most = runs.iter().map(subflows).max().unwrap_or_default();
+        // Which worker a peer's subflow comes to follows from the ports that it chooses; the
+        // engine's own go to one after the other.
+        let spread = |run: &Value| {
+            let rows = run["subflows"].as_array().into_iter().flatten();
+            let workers: BTreeSet<_> = rows.map(|row| row["worker"].as_u64()).collect();
+            workers.len() > 1
+        };
+        let one_worker = |run: &Value| subflows(run) > 1 && !spread(run);
+        if self.workers > 1 && self.role == "client" && runs.iter().any(one_worker) {
+            return wrong(&format!("all subflows are at one worker: {report}"));
+        }
         if self.case.second_link && most < usize::from(self.links.min(2)) {
             return Verdict::SecondLinkUnused(format!("{command:?}: {report}"));
         }
@@ -145,16 +162,49 @@ impl Attempt<'_> {
     }
 }
 
-fn check(case: &Case) {
+/// Which combinations are tried.
+#[derive(Copy, Clone)]
+enum Extent {
+    Whole,
+    /// Of the protocols, links and checksums two combinations in which each differs.
+    Sample,
+}
+
+impl Extent {
+    fn takes(self, case: &Case, family: &str, links: u8, checksum: bool) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Sample => {
+                let few = case.links.get(1) == Some(&links);
+                let many = case.links.last() == Some(&links);
+                (family == "4" && few && !checksum) || (family == "6" && many && checksum)
+            }
+        }
+    }
+}
+
+/// How many workers the engine has in tests that do not say: one or, to run them all with several,
+/// BRAID_TEST_WORKERS.
+fn usual_workers() -> u8 {
+    std::env::var("BRAID_TEST_WORKERS").map_or(1, |workers| {
+        workers.parse().expect("BRAID_TEST_WORKERS is a number")
+    })
+}
+
+fn check(case: &Case, workers: u8, extent: Extent) {
     let mut wrong = Vec::new();
     let mut count = 0;
     for role in ["client", "server"] {
         for family in ["4", "6"] {
             for &links in case.links {
                 for checksum in [false, true] {
+                    if !extent.takes(case, family, links, checksum) {
+                        continue;
+                    }
                     count += 1;
                     let attempt = Attempt {
                         case,
+                        workers,
                         role,
                         family,
                         links,
@@ -177,6 +227,7 @@ fn check(case: &Case) {
             }
         }
     }
+    assert!(count > 0, "nothing was tried");
     assert!(
         wrong.is_empty(),
         "{} of {count} failed:\n{}",
@@ -185,68 +236,88 @@ fn check(case: &Case) {
     );
 }
 
+const CLEAN: Case = Case {
+    test: "clean_links",
+    bytes: LONG,
+    links: &[1, 2, 4],
+    arguments: &["--fault", "none"],
+    fallback: false,
+    cut: false,
+    second_link: true,
+};
+
+const LOSSY: Case = Case {
+    test: "one_percent_loss",
+    bytes: SHORT,
+    links: &[1, 2, 4],
+    arguments: &["--fault", "none", "--peer-setup", LOSS],
+    fallback: false,
+    cut: false,
+    second_link: false,
+};
+
+const STRIPPED: Case = Case {
+    test: "option_30_removed",
+    bytes: SHORT,
+    links: &[1, 2, 4],
+    arguments: &["--fault", "none", "--peer-setup", STRIP],
+    fallback: true,
+    cut: false,
+    second_link: false,
+};
+
+/// The only link, or one of several.
+const CUT: Case = Case {
+    test: "a_link_cut_and_restored",
+    bytes: LONG,
+    links: &[1, 2, 4],
+    arguments: &["--fault", "cut"],
+    fallback: false,
+    cut: true,
+    second_link: true,
+};
+
+const PLAIN: Case = Case {
+    test: "peers_of_plain_tcp",
+    bytes: SHORT,
+    links: &[1, 2],
+    arguments: &["--fault", "none", "--peer-protocol", "tcp"],
+    fallback: true,
+    cut: false,
+    second_link: false,
+};
+
 #[test]
 fn clean_links() {
-    check(&Case {
-        test: "clean_links",
-        bytes: LONG,
-        links: &[1, 2, 4],
-        arguments: &["--fault", "none"],
-        fallback: false,
-        cut: false,
-        second_link: true,
-    });
+    check(&CLEAN, usual_workers(), Extent::Whole);
 }
 
 #[test]
 fn one_percent_loss() {
-    check(&Case {
-        test: "one_percent_loss",
-        bytes: SHORT,
-        links: &[1, 2, 4],
-        arguments: &["--fault", "none", "--peer-setup", LOSS],
-        fallback: false,
-        cut: false,
-        second_link: false,
-    });
+    check(&LOSSY, usual_workers(), Extent::Whole);
 }
 
 #[test]
 fn option_30_removed() {
-    check(&Case {
-        test: "option_30_removed",
-        bytes: SHORT,
-        links: &[1, 2, 4],
-        arguments: &["--fault", "none", "--peer-setup", STRIP],
-        fallback: true,
-        cut: false,
-        second_link: false,
-    });
+    check(&STRIPPED, usual_workers(), Extent::Whole);
 }
 
-/// The only link, or one of several.
 #[test]
 fn a_link_cut_and_restored() {
-    check(&Case {
-        test: "a_link_cut_and_restored",
-        bytes: LONG,
-        links: &[1, 2, 4],
-        arguments: &["--fault", "cut"],
-        fallback: false,
-        cut: true,
-        second_link: true,
-    });
+    check(&CUT, usual_workers(), Extent::Whole);
 }
 
 #[test]
 fn peers_of_plain_tcp() {
-    check(&Case {
-        test: "peers_of_plain_tcp",
-        bytes: SHORT,
-        links: &[1, 2],
-        arguments: &["--fault", "none", "--peer-protocol", "tcp"],
-        fallback: true,
-        cut: false,
-        second_link: false,
-    });
+    check(&PLAIN, usual_workers(), Extent::Whole);
+}
+
+/// Under each fault a sample, with several workers.
+#[test]
+fn with_two_and_with_four_workers() {
+    for workers in [2, 4] {
+        for case in [&CLEAN, &LOSSY, &STRIPPED, &CUT, &PLAIN] {
+            check(case, workers, Extent::Sample);
+        }
+    }
 }

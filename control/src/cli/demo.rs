@@ -1,8 +1,11 @@
 //! `braid demo`: shows the engine at work against Linux's own Multipath TCP.
 
 use std::io::IsTerminal;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use braid_engine::stack::Steering;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
@@ -29,12 +32,18 @@ pub(super) struct DemoArguments {
           value_parser = clap::value_parser!(u8).range(1..=8))]
     links: u8,
 
+    /// How many workers each engine has, each with a queue on every port.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u8).range(1..=i64::from(Steering::MAX_WORKERS)))]
+    workers: u8,
+
     /// Who is at the other end; Linux, unless the machine forbids namespaces.
     #[arg(long, value_enum)]
     peer: Option<Peer>,
 
-    /// How the engine reaches Linux; TAP devices, unless the machine keeps /dev/net/tun to root.
-    #[arg(long, value_enum)]
+    /// How the engine reaches its peer: tap, af_packet, dpdk:ARGS or, with another engine, memory. Linux
+    /// by TAP devices, unless the machine keeps /dev/net/tun to root.
+    #[arg(long, value_name = "PORT")]
     port: Option<Port>,
 
     /// Write a capture of each link to this directory.
@@ -95,13 +104,31 @@ enum Peer {
     Engine,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
+/// How the engine reaches its peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Port {
+    /// Links within the process.
+    Memory,
     /// TAP devices whose other side is in the peer's namespace.
     Tap,
     /// Packet sockets on virtual Ethernet pairs.
     AfPacket,
+    /// Devices of DPDK.
+    Dpdk,
+}
+
+impl FromStr for Port {
+    type Err = String;
+
+    fn from_str(written: &str) -> Result<Self, String> {
+        match written {
+            "memory" => Ok(Self::Memory),
+            "tap" => Ok(Self::Tap),
+            "af_packet" => Ok(Self::AfPacket),
+            _ if written.starts_with("dpdk:") => Ok(Self::Dpdk),
+            _ => Err("use memory, tap, af_packet, or dpdk: with arguments of DPDK".into()),
+        }
+    }
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
@@ -174,6 +201,7 @@ fn parse(arguments: DemoArguments) -> Result<Plan, Failure> {
     }
     Ok(Plan {
         bytes: arguments.bytes.0,
+        workers: NonZeroU8::new(arguments.workers).unwrap_or(NonZeroU8::MIN),
         links: arguments.links,
         peer,
         roles: match arguments.role {
@@ -194,11 +222,20 @@ fn parse(arguments: DemoArguments) -> Result<Plan, Failure> {
 }
 
 fn parse_peer(arguments: &DemoArguments) -> Result<PeerChoice, Failure> {
+    let of_linux = match &arguments.port {
+        None | Some(Port::Memory) => None,
+        Some(Port::Tap) => Some(PortKind::Tap),
+        Some(Port::AfPacket) => Some(PortKind::AfPacket),
+        Some(Port::Dpdk) => {
+            return Err(Failure::Configuration(
+                "--port dpdk needs the Cargo feature `dpdk`, without which this braid was built: \
+                 install libdpdk-dev and build it with `--features dpdk`"
+                    .into(),
+            ));
+        }
+    };
     let linux = LinuxPlan {
-        port: arguments.port.map(|port| match port {
-            Port::Tap => PortKind::Tap,
-            Port::AfPacket => PortKind::AfPacket,
-        }),
+        port: of_linux,
         protocol: match arguments.peer_protocol {
             Protocol::Mptcp => PeerProtocol::Multipath,
             Protocol::Tcp => PeerProtocol::Plain,
@@ -212,16 +249,29 @@ fn parse_peer(arguments: &DemoArguments) -> Result<PeerChoice, Failure> {
     };
     let names_memory =
         arguments.delay.is_some() || arguments.loss.is_some() || arguments.rate.is_some();
-    if names_memory && arguments.peer != Some(Peer::Engine) {
+    if arguments.port == Some(Port::Memory) && arguments.peer == Some(Peer::Linux) {
+        return Err(Failure::Configuration(
+            "--port memory is a link between two engines, which Linux has no end of: drop --peer \
+             linux, or use --port tap or --port af_packet"
+                .into(),
+        ));
+    }
+    let names_engine = arguments.peer == Some(Peer::Engine) || arguments.port == Some(Port::Memory);
+    if names_memory && !names_engine {
         return Err(Failure::Configuration(
             "--delay, --loss and --rate are of links in memory, which join two engines: add \
              --peer engine or drop them"
                 .into(),
         ));
     }
-    match arguments.peer {
+    let peer = if names_engine {
+        Some(Peer::Engine)
+    } else {
+        arguments.peer
+    };
+    match peer {
         Some(Peer::Engine) if linux != LinuxPlan::default() => Err(Failure::Configuration(
-            "--peer engine leaves Linux out, so --port, --peer-protocol and --peer-setup mean \
+            "--peer engine leaves Linux out, so other ports than memory, --peer-protocol and --peer-setup mean \
              nothing: drop them or use --peer linux"
                 .into(),
         )),

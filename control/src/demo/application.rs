@@ -117,6 +117,11 @@ impl Application<'_> {
         self.has_finished() && self.closed
     }
 
+    /// Whether it has a connection, or is about to have one.
+    pub(super) fn has_connection(&self) -> bool {
+        self.connection().is_some()
+    }
+
     /// Whether all data has been moved and only the closing is left.
     pub(super) fn has_finished(&self) -> bool {
         matches!(self.stage, Stage::Closing(_))
@@ -277,6 +282,7 @@ impl Application<'_> {
 fn row(info: SubflowInfo) -> SubflowRow {
     SubflowRow {
         id: info.id,
+        worker: info.handle.worker().number(),
         local: info.path.local,
         remote: info.path.remote,
         tx_bytes: info.bytes_sent,

@@ -1,24 +1,27 @@
-//! A host whose protocols are the engine's: a stack and the worker that drives it over its ports.
+//! A host whose protocols are the engine's: the stacks of its workers, which drive them over its ports.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::thread::{self, ScopedJoinHandle};
 
-use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, Port};
-use braid_dataplane::worker::{Clock, IdlePolicy, Seat, Worker};
+use braid_dataplane::port::POOL_FRAME_CAPACITY;
+use braid_dataplane::worker::{self, Clock, IdlePolicy, Worker, allowed_cores, pin};
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
-use braid_engine::stack::{InterfaceConfig, PortId, Stack, StackConfig};
+use braid_engine::stack::{Capabilities, InterfaceConfig, Place, PortId, Stack, StackConfig};
 use braid_engine::wire::ethernet::MacAddress;
 
 use super::DemoError;
-use super::application::{Application, EngineTransfer, Turn};
+use super::application::{Application, EngineTransfer};
+use super::engine_worker::{Driver, Run};
 use super::measured::Outcome;
-use super::plan::{PATIENCE, Plan};
+use super::plan::{Plan, steering};
+use super::ports::Queues;
 use super::report::Role;
 use crate::lab::link::{Family, Link, Side, prefix};
-use crate::peer::Progress;
+use crate::server::OpenPort;
+use crate::server::ports::hand_out;
 
 /// The largest IP packet on a link, in bytes.
 const MTU: u16 = 1_500;
@@ -26,22 +29,13 @@ const MTU: u16 = 1_500;
 /// Free frames kept for reception, 64 KiB each.
 const FRAMES: usize = 512;
 
-/// How long the loop sleeps at most, so that it notices what other threads tell it.
-const LONGEST_SLEEP: Duration = Duration::from_millis(20);
-
-/// How often the subflows are looked at while data moves.
-const INSPECTION: Duration = Duration::from_millis(50);
-
-/// How long a finished connection may take to close before the next run begins.
-const CLOSING: Duration = Duration::from_secs(2);
-
-/// How long the engine goes on after a run, so that what it sent last is on its way.
-const AFTERMATH: Duration = Duration::from_millis(20);
+/// Letters that may be under way from each worker to each other one.
+const LETTERS: usize = 1_024;
 
 /// A link of a host that another thread can take down.
 #[derive(Debug)]
 pub(super) struct Gate {
-    port: PortId,
+    pub(super) port: PortId,
     open: AtomicBool,
 }
 
@@ -54,16 +48,21 @@ impl Gate {
         }
     }
 
-    /// Opens or closes the gate; the host follows within [`LONGEST_SLEEP`].
+    /// Opens or closes the gate; the host follows within the longest sleep of its workers.
     pub(super) fn set(&self, open: bool) {
         self.open.store(open, Ordering::Release);
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Acquire)
     }
 }
 
 /// The engine as a host.
 #[derive(Debug)]
 pub(super) struct EngineHost {
-    worker: Worker<Stack>,
+    /// In the order of their numbers.
+    workers: Vec<Worker<Stack>>,
     side: Side,
     family: Family,
     links: u8,
@@ -71,24 +70,43 @@ pub(super) struct EngineHost {
 
 impl EngineHost {
     /// A host on one side of all links, the first of which is reached by the first port.
-    pub(super) fn create(plan: &Plan, side: Side, ports: Vec<AnyPort>) -> Result<Self, DemoError> {
-        let config = StackConfig {
-            checksum: plan.checksum,
-            frame_capacity: POOL_FRAME_CAPACITY,
-            frame_pool: FRAMES,
-            ..StackConfig::default()
+    pub(super) fn create(plan: &Plan, side: Side, ports: Vec<Queues>) -> Result<Self, DemoError> {
+        let open = |(link, queues): (Link, Queues)| OpenPort {
+            queues,
+            mac: mac(link, side),
         };
-        let seed = random_seed()
-            .map_err(|error| DemoError::Refused(format!("cannot read /dev/urandom: {error}")))?;
-        let mut stack = Stack::new(config, seed);
-        for (link, port) in Link::all(plan.links).zip(&ports) {
-            stack.add_interface(interface(link, side, port))?;
+        let ports: Vec<OpenPort> = Link::all(plan.links).zip(ports).map(open).collect();
+        let steering = steering(plan.workers);
+        let mut stacks = Vec::new();
+        for place in steering.all().filter_map(|it| Place::new(it, steering)) {
+            let config = StackConfig {
+                place,
+                checksum: plan.checksum,
+                frame_capacity: POOL_FRAME_CAPACITY,
+                frame_pool: FRAMES,
+                ..StackConfig::default()
+            };
+            let seed = random_seed().map_err(|error| {
+                DemoError::Refused(format!("cannot read /dev/urandom: {error}"))
+            })?;
+            let mut stack = Stack::new(config, seed);
+            for (link, port) in Link::all(plan.links).zip(&ports) {
+                if let Some(capabilities) = port.capabilities() {
+                    stack.add_interface(interface(link, side, capabilities))?;
+                }
+            }
+            stacks.push(stack);
         }
-        let seats = ports.into_iter().map(Seat::from).collect();
-        let worker = Worker::new(stack, seats, Clock::start(), IdlePolicy::default())
-            .map_err(DemoError::Port)?;
+        let seats = hand_out(ports, &mut stacks);
+        let clock = Clock::start();
+        let mut workers = stacks
+            .into_iter()
+            .zip(seats)
+            .map(|(stack, seats)| Worker::new(stack, seats, clock, IdlePolicy::default()))
+            .collect::<Result<Vec<_>, _>>()?;
+        worker::connect(&mut workers, LETTERS);
         Ok(Self {
-            worker,
+            workers,
             side,
             family: plan.family,
             links: plan.links,
@@ -103,23 +121,55 @@ impl EngineHost {
         gate: Option<&Gate>,
     ) -> Result<Outcome, DemoError> {
         self.manage_paths(transfer.role)?;
-        let mut application = self.start(transfer)?;
-        let result = self.drive(&mut application, transfer.progress, gate);
-        let now = self.worker.now();
-        let outcome = application.finish(now, self.worker.engine_mut());
-        if let Some(gate) = gate {
-            // Nobody looks at the gate any more, whatever is done to it from now on.
-            self.worker.engine_mut().set_link(now, gate.port, true);
+        let server = self.server_of(transfer);
+        let run = Run::new();
+        let mut drivers = Vec::new();
+        for (number, worker) in self.workers.iter_mut().enumerate() {
+            // Who connects is at home at the first; who listens, where the first segment arrives.
+            let takes_part = number == 0 || transfer.role == Role::Server;
+            let now = worker.now();
+            let application = takes_part
+                .then(|| Application::start(transfer, server, now, worker.engine_mut()))
+                .transpose()
+                .map_err(DemoError::engine)?;
+            drivers.push(Driver {
+                worker,
+                application,
+                progress: transfer.progress,
+                gate,
+                run: &run,
+            });
         }
-        self.flush();
-        result.map(|()| outcome)
+        let cores = cores(drivers.len());
+        let results = thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for (driver, core) in drivers.into_iter().zip(cores) {
+                threads.push(scope.spawn(move || {
+                    // Where it may not be kept there, it runs all the same.
+                    let _ = core.map(pin);
+                    driver.drive()
+                }));
+            }
+            let join = |thread: ScopedJoinHandle<'_, _>| match thread.join() {
+                Ok(result) => result,
+                Err(panic) => std::panic::resume_unwind(panic),
+            };
+            threads.into_iter().map(join).collect::<Vec<_>>()
+        });
+        let mut outcome = Err(DemoError::OtherSide);
+        for result in results {
+            match result {
+                Ok(Some(seen)) => outcome = Ok(seen),
+                Ok(None) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        outcome
     }
 
     /// As a server announces the address on every link but the first, where connections begin; as
     /// a client opens a subflow to every address that the server announces.
     fn manage_paths(&mut self, role: Role) -> Result<(), DemoError> {
-        let now = self.worker.now();
-        let stack = self.worker.engine_mut();
         let others = self.links.saturating_sub(1);
         let add_addr_accepted = match role {
             Role::Client => others,
@@ -129,27 +179,30 @@ impl EngineHost {
             subflows: others,
             add_addr_accepted,
         };
-        stack.set_limits(now, limits);
-        for link in Link::all(self.links).skip(1) {
-            stack.remove_endpoint(now, link.0);
-            if role == Role::Server {
-                let endpoint = Endpoint {
-                    id: link.0,
-                    address: link.address(self.family, self.side),
-                    port: None,
-                    flags: EndpointFlags::SIGNAL,
-                };
-                stack
-                    .add_endpoint(now, endpoint)
-                    .map_err(DemoError::engine)?;
+        for worker in &mut self.workers {
+            let now = worker.now();
+            let stack = worker.engine_mut();
+            stack.set_limits(now, limits);
+            for link in Link::all(self.links).skip(1) {
+                stack.remove_endpoint(now, link.0);
+                if role == Role::Server {
+                    let endpoint = Endpoint {
+                        id: link.0,
+                        address: link.address(self.family, self.side),
+                        port: None,
+                        flags: EndpointFlags::SIGNAL,
+                    };
+                    stack
+                        .add_endpoint(now, endpoint)
+                        .map_err(DemoError::engine)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn start<'a>(&mut self, transfer: EngineTransfer<'a>) -> Result<Application<'a>, DemoError> {
-        let now = self.worker.now();
-        let stack = self.worker.engine_mut();
+    /// Where the server of a transfer listens, or is connected to.
+    fn server_of(&self, transfer: EngineTransfer<'_>) -> SocketAddr {
         let server = match (transfer.role, self.side, self.family) {
             // At every address: a listener at a single one keeps its connections on one path.
             (Role::Server, _, Family::V4) => Ipv4Addr::UNSPECIFIED.into(),
@@ -157,91 +210,42 @@ impl EngineHost {
             (Role::Client, Side::Engine, family) => Link(1).address(family, Side::Peer),
             (Role::Client, Side::Peer, family) => Link(1).address(family, Side::Engine),
         };
-        let server = SocketAddr::new(server, transfer.port);
-        Application::start(transfer, server, now, stack).map_err(DemoError::engine)
-    }
-
-    fn drive(
-        &mut self,
-        application: &mut Application<'_>,
-        progress: &Progress,
-        gate: Option<&Gate>,
-    ) -> Result<(), DemoError> {
-        let mut last_move = Instant::now();
-        let mut last_inspection = Instant::now();
-        let mut gate_open = true;
-        while !application.is_over() {
-            if let Some(gate) = gate
-                && gate.open.load(Ordering::Acquire) != gate_open
-            {
-                let now = self.worker.now();
-                gate_open = !gate_open;
-                self.worker.engine_mut().set_link(now, gate.port, gate_open);
-            }
-            let work = self.worker.step();
-            let now = work.now;
-            if let Some((_, failure)) = self.worker.take_failure() {
-                return Err(DemoError::Port(failure));
-            }
-            let stack = self.worker.engine_mut();
-            while let Some(event) = stack.poll_event() {
-                application.on_event(&event).map_err(DemoError::engine)?;
-            }
-            let turn = application.turn(now, stack).map_err(DemoError::engine)?;
-            let present = Instant::now();
-            if present.duration_since(last_inspection) >= INSPECTION {
-                last_inspection = present;
-                application.inspect(stack);
-            }
-            match turn {
-                Turn::Busy => last_move = present,
-                Turn::Idle => {
-                    let waited = present.duration_since(last_move);
-                    if application.has_finished() && waited > CLOSING {
-                        return Ok(());
-                    }
-                    if progress.has_failed() && !application.has_finished() {
-                        return Err(DemoError::OtherSide);
-                    }
-                    if waited > PATIENCE {
-                        return Err(DemoError::Stalled);
-                    }
-                    self.worker.rest(work, Some(now + LONGEST_SLEEP));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets the last segments out, and off links that take their time.
-    fn flush(&mut self) {
-        let start = Instant::now();
-        let going_on =
-            |waited: Duration, pending: bool| waited < AFTERMATH || (pending && waited < CLOSING);
-        while going_on(start.elapsed(), self.worker.ports().transmit_pending()) {
-            let work = self.worker.step();
-            while self.worker.engine_mut().poll_event().is_some() {}
-            self.worker.rest(work, Some(work.now + AFTERMATH));
-        }
+        SocketAddr::new(server, transfer.port)
     }
 }
 
-fn interface(link: Link, side: Side, port: &AnyPort) -> InterfaceConfig {
+/// The core of each of several workers, if there are enough.
+fn cores(workers: usize) -> impl Iterator<Item = Option<usize>> {
+    let allowed = if workers > 1 {
+        allowed_cores()
+    } else {
+        Vec::new()
+    };
+    let enough = allowed.len() >= workers;
+    let chosen = allowed.into_iter().filter(move |_| enough).map(Some);
+    chosen.chain(std::iter::repeat(None))
+}
+
+fn mac(link: Link, side: Side) -> MacAddress {
     let host = match side {
         Side::Peer => 1,
         Side::Engine => 2,
     };
+    // Locally administered, so that no manufacturer's address is taken.
+    MacAddress([0x02, 0x62, 0x72, host, 0, link.0])
+}
+
+fn interface(link: Link, side: Side, capabilities: Capabilities) -> InterfaceConfig {
     InterfaceConfig {
         port: port_of(link),
         name: link.interface(),
-        // Locally administered, so that no manufacturer's address is taken.
-        mac: MacAddress([0x02, 0x62, 0x72, host, 0, link.0]),
+        mac: mac(link, side),
         mtu: MTU,
         addresses: [Family::V4, Family::V6]
             .map(|family| (link.address(family, side), prefix(family)))
             .into(),
         gateways: Vec::new(),
-        capabilities: port.capabilities(),
+        capabilities,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::peer::Progress;
 
 /// Makes two engines and the links between them, and all runs of a demonstration.
 pub(super) fn run(plan: &Plan, links: MemoryLinks) -> Result<Report, DemoError> {
-    let (near, far) = ports::open_memory(plan.links, links)?;
+    let (near, far) = ports::open_memory(plan.links, links, plan.workers)?;
     let (near, captures) = ports::tee_all(near, plan)?;
     let mut engine = EngineHost::create(plan, Side::Engine, near)?;
     let mut peer = EngineHost::create(plan, Side::Peer, far)?;
@@ -82,6 +82,8 @@ fn run_once(
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU8;
+
     use super::super::report::Direction;
     use super::*;
     use crate::demo::PeerChoice;
@@ -92,6 +94,7 @@ mod tests {
     fn a_run_that_ends_while_a_link_is_cut_leaves_it_whole() {
         let plan = Plan {
             bytes: 1 << 16,
+            workers: NonZeroU8::MIN,
             links: 2,
             peer: PeerChoice::Engine(MemoryLinks::default()),
             roles: vec![Role::Server, Role::Client],
@@ -102,7 +105,8 @@ mod tests {
             capture: None,
             show_progress: false,
         };
-        let (near, far) = ports::open_memory(plan.links, MemoryLinks::default()).unwrap();
+        let (near, far) =
+            ports::open_memory(plan.links, MemoryLinks::default(), plan.workers).unwrap();
         let mut engine = EngineHost::create(&plan, Side::Engine, near).unwrap();
         let mut peer = EngineHost::create(&plan, Side::Peer, far).unwrap();
         let bars = Bars::new(false);

@@ -4,12 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use braid_dataplane::port::AnyPort;
-
 use super::DemoError;
 use super::plan::PortKind;
 use super::plan::{LinuxPlan, PATIENCE, Plan};
-use super::ports::{open_packet_sockets, open_taps, usable_kind};
+use super::ports::{Queues, open_packet_sockets, open_taps, usable_kind};
 use super::report::{self, Task};
 use crate::lab::LabError;
 use crate::lab::link::{Family, Link, Side};
@@ -53,18 +51,18 @@ pub(super) struct LinuxPeer {
 
 impl LinuxPeer {
     /// Makes the namespace and its links, and opens the engine's port to each.
-    pub(super) fn create(
-        plan: &Plan,
-        linux: &LinuxPlan,
-    ) -> Result<(Self, Vec<AnyPort>), DemoError> {
+    pub(super) fn create(plan: &Plan, linux: &LinuxPlan) -> Result<(Self, Vec<Queues>), DemoError> {
         let namespace = Namespace::create()?;
         tune(&namespace, plan.family, plan.checksum)?;
         let kind = linux.port.unwrap_or_else(usable_kind);
         let (engine, ports) = match kind {
-            PortKind::Tap => (None, open_taps(&namespace, plan.links, true)?),
+            PortKind::Tap => {
+                let ports = open_taps(&namespace, plan.links, true, plan.workers)?;
+                (None, ports)
+            }
             PortKind::AfPacket => {
                 let engine = Namespace::create()?;
-                let ports = open_packet_sockets(&engine, &namespace, plan.links)?;
+                let ports = open_packet_sockets(&engine, &namespace, plan.links, plan.workers)?;
                 (Some(engine), ports)
             }
         };

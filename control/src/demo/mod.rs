@@ -6,6 +6,7 @@ pub mod baseline;
 pub mod capture;
 mod engine_host;
 mod engine_runs;
+mod engine_worker;
 pub(crate) mod linux;
 mod linux_runs;
 mod measured;

@@ -1,7 +1,10 @@
 //! What a demonstration is to do, checked before anything begins.
 
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use braid_engine::stack::{FlowHash, Steering};
 
 use super::report::{Direction, Role, Task};
 use crate::lab::link::Family;
@@ -66,11 +69,18 @@ pub enum PeerChoice {
     Engine(MemoryLinks),
 }
 
+/// How the workers of an engine share its flows: by the hash of every port that a demonstration has.
+pub(super) fn steering(workers: NonZeroU8) -> Steering {
+    Steering::new(workers.get(), FlowHash::default()).unwrap_or(Steering::ALONE)
+}
+
 /// A demonstration to be made.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Bytes in each run; at least 1.
     pub bytes: u64,
+    /// Workers of each engine.
+    pub workers: NonZeroU8,
     /// Links between the hosts; 1 to 8, as many as Linux can use for one connection.
     pub links: u8,
     /// Who is at the other end.

@@ -1,6 +1,7 @@
 //! The engine's ports to the links.
 
 use std::fs::OpenOptions;
+use std::num::NonZeroU8;
 
 use braid_dataplane::port::af_packet::{AfPacketOptions, AfPacketPort};
 use braid_dataplane::port::impaired::{ImpairedPort, Impairments};
@@ -9,14 +10,18 @@ use braid_dataplane::port::pcap::Capture;
 use braid_dataplane::port::tap::TapPort;
 use braid_dataplane::port::{AnyPort, PortError};
 use braid_dataplane::worker::Clock;
+use braid_engine::stack::FlowHash;
 use braid_engine::testing::link::{Chance, LinkConfig};
 use braid_engine::testing::middlebox::Direction;
 
 use super::DemoError;
 use super::capture;
-use super::plan::{MemoryLinks, Plan, PortKind};
+use super::plan::{MemoryLinks, Plan, PortKind, steering};
 use crate::lab::link::Link;
 use crate::lab::namespace::Namespace;
+
+/// The queues of a port: the first is the first worker's, and so on.
+pub(crate) type Queues = Vec<AnyPort>;
 
 /// TAP devices if this user may open them, otherwise packet sockets.
 pub(crate) fn usable_kind() -> PortKind {
@@ -30,27 +35,34 @@ pub(crate) fn usable_kind() -> PortKind {
     }
 }
 
-/// Makes a TAP device for each link: the kernel's side in `peer`, the other in our hands. With
-/// `offload` it takes and gives segments that are yet to be split.
+/// Makes a TAP device for each link, with so many queues: the kernel's side in `peer`, the other in our
+/// hands. With `offload` it takes and gives segments that are yet to be split.
 pub(crate) fn open_taps(
     peer: &Namespace,
     links: u8,
     offload: bool,
-) -> Result<Vec<AnyPort>, DemoError> {
+    queues: NonZeroU8,
+) -> Result<Vec<Queues>, DemoError> {
     let open = || {
         Link::all(links)
-            .map(|link| TapPort::open(&link.interface(), offload).map(AnyPort::from))
+            .map(|link| TapPort::open_queues(&link.interface(), offload, queues).map(of_any_kind))
             .collect::<Result<Vec<_>, PortError>>()
     };
     peer.run(open)?.map_err(DemoError::Port)
 }
 
-/// Makes a veth pair for each link, and opens a packet socket on the end in `engine`.
+fn of_any_kind<P: Into<AnyPort>>(queues: Vec<P>) -> Queues {
+    queues.into_iter().map(P::into).collect()
+}
+
+/// Makes a veth pair for each link, and opens as many packet sockets on the end in `engine` as there
+/// are to be queues.
 pub(crate) fn open_packet_sockets(
     engine: &Namespace,
     peer: &Namespace,
     links: u8,
-) -> Result<Vec<AnyPort>, DemoError> {
+    queues: NonZeroU8,
+) -> Result<Vec<Queues>, DemoError> {
     // The engine speaks for the addresses of its side. The kernel there would announce itself over
     // IPv6, which is noise in a capture and no more: where that cannot be switched off, go on.
     let _ = engine.set("net.ipv6.conf.default.disable_ipv6", "1");
@@ -62,7 +74,9 @@ pub(crate) fn open_packet_sockets(
     let open = || {
         Link::all(links)
             .map(|link| {
-                AfPacketPort::open(&link.interface(), AfPacketOptions::default()).map(AnyPort::from)
+                let (name, options) = (link.interface(), AfPacketOptions::default());
+                AfPacketPort::open_queues(&name, options, queues, FlowHash::default())
+                    .map(of_any_kind)
             })
             .collect::<Result<Vec<_>, PortError>>()
     };
@@ -73,25 +87,28 @@ pub(crate) fn open_packet_sockets(
 pub(super) fn open_memory(
     links: u8,
     behaviour: MemoryLinks,
-) -> Result<(Vec<AnyPort>, Vec<AnyPort>), DemoError> {
+    queues: NonZeroU8,
+) -> Result<(Vec<Queues>, Vec<Queues>), DemoError> {
+    let steering = steering(queues);
+    let pair = |options| MemoryPort::pair_of_queues(options, queues, queues, steering, steering);
     let clock = Clock::start();
     let mut near_ends = Vec::new();
     let mut far_ends = Vec::new();
     for link in Link::all(links) {
         if behaviour == MemoryLinks::default() {
-            let (near, far) = MemoryPort::pair(MemoryOptions::default())?;
-            near_ends.push(near.into());
-            far_ends.push(far.into());
+            let (near, far) = pair(MemoryOptions::default())?;
+            near_ends.push(of_any_kind(near));
+            far_ends.push(of_any_kind(far));
         } else {
-            let (near, far) = MemoryPort::pair(WIRE)?;
-            let end = |port: MemoryPort, direction| {
+            let (near, far) = pair(WIRE)?;
+            let end = |port: Vec<MemoryPort>, direction| {
                 let impairments = Impairments {
                     link: wire(behaviour),
                     middleboxes: Vec::new(),
                     direction,
                     seed: u64::from(link.0),
                 };
-                ImpairedPort::new(AnyPort::from(port), &impairments, clock).into()
+                of_any_kind(ImpairedPort::queues(of_any_kind(port), &impairments, clock))
             };
             near_ends.push(end(near, Direction::Forth));
             far_ends.push(end(far, Direction::Back));
@@ -130,9 +147,9 @@ pub(crate) fn wire(behaviour: MemoryLinks) -> LinkConfig {
 
 /// Puts a capture before each port, where `plan` asks for captures.
 pub(super) fn tee_all(
-    ports: Vec<AnyPort>,
+    ports: Vec<Queues>,
     plan: &Plan,
-) -> Result<(Vec<AnyPort>, Vec<Capture>), DemoError> {
+) -> Result<(Vec<Queues>, Vec<Capture>), DemoError> {
     let Some(directory) = &plan.capture else {
         return Ok((ports, Vec::new()));
     };
@@ -142,9 +159,9 @@ pub(super) fn tee_all(
         let capture =
             Capture::create(capture::file_of(directory, link)).map_err(DemoError::Port)?;
         let port = capture
-            .tee(port, &link.interface())
+            .tee_queues(port, &link.interface())
             .map_err(DemoError::Port)?;
-        captured.push(AnyPort::Captured(Box::new(port)));
+        captured.push(of_any_kind(port));
         captures.push(capture);
     }
     Ok((captured, captures))

@@ -51,6 +51,8 @@ impl Role {
 pub struct SubflowRow {
     /// The engine's number of the subflow within its connection.
     pub id: u32,
+    /// The engine's worker whose packets it carried.
+    pub worker: u8,
     /// The engine's end.
     pub local: SocketAddr,
     /// The peer's end.
@@ -69,6 +71,7 @@ pub struct SubflowRow {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SubflowReport {
     id: u32,
+    worker: u8,
     local: SocketAddr,
     remote: SocketAddr,
     tx_bytes: u64,
@@ -169,6 +172,7 @@ impl RunReport {
             .iter()
             .map(|row| SubflowReport {
                 id: row.id,
+                worker: row.worker,
                 local: row.local,
                 remote: row.remote,
                 tx_bytes: row.tx_bytes,
@@ -224,14 +228,15 @@ impl RunReport {
         );
         let _ = writeln!(
             text,
-            "  {:>3}  {:<24} {:<24} {:>11} {:>11} {:>6} {:>9} {:>6}",
-            "id", "local", "remote", "sent", "received", "share", "RTT", "rexmit"
+            "  {:>3} {:>6}  {:<24} {:<24} {:>11} {:>11} {:>6} {:>9} {:>6}",
+            "id", "worker", "local", "remote", "sent", "received", "share", "RTT", "rexmit"
         );
         for row in &self.subflows {
             let _ = writeln!(
                 text,
-                "  {:>3}  {:<24} {:<24} {:>11} {:>11} {:>5.1}% {:>9} {:>6}",
+                "  {:>3} {:>6}  {:<24} {:<24} {:>11} {:>11} {:>5.1}% {:>9} {:>6}",
                 row.id,
+                row.worker,
                 row.local.to_string(),
                 row.remote.to_string(),
                 bytes(row.tx_bytes),
@@ -387,6 +392,7 @@ mod tests {
     fn run(task: Task) -> RunReport {
         let row = |id, tx_bytes| SubflowRow {
             id,
+            worker: id as u8,
             local: "10.1.1.2:5001".parse().unwrap(),
             remote: "10.1.1.1:40000".parse().unwrap(),
             tx_bytes,
@@ -420,10 +426,10 @@ mod tests {
                     "sha256_match": true, "fallback": false, "link_cut": true,
                     "goodput_bps": 64_000_000,
                     "subflows": [
-                        {"id": 0, "local": "10.1.1.2:5001", "remote": "10.1.1.1:40000",
+                        {"id": 0, "worker": 0, "local": "10.1.1.2:5001", "remote": "10.1.1.1:40000",
                          "tx_bytes": 3_000_000, "rx_bytes": 0, "share": 0.75,
                          "srtt_us": 1_250, "retransmits": 3},
-                        {"id": 1, "local": "10.1.1.2:5001", "remote": "10.1.1.1:40000",
+                        {"id": 1, "worker": 1, "local": "10.1.1.2:5001", "remote": "10.1.1.1:40000",
                          "tx_bytes": 1_000_000, "rx_bytes": 0, "share": 0.25,
                          "srtt_us": 1_250, "retransmits": 3},
                     ],

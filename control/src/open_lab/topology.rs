@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::net::IpAddr;
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 
 use braid_dataplane::port::AnyPort;
@@ -67,10 +68,11 @@ impl Topology {
             .links
             .iter()
             .any(|link| *link != MemoryLinks::default());
+        let queues = NonZeroU8::MIN;
         let ports = match &self.engine {
             // A link that is slow is slow by the frame, so none may be of many segments.
-            None => open_taps(&self.peer, self.links, !impaired)?,
-            Some(engine) => open_packet_sockets(engine, &self.peer, self.links)?,
+            None => open_taps(&self.peer, self.links, !impaired, queues)?,
+            Some(engine) => open_packet_sockets(engine, &self.peer, self.links, queues)?,
         };
         for link in Link::all(self.links) {
             link.configure(&self.peer, Side::Peer)?;
@@ -87,9 +89,12 @@ impl Topology {
             .into_iter()
             .zip(&plan.links)
             .zip(Link::all(self.links));
-        let ports = ports.map(|((port, &behaviour), link)| {
-            let mac = MacAddress([0x02, 0x62, 0x72, 2, 0, link.0]);
-            OpenPort::single(impair(port, behaviour, link, clock), mac)
+        let ports = ports.map(|((queues, &behaviour), link)| OpenPort {
+            queues: queues
+                .into_iter()
+                .map(|queue| impair(queue, behaviour, link, clock))
+                .collect(),
+            mac: MacAddress([0x02, 0x62, 0x72, 2, 0, link.0]),
         });
         let ports = ports.collect();
         let config = Config::parse(&self.configuration(plan.reverse), Path::new("braid lab"))?;

@@ -34,7 +34,7 @@ mod packets;
 mod pair;
 mod peers;
 mod poller;
-mod ports;
+pub(crate) mod ports;
 mod shares;
 mod socket;
 mod start;

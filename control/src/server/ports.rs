@@ -32,7 +32,7 @@ impl OpenPort {
     }
 
     /// What all its queues take over from the engine.
-    pub(super) fn capabilities(&self) -> Option<Capabilities> {
+    pub(crate) fn capabilities(&self) -> Option<Capabilities> {
         self.queues.first().map(AnyPort::capabilities)
     }
 }
@@ -115,7 +115,7 @@ fn open_tap(name: &str, offload: bool, queues: NonZeroU8) -> Result<Vec<TapPort>
 
 /// Hands the queues of all ports out: the seats of each of `stacks`, which are those of the workers in
 /// their order, each of which is told who has the queues that it lacks.
-pub(super) fn hand_out(ports: Vec<OpenPort>, stacks: &mut [Stack]) -> Vec<Vec<Seat>> {
+pub(crate) fn hand_out(ports: Vec<OpenPort>, stacks: &mut [Stack]) -> Vec<Vec<Seat>> {
     let mut seats: Vec<Vec<Seat>> = stacks.iter().map(|_| Vec::new()).collect();
     for (number, port) in (0..).map(PortId).zip(ports) {
         let Some(capabilities) = port.capabilities() else {
