@@ -7,6 +7,7 @@ mod data;
 mod death;
 mod hostile;
 mod library;
+mod links;
 mod listening;
 mod policy;
 mod soak;
