@@ -41,8 +41,13 @@ pub(super) struct Wires {
 
 impl Wires {
     pub(super) fn new(delay: Duration) -> Self {
+        let near = Namespace::create().unwrap();
+        // Both ends of a pair would have the same index, and where an interface seems to be its own
+        // lower one the kernel tells of its carrier once a second at most, as of a network card.
+        let mut routes = near.routes().unwrap();
+        routes.add_veth("spare0", &near, "spare1").unwrap();
         Self {
-            near: Namespace::create().unwrap(),
+            near,
             far: Namespace::create().unwrap(),
             cut: Arc::default(),
             delay,
