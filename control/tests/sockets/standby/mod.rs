@@ -123,31 +123,42 @@ fn serve(peer: &Namespace) {
 trait Connection: Read + Write {}
 impl<T: Read + Write> Connection for T {}
 
+/// Tries again for a while: a neighbour that did not answer during a cut is forgotten, and a link that is
+/// back is noticed, a moment later.
+fn patiently<C, E: std::fmt::Display>(connect: impl Fn() -> Result<C, E>) -> C {
+    let until = Instant::now() + SOON;
+    loop {
+        match connect() {
+            Ok(connection) => return connection,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        thread::sleep(PAUSE);
+    }
+}
+
 fn through_the_engine() -> Box<dyn Connection> {
-    let socket = BraidSocket::new(BraidDomain::Inet).unwrap();
-    let set = |level, name, value: i32| {
-        let value = value.to_ne_bytes();
-        socket.set_option(level, name, &value).unwrap();
-    };
-    set(libc::IPPROTO_TCP, TCP_MP_PROFILE, TCP_MP_PROFILE_STANDBY);
-    set(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
-    let stream = socket.connect(&[linux(PORT)]).unwrap();
+    let stream = patiently(|| {
+        let socket = BraidSocket::new(BraidDomain::Inet).unwrap();
+        let set = |level, name, value: i32| {
+            let value = value.to_ne_bytes();
+            socket.set_option(level, name, &value).unwrap();
+        };
+        set(libc::IPPROTO_TCP, TCP_MP_PROFILE, TCP_MP_PROFILE_STANDBY);
+        set(libc::IPPROTO_TCP, libc::TCP_NODELAY, 1);
+        socket.connect(&[linux(PORT)])
+    });
     stream.set_read_timeout(Some(2 * SOON)).unwrap();
     Box::new(stream)
 }
 
 fn through_the_kernel(net: &Net) -> Box<dyn Connection> {
-    let until = Instant::now() + SOON;
     let connect = || {
-        loop {
+        patiently(|| {
             let socket = multipath_socket();
-            match socket.connect_timeout(&linux(PORT).into(), SOON) {
-                Ok(()) => return socket,
-                // A neighbour that did not answer during a cut is forgotten a moment later.
-                Err(error) => assert!(Instant::now() < until, "{error}"),
-            }
-            thread::sleep(PAUSE);
-        }
+            socket
+                .connect_timeout(&linux(PORT).into(), SOON)
+                .map(|()| socket)
+        })
     };
     let socket = net.engine.run(connect).unwrap();
     socket.set_read_timeout(Some(2 * SOON)).unwrap();
