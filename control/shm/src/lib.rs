@@ -80,9 +80,8 @@ pub mod violation;
 pub use descriptor::Bell;
 pub use layout::RegionLayout;
 pub use lock::ThreadId;
-pub use region::application::{
-    ApplicationRegion, ApplicationSlot, CallError, ClaimedBlock, Turn, Watch,
-};
+pub use region::application::{ApplicationRegion, ApplicationSlot, Turn, Watch};
+pub use region::call::{CallError, ClaimedBlock};
 pub use region::engine::{CommandServer, EngineRegion, EngineSlot, SlotHandle};
 pub use region::worker::WorkerRegion;
 pub use slot::ends::{ApplicationEnd, EngineEnd};
