@@ -13,7 +13,7 @@ use rustix::event::PollFlags;
 
 use crate::death::start_sender;
 use crate::support::client::{Client, wait};
-use crate::support::engine::{Engine, Net, SOON, linux, within};
+use crate::support::engine::{Engine, Net, SOON, linux, usual_workers, within};
 use crate::support::garbage::{Garbage, Way};
 use crate::support::linux::serve_each;
 use crate::support::namespaces;
@@ -79,7 +79,9 @@ fn kills_in_the_middle_of_transfers_leave_nothing_behind() {
     namespaces::run(
         "soak::kills_in_the_middle_of_transfers_leave_nothing_behind",
         || {
-            let rounds = if is_whole() { 200 } else { 12 };
+            // Connections go to the workers in turn.
+            let warm_up = WARM_UP * usize::from(usual_workers());
+            let rounds = warm_up + if is_whole() { 195 } else { 7 };
             let net = Net::create("kills");
             net.configure("");
             let engine = net.start();
@@ -89,7 +91,7 @@ fn kills_in_the_middle_of_transfers_leave_nothing_behind() {
                 if is_whole() && round % 20 == 0 {
                     eprintln!("round {round}: {:?}", Holdings::of(&engine, &net));
                 }
-                if round == WARM_UP {
+                if round == warm_up {
                     before = Some(Holdings::of(&engine, &net));
                 }
                 let mut victim = start_sender(&net, linux(PORT));

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use braid_control::management::{
     Client as Asking, ConnectionRow, EndpointFlag, EndpointRow, LimitsRow, ListenerRow,
@@ -161,6 +161,28 @@ fn a_listener_takes_connections_at_both_workers() {
         });
         assert!(refused, "somebody still listens");
         client.open().bind(anywhere(PORT)).unwrap();
+        drop(engine);
+    });
+}
+
+#[test]
+fn workers_are_kept_on_the_cores_that_are_named() {
+    let test = "workers::workers_are_kept_on_the_cores_that_are_named";
+    namespaces::run(test, || {
+        let net = Net::create("workers-cores");
+        let allowed = braid_dataplane::worker::allowed_cores();
+        let (first, last) = (allowed[0], *allowed.last().unwrap());
+        net.configure_workers(2, "");
+        let text = fs::read_to_string(net.configuration()).unwrap();
+        let named = format!("workers = 2\ncores = [{last}, {first}]\n");
+        fs::write(net.configuration(), text.replace("workers = 2\n", &named)).unwrap();
+        let engine = net.start();
+        for (worker, core) in [(0, last), (1, first)] {
+            let name = format!("braid-worker-{worker}");
+            let kept = within(SOON, || engine.cores_of(&name) == Some(core.to_string()));
+            assert!(kept, "{name}: {:?}", engine.cores_of(&name));
+        }
+        assert_ne!(engine.cores_of("braid"), None, "the control thread");
         drop(engine);
     });
 }

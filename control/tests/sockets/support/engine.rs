@@ -188,6 +188,20 @@ impl Engine {
         fs::read_dir(folder).unwrap().count()
     }
 
+    /// The cores that its thread of this name may run on, as the kernel lists them.
+    pub(crate) fn cores_of(&self, thread: &str) -> Option<String> {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let folders = threads.map(|thread| thread.unwrap().path());
+        let mut named = folders.filter(|folder| {
+            let name = fs::read_to_string(folder.join("comm"));
+            name.is_ok_and(|name| name.trim_end() == thread)
+        });
+        let status = fs::read_to_string(named.next()?.join("status")).ok()?;
+        let mut lines = status.lines();
+        let list = lines.find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
+        Some(list.trim().to_owned())
+    }
+
     /// Kibibytes of memory that only it has, so that the regions of programs do not count.
     pub(crate) fn own_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

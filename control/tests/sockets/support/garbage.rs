@@ -8,8 +8,8 @@ use super::client::{Client, Socket};
 const WORDS: Range<u64> = 0..48 * PAGES;
 /// How much is written over at once.
 const PAGES: u64 = 64 << 10;
-/// The words that say which slots and thread blocks want to be looked at.
-const BELLS: [u64; 2] = [256, 4096];
+/// The words that say which thread blocks and, for each worker, which slots want to be looked at.
+const BELLS: [Range<u64>; 2] = [192..320, 4096..8192];
 
 /// How a program writes over what it shares.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -60,7 +60,8 @@ impl Garbage {
         rustix::io::pwrite(&program.memory, &garbage, self.offset).unwrap();
         self.offset = (self.offset + PAGES) % WORDS.end;
         for bell in BELLS {
-            rustix::io::pwrite(&program.memory, &[0xff; 512], bell).unwrap();
+            let ones: Vec<u8> = bell.clone().map(|_| 0xff).collect();
+            rustix::io::pwrite(&program.memory, &ones, bell.start).unwrap();
         }
     }
 
