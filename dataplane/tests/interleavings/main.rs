@@ -3,7 +3,6 @@
 //! The modules of the ring are compiled a second time here, against `sync.rs` beside this file, which
 //! has loom's atomics, and cells whose every access loom checks for races. The indices start two items
 //! before they wrap. A consumer that "sleeps" ends; whether it would be woken is read off its bell.
-#![expect(dead_code, reason = "the modules are not used whole")]
 #![expect(unreachable_pub, reason = "they are made for a library")]
 
 mod sync;
