@@ -1,8 +1,9 @@
 //! Applications on two stacks with a memory link between them, all driven by one thread: bytes
 //! arrive, nobody starves, and the steady state allocates nothing.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "../../engine/tests/counting_allocator/mod.rs"]
+mod counting_allocator;
+
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
@@ -20,48 +21,7 @@ use braid_shm::layout::RegionLayout;
 use braid_shm::{
     ApplicationRegion, ApplicationSlot, EngineRegion, ReadEnd, SlotFlags, SlotHandle, ThreadId,
 };
-
-/// Counts what is allocated while it is asked to.
-struct Counting;
-
-thread_local! {
-    static COUNTS: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-fn note() {
-    COUNTS.with(|counts| counts.set(counts.get().map(|count| count + 1)));
-}
-
-// SAFETY: every call is passed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same here and there.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `alloc` or `realloc` above, so from the system's allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note();
-        // SAFETY: as for `dealloc`; the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Runs `call` and returns how often it allocated.
-fn counted<R>(call: impl FnOnce() -> R) -> (R, u64) {
-    COUNTS.with(|counts| counts.set(Some(0)));
-    let result = call();
-    let count = COUNTS.with(Cell::take);
-    (result, count.unwrap_or_default())
-}
+use counting_allocator::counted;
 
 const REGION: RegionId = RegionId {
     index: 0,

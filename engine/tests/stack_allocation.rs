@@ -1,6 +1,7 @@
 //! A connection in its steady state takes no memory from the heap: frames go round between ports
 //! and stacks, and every queue has the length it needs.
 
+mod counting_allocator;
 mod stack_support;
 
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
@@ -12,52 +13,9 @@ use braid_engine::stack::{
 use braid_engine::storage::frame::Frame;
 use braid_engine::time::{Duration, Instant};
 use core::net::SocketAddr;
+use counting_allocator::counted;
 use stack_support::{OFFLOAD, PLAIN, Side, interface, v4};
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::collections::VecDeque;
-
-/// Counts what the stacks allocate; the test's own allocations are between their calls.
-struct Counting;
-
-thread_local! {
-    static COUNTS: Cell<Option<u64>> = const { Cell::new(None) };
-}
-
-fn note() {
-    COUNTS.with(|counts| counts.set(counts.get().map(|count| count + 1)));
-}
-
-// SAFETY: every call is passed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note();
-        // SAFETY: the caller keeps the contract of `alloc`, which is the same here and there.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: `pointer` came from `alloc` or `realloc` above, so from the system's allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note();
-        // SAFETY: as for `dealloc`; the caller keeps the contract of `realloc`.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// Runs `call` and returns how often it allocated.
-fn counted<R>(call: impl FnOnce() -> R) -> (R, u64) {
-    COUNTS.with(|counts| counts.set(Some(0)));
-    let result = call();
-    let count = COUNTS.with(|counts| counts.take());
-    (result, count.unwrap_or_default())
-}
 
 /// Frames under way to the other stack, and spare ones.
 #[derive(Default)]
