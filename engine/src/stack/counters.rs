@@ -44,6 +44,8 @@ counters! {
     steered_dropped => "SteeredFramesDropped",
     /// Frames of other workers, dropped because their port had no room for long.
     relayed_dropped => "RelayedFramesDropped",
+    /// Times that the ring to another worker had no room for the next letter, which waits.
+    letters_refused => "LettersRefused",
     /// Letters to workers that are gone.
     letters_dropped => "LettersDropped",
     /// Segments with data dropped before they were acknowledged, because the ring to their home was

@@ -26,6 +26,7 @@ impl Stack {
     /// Until all letters to that worker are carried, segments with data for its connections are
     /// dropped before they are acknowledged.
     pub fn refuse_letter(&mut self, to: WorkerId, letter: Letter) {
+        self.counters.letters_refused += 1;
         self.outboxes.refuse(to, letter);
     }
 

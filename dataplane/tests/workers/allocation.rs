@@ -1,0 +1,57 @@
+//! The steady state of several workers takes nothing from the heap, the exchange of letters included.
+
+use braid_dataplane::worker::Worker;
+
+use crate::counting_allocator::counted;
+use crate::host::Plan;
+use crate::lab::Lab;
+use crate::load::Side;
+
+/// More than are ever under way, and few enough to be kept.
+const FRAMES: usize = 1_000;
+
+fn transfer(lab: &mut Lab) -> u64 {
+    let mut allocations = 0;
+    while !lab.is_done() {
+        lab.turn(|worker| {
+            let (work, count) = counted(|| Worker::step(worker));
+            allocations += count;
+            work
+        });
+    }
+    allocations
+}
+
+#[test]
+fn two_workers_with_their_letters_allocate_nothing() {
+    for offload in [false, true] {
+        let plan = Plan {
+            offload,
+            ..Plan::of(2)
+        };
+        let mut lab = Lab::new(plan, &[0, 1], 30_000_000);
+        // Buffers and queues get their size in the first part; pools their frames here, as how many
+        // are under way at once depends on what else the machine does.
+        let first = transfer(&mut lab);
+        assert!(first > 0, "nothing is counted");
+        for seated in lab.hosts.iter_mut().flatten() {
+            let pool = seated.worker.engine_mut().frame_pool();
+            let frames: Vec<_> = (0..FRAMES).map(|_| pool.take()).collect();
+            frames.into_iter().for_each(|frame| pool.put(frame));
+        }
+        // A machine that takes the core away has timers fire, which may take a queue to a new
+        // length: then a later part shows it.
+        let parts = (0..5).map(|_| {
+            lab.extend(10_000_000);
+            transfer(&mut lab)
+        });
+        let allocations: Vec<u64> = parts
+            .scan(false, |quiet, count| {
+                let before = std::mem::replace(quiet, count == 0);
+                (!before).then_some(count)
+            })
+            .collect();
+        assert!(allocations.contains(&0), "{allocations:?} with {plan:?}");
+        assert_eq!(lab.workers_used(Side::Client), [2; 2]);
+    }
+}
