@@ -90,7 +90,7 @@ fn one_worker_that_has_all_the_load_serves_everybody() {
         .map(|seated| seated.counter("LinkInFrames"))
         .collect();
     // ARP and what else is of no flow.
-    assert!(frames[0] < 20 && frames[1] > 1_000, "{frames:?}");
+    assert!(frames[0] < 20 && frames[1] > 500, "{frames:?}");
     let used = lab.workers_used(Side::Client);
     assert_eq!(used, [1; 6]);
     lab.assert_clean();
