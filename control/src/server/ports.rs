@@ -12,6 +12,9 @@ use braid_engine::wire::ethernet::MacAddress;
 use super::start::{StartError, random_seed};
 use crate::config::{Config, PortConfig, PortKind};
 
+/// Frames that wait at each queue of a packet socket, at least: two bursts.
+const LEAST_FRAMES: usize = 120;
+
 /// A port that is open.
 #[derive(Debug)]
 pub struct OpenPort {
@@ -82,9 +85,14 @@ pub(super) fn open_ports(config: &Config) -> Result<OpenPorts, StartError> {
 fn open(port: &PortConfig, queues: NonZeroU8, hash: FlowHash) -> Result<OpenPort, PortError> {
     match &port.kind {
         PortKind::AfPacket(name) => {
+            let usual = AfPacketOptions::default();
+            // Several queues share the memory of one, which is never swapped.
+            let of_queue = |frames: usize| (frames / usize::from(queues.get())).max(LEAST_FRAMES);
             let options = AfPacketOptions {
                 offload: port.offload,
-                ..AfPacketOptions::default()
+                receive_frames: of_queue(usual.receive_frames),
+                transmit_frames: of_queue(usual.transmit_frames),
+                ..usual
             };
             let opened = AfPacketPort::open_queues(name, options, queues, hash)?;
             Ok(OpenPort {
