@@ -30,15 +30,10 @@ fn two_workers_with_their_letters_allocate_nothing() {
             ..Plan::of(2)
         };
         let mut lab = Lab::new(plan, &[0, 1], 30_000_000);
-        // Buffers and queues get their size in the first part; pools their frames here, as how many
-        // are under way at once depends on what else the machine does.
+        // Buffers and queues get their size in the first part.
         let first = transfer(&mut lab);
         assert!(first > 0, "nothing is counted");
-        for seated in lab.hosts.iter_mut().flatten() {
-            let pool = seated.worker.engine_mut().frame_pool();
-            let frames: Vec<_> = (0..FRAMES).map(|_| pool.take()).collect();
-            frames.into_iter().for_each(|frame| pool.put(frame));
-        }
+        lab.fill_pools(FRAMES);
         // A machine that takes the core away has timers fire, which may take a queue to a new
         // length: then a later part shows it.
         let parts = (0..5).map(|_| {

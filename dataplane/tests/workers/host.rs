@@ -9,7 +9,7 @@ use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY};
 use braid_dataplane::worker::{Clock, IdlePolicy, Seat, Worker, connect};
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
 use braid_engine::mptcp::scheduler::Scheduler;
-use braid_engine::socket::ListenOptions;
+use braid_engine::socket::{ListenOptions, SocketOptions};
 use braid_engine::stack::{
     FlowHash, InterfaceConfig, ListenerId, Place, PortId, Stack, StackConfig, Steering, WorkerId,
 };
@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) letters: usize,
     /// Frames that the pool of a worker keeps.
     pub(crate) frames: usize,
+    /// Of every connection, in bytes each way; otherwise what stacks take by default.
+    pub(crate) buffers: Option<u32>,
     /// Large segments, and checksums left out.
     pub(crate) offload: bool,
     /// Further subflows are spread over the client's workers.
@@ -62,10 +64,20 @@ impl Plan {
             queues: Queues::Each,
             letters: 1_024,
             frames: 2_048,
+            buffers: None,
             offload: false,
             spread: true,
             idle: SLEEPY,
             seed: 0,
+        }
+    }
+
+    /// The options of a socket at either end.
+    pub(crate) fn socket(self) -> SocketOptions {
+        SocketOptions {
+            send_buffer: self.buffers,
+            receive_buffer: self.buffers,
+            ..SocketOptions::default()
         }
     }
 }
@@ -193,7 +205,11 @@ pub(crate) fn hosts(plan: Plan, clock: Clock) -> [Host; 2] {
                 let mut stack = stack(plan, host, place, &seats);
                 if host == 2 {
                     let any = SocketAddr::new([0, 0, 0, 0].into(), PORT);
-                    let listener = stack.listen(any, ListenOptions::default());
+                    let options = ListenOptions {
+                        socket: plan.socket(),
+                        ..ListenOptions::default()
+                    };
+                    let listener = stack.listen(any, options);
                     listeners.push(listener.expect("free"));
                 }
                 Worker::new(stack, seats, clock, plan.idle).expect("sound")

@@ -54,7 +54,7 @@ impl Goal {
 
 impl Seated {
     /// What the applications do after a step; whether that was anything.
-    fn serve(&mut self, now: Instant) -> bool {
+    pub(crate) fn serve(&mut self, now: Instant) -> bool {
         let stack = self.worker.engine_mut();
         while stack.poll_event().is_some() {}
         let accepted = self.listener.and_then(|listener| stack.accept(listener));
@@ -138,9 +138,11 @@ impl Lab {
             let Seated { worker, ends, .. } = &mut lab.hosts[0][worker];
             let now = worker.now();
             let stack = worker.engine_mut();
-            let connection = stack
-                .connect(now, ConnectOptions::to(host::server()))
-                .expect("there is a way");
+            let options = ConnectOptions {
+                socket: plan.socket(),
+                ..ConnectOptions::to(host::server())
+            };
+            let connection = stack.connect(now, options).expect("there is a way");
             ends.push(End::new(Side::Client, connection, length));
         }
         lab
@@ -195,6 +197,16 @@ impl Lab {
     /// Whether all bytes went both ways.
     pub(crate) fn is_done(&self) -> bool {
         self.all().map(Seated::done).sum::<usize>() == self.ends
+    }
+
+    /// Puts so many frames into the pool of every worker: how many are under way at once depends on
+    /// what else the machine does.
+    pub(crate) fn fill_pools(&mut self, frames: usize) {
+        for seated in self.hosts.iter_mut().flatten() {
+            let pool = seated.worker.engine_mut().frame_pool();
+            let frames: Vec<_> = (0..frames).map(|_| pool.take()).collect();
+            frames.into_iter().for_each(|frame| pool.put(frame));
+        }
     }
 
     /// More bytes are to go on every connection.

@@ -10,4 +10,5 @@ mod load;
 
 mod allocation;
 mod shortage;
+mod system_calls;
 mod transfer;
