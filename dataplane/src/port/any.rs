@@ -26,7 +26,7 @@ pub enum AnyPort {
     AfPacket(AfPacketPort),
     /// A pair of queues of a device.
     #[cfg(feature = "dpdk")]
-    Dpdk(DpdkPort),
+    Dpdk(Box<DpdkPort>),
     /// Any of them behind impairments.
     Impaired(Box<ImpairedPort<AnyPort>>),
     /// Any of them behind a tee.
@@ -123,7 +123,7 @@ impl From<AfPacketPort> for AnyPort {
 #[cfg(feature = "dpdk")]
 impl From<DpdkPort> for AnyPort {
     fn from(port: DpdkPort) -> Self {
-        Self::Dpdk(port)
+        Self::Dpdk(Box::new(port))
     }
 }
 

@@ -60,7 +60,8 @@ impl Plan {
             device_key.resize(key_size, 0);
         }
         let table = abilities.table_size;
-        let known = hashes == FLOWS && !device_key.is_empty() && table % ENTRIES == 0 && table > 0;
+        let known =
+            hashes == FLOWS && !device_key.is_empty() && table.is_multiple_of(ENTRIES) && table > 0;
         Self {
             spread: if known {
                 Spread::Toeplitz
