@@ -23,6 +23,18 @@ pub fn index(name: &str) -> Result<u32, PortError> {
     Ok(Interface::find(name)?.index()?.unsigned_abs())
 }
 
+/// Has the kernel finish the checksums and segments of what it sends by an interface of the
+/// current network namespace, as a receiver needs it that is told of neither: net_af_packet and
+/// net_af_xdp on the other end of a veth pair.
+///
+/// # Errors
+///
+/// When it does not exist, or this process may not change it.
+#[cfg(feature = "dpdk")]
+pub fn finish_frames(name: &str) -> Result<(), PortError> {
+    Interface::find(name)?.finish_frames()
+}
+
 /// The MTU of an interface of the current network namespace, in bytes without the Ethernet
 /// header.
 ///

@@ -105,6 +105,42 @@ impl Interface {
         Ok(MacAddress(bytes))
     }
 
+    /// Has the kernel finish checksums and segments of what it sends here before it leaves.
+    #[cfg(feature = "dpdk")]
+    pub(crate) fn finish_frames(&self) -> Result<(), PortError> {
+        /// From linux/ethtool.h: switches for transmit checksums, and for segmentation by the
+        /// device and before it. The second cannot stay on without the first.
+        const SWITCHES: [u32; 3] = [0x1f, 0x24, 0x17];
+        /// `struct ethtool_value`.
+        #[repr(C)]
+        struct Value {
+            command: u32,
+            data: u32,
+        }
+        for command in SWITCHES {
+            let mut value = Value { command, data: 0 };
+            let mut request = self.name.request();
+            request.ifr_ifru.ifru_data = (&raw mut value).cast();
+            // SAFETY: SIOCETHTOOL reads the `ifreq`, and the `ethtool_value` it points to, which
+            // lives until the call returns.
+            let result = unsafe {
+                libc::ioctl(
+                    self.socket.as_raw_fd(),
+                    libc::SIOCETHTOOL as libc::Ioctl,
+                    &raw mut request,
+                )
+            };
+            if result != 0 {
+                return Err(PortError::refused(
+                    "switching off the offloads of an interface",
+                    "CAP_NET_ADMIN",
+                    io::Error::last_os_error(),
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn query(&self, what: libc::Ioctl) -> Result<libc::ifreq, PortError> {
         let mut request = self.name.request();
         // SAFETY: `what` is one of the SIOCGIF requests above, all of which read and write one

@@ -1,5 +1,6 @@
 //! Signals that a library takes, kept from threads whose system calls they would interrupt.
 
+use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -15,9 +16,14 @@ pub(crate) fn block_real_time() {
     change_mask(libc::SIG_BLOCK, libc::SIGRTMIN()..=libc::SIGRTMAX());
 }
 
-/// Lets this thread take the real-time signals.
-pub(crate) fn take_real_time() {
-    change_mask(libc::SIG_UNBLOCK, libc::SIGRTMIN()..=libc::SIGRTMAX());
+/// Lets this thread take the real-time signals; the first call of a thread is a system call.
+pub(crate) fn take_real_time_from_now() {
+    thread_local! {
+        static TAKES: Cell<bool> = const { Cell::new(false) };
+    }
+    if !TAKES.replace(true) {
+        change_mask(libc::SIG_UNBLOCK, libc::SIGRTMIN()..=libc::SIGRTMAX());
+    }
 }
 
 fn change_mask(how: libc::c_int, signals: impl IntoIterator<Item = libc::c_int>) {

@@ -53,6 +53,14 @@ const FULL_QUEUE_NAP: Duration = Duration::from_micros(100);
 /// driver refuses for good must not keep those behind it.
 const REFUSALS: u32 = 1 << 16;
 
+/// Keeps signals by which drivers tell of what comes in (net_tap) from this thread, whose system
+/// calls they would interrupt, and from those it makes, until they drive a port.
+///
+/// [`Dpdk::start`] does so for its own caller.
+pub fn keep_signals_away() {
+    signal::block_real_time();
+}
+
 /// A device that runs.
 #[derive(Debug)]
 pub struct DpdkDevice {
@@ -76,8 +84,6 @@ pub struct DpdkPort {
     nap: Nap,
     /// The driver signals what comes in, and takes nothing from the kernel before the signal.
     signals: bool,
-    /// DPDK knows the thread that drives the port.
-    registered: bool,
     /// Flushes in a row of which the device took nothing.
     refusals: u32,
     counters: PortCounters,
@@ -98,7 +104,6 @@ impl DpdkPort {
             capabilities,
             nap,
             signals,
-            registered: false,
             refusals: 0,
             counters: PortCounters::default(),
         })
@@ -141,12 +146,10 @@ impl Port for DpdkPort {
         pool: &mut FramePool,
         burst: &mut Burst,
     ) -> Result<usize, PortError> {
-        if !self.registered {
-            register_thread();
-            if self.signals {
-                signal::take_real_time();
-            }
-            self.registered = true;
+        // Whoever drives the port may be another thread than the last time.
+        register_thread();
+        if self.signals {
+            signal::take_real_time_from_now();
         }
         let mut packets = self.queues.receive(burst.remaining_capacity());
         let received = fill(burst, &mut self.counters, || {

@@ -17,6 +17,19 @@ pub struct EalOptions {
     pub arguments: Vec<String>,
 }
 
+impl EalOptions {
+    /// On the first core that this thread may use, which is that of a worker too, with these
+    /// arguments.
+    pub fn on_first_core(arguments: Vec<String>) -> Self {
+        let cores = core_affinity::get_core_ids().unwrap_or_default();
+        Self {
+            main_core: cores.first().map_or(0, |core| core.id),
+            worker_cores: Vec::new(),
+            arguments,
+        }
+    }
+}
+
 /// One device.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeviceOptions {

@@ -121,7 +121,7 @@ impl Host<'_> {
 
     /// Whether this process has the capability of this number.
     fn has_capability(&self, number: u32) -> bool {
-        let status = self.text("proc/self/status").unwrap_or_default();
+        let status = self.text("proc/thread-self/status").unwrap_or_default();
         let effective = status
             .lines()
             .find_map(|line| line.strip_prefix("CapEff:"))
@@ -271,7 +271,7 @@ impl Host<'_> {
 
     /// Memory that a device reaches is locked.
     fn locked_memory(&self) -> Option<Finding> {
-        let limits = self.text("proc/self/limits")?;
+        let limits = self.text("proc/thread-self/limits")?;
         let line = limits
             .lines()
             .find_map(|line| line.strip_prefix("Max locked memory"))?;
@@ -314,7 +314,7 @@ impl Host<'_> {
             });
         };
         // Of this process's network namespace, which sysfs may not be.
-        let interfaces = self.text("proc/self/net/dev").unwrap_or_default();
+        let interfaces = self.text("proc/thread-self/net/dev").unwrap_or_default();
         let mut names = interfaces.lines().filter_map(|line| line.split_once(':'));
         if !names.any(|(name, _)| name.trim() == interface) {
             return Some(Finding {

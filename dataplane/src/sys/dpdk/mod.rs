@@ -58,10 +58,35 @@ pub(crate) fn version() -> String {
     text.to_string_lossy().into_owned()
 }
 
+/// A thread of ours that DPDK knows, until it ends.
+struct Registration {
+    known: bool,
+}
+
+impl Registration {
+    fn new() -> Self {
+        // SAFETY: takes nothing, and a thread that is known already is left as it is. A refusal
+        // (too many threads) costs the cache only.
+        let known = unsafe { ffi::rte_thread_register() } == 0;
+        Self { known }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if self.known {
+            // SAFETY: takes nothing, and is called by the thread that was registered.
+            unsafe { ffi::rte_thread_unregister() };
+        }
+    }
+}
+
 /// Makes DPDK know this thread, so that it has a cache of its own in every pool. Without it
 /// everything works, over the pools' shared rings.
 pub(crate) fn register_thread() {
-    // SAFETY: takes nothing, and a thread that is known already is left as it is. A refusal (too
-    // many threads) costs the cache only.
-    let _ = unsafe { ffi::rte_thread_register() };
+    thread_local! {
+        static REGISTRATION: Registration = Registration::new();
+    }
+    // A thread whose variables are gone already is about to end.
+    let _ = REGISTRATION.try_with(|_| ());
 }

@@ -40,12 +40,12 @@ impl FakeHost {
         host.write("dev/vfio/12", "");
         host.write("dev/net/tun", "");
         host.write(
-            "proc/self/net/dev",
+            "proc/thread-self/net/dev",
             "Inter-|   Receive\n    lo:       0\n veth0:       0",
         );
         host.capabilities(u64::MAX);
         host.write(
-            "proc/self/limits",
+            "proc/thread-self/limits",
             "Max file size             unlimited            unlimited            bytes\n\
              Max locked memory         65536                65536                bytes",
         );
@@ -82,7 +82,7 @@ impl FakeHost {
 
     fn capabilities(&self, set: u64) {
         self.write(
-            "proc/self/status",
+            "proc/thread-self/status",
             &format!("Name:\tbraid\nCapEff:\t{set:016x}\nThreads:\t1"),
         );
     }
