@@ -274,6 +274,51 @@ fn ports_that_cannot_be() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// A port over DPDK without the feature, or one that could not be with it.
+#[test]
+fn ports_over_dpdk() {
+    let folder = folder("dpdk");
+    let port =
+        |more: &str| format!("[[port]]\nkind = \"dpdk\"\naddresses = [\"10.0.0.2/24\"]\n{more}\n");
+    let device = port("device = \"net_null0\"");
+    if cfg!(feature = "dpdk") {
+        refused(&folder, &port(""), 1, &["no device", "0000:3b:00.0"]);
+        refused(
+            &folder,
+            &port("device = \"net_tap0\"\ninterface = \"tap0\""),
+            1,
+            &["drop `interface`", "iface=eth0"],
+        );
+        refused(
+            &folder,
+            &port("device = \"net_null0\"\nmtu = 9001"),
+            1,
+            &["9001", "9000"],
+        );
+        refused(
+            &folder,
+            &format!("{device}{}", device.replace("10.0.0.2", "10.0.1.2")),
+            5,
+            &["net_null0", "of its own"],
+        );
+    } else {
+        refused(&folder, &device, 1, &["--features dpdk", "af_packet"]);
+    }
+    refused(
+        &folder,
+        &format!("{PORT}promiscuous = true\n"),
+        1,
+        &["promiscuous", "kind = \"dpdk\""],
+    );
+    refused(
+        &folder,
+        &format!("{PORT}[dpdk]\narguments = [\"--no-huge\"]\n"),
+        5,
+        &["[dpdk]", "drop it"],
+    );
+    fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn a_file_that_is_not_there() {
     let output = engine(Path::new("/nonexistent/engine.toml"), &[]);
@@ -315,14 +360,20 @@ fn the_examples_are_in_order() {
         {
             let output = engine(&file, &["--check"]);
             let errors = String::from_utf8(output.stderr).unwrap();
-            assert_eq!(
-                output.status.code(),
-                Some(0),
-                "{}: {errors}",
-                file.display()
-            );
+            let of_dpdk = file.ends_with("two-nics-dpdk.toml");
+            if of_dpdk && !cfg!(feature = "dpdk") {
+                assert!(errors.contains("--features dpdk"), "{errors}");
+                assert_eq!(output.status.code(), Some(2), "{errors}");
+            } else {
+                assert_eq!(
+                    output.status.code(),
+                    Some(0),
+                    "{}: {errors}",
+                    file.display()
+                );
+            }
             checked += 1;
         }
     }
-    assert!(checked >= 2, "only {checked} examples were found");
+    assert!(checked >= 3, "only {checked} examples were found");
 }

@@ -263,8 +263,13 @@ fn two_workers_write_one_capture_of_each_link() {
 
 #[test]
 fn ports_that_cannot_be_had_are_refused() {
+    let dpdk = if cfg!(feature = "dpdk") {
+        "net_tap, net_af_packet"
+    } else {
+        "--features dpdk"
+    };
     for (arguments, mends) in [
-        (&["--port", "dpdk:--no-huge"][..], "--features dpdk"),
+        (&["--port", "dpdk:net_null"][..], dpdk),
         (&["--port", "memory", "--peer", "linux"], "--port tap"),
         (&["--port", "tap", "--peer", "engine"], "--peer linux"),
         (&["--port", "wire"], "use memory, tap, af_packet"),

@@ -321,3 +321,31 @@ fn with_two_and_with_four_workers() {
         }
     }
 }
+
+/// The engine's end of each link is a virtual device of DPDK: on a TAP device, and on a veth pair.
+#[cfg(feature = "dpdk")]
+#[test]
+fn over_devices_of_dpdk() {
+    let case = |arguments| Case {
+        test: "over_devices_of_dpdk",
+        links: &[1, 2],
+        arguments,
+        ..CLEAN
+    };
+    for arguments in [
+        &["--fault", "none", "--port", "dpdk:net_tap"],
+        &["--fault", "none", "--port", "dpdk:net_af_packet"],
+    ] {
+        check(&case(arguments), 1, Extent::Sample);
+    }
+    for arguments in [
+        &["--fault", "cut", "--port", "dpdk:net_tap"],
+        &["--fault", "cut", "--port", "dpdk:net_af_packet"],
+    ] {
+        let case = Case {
+            cut: true,
+            ..case(arguments)
+        };
+        check(&case, 1, Extent::Sample);
+    }
+}

@@ -3,16 +3,16 @@
 use std::io::IsTerminal;
 use std::num::NonZeroU8;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use braid_engine::stack::Steering;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
+use super::demo_port::Port;
 use super::link::{Delay, Loss, Rate};
 use super::output::{print, print_json};
 use super::size::Size;
-use crate::demo::{self, LinuxPlan, MemoryLinks, PeerChoice, Plan, PortKind};
+use crate::demo::{self, LinuxPlan, MemoryLinks, PeerChoice, Plan};
 use crate::lab::link;
 use crate::peer::PeerProtocol;
 
@@ -41,8 +41,10 @@ pub(super) struct DemoArguments {
     #[arg(long, value_enum)]
     peer: Option<Peer>,
 
-    /// How the engine reaches its peer: tap, af_packet, dpdk:ARGS or, with another engine, memory. Linux
-    /// by TAP devices, unless the machine keeps /dev/net/tun to root.
+    /// How the engine reaches its peer: tap (TAP devices whose other side is in Linux's namespace),
+    /// af_packet (packet sockets on virtual Ethernet pairs), dpdk:DRIVER[,ARGUMENT...] with the driver
+    /// net_tap, net_af_packet or net_af_xdp (in a build with DPDK) or, with another engine, memory.
+    /// Linux by TAP devices, unless the machine keeps /dev/net/tun to root.
     #[arg(long, value_name = "PORT")]
     port: Option<Port>,
 
@@ -102,33 +104,6 @@ enum Peer {
     Linux,
     /// A second engine, over links in memory.
     Engine,
-}
-
-/// How the engine reaches its peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Port {
-    /// Links within the process.
-    Memory,
-    /// TAP devices whose other side is in the peer's namespace.
-    Tap,
-    /// Packet sockets on virtual Ethernet pairs.
-    AfPacket,
-    /// Devices of DPDK.
-    Dpdk,
-}
-
-impl FromStr for Port {
-    type Err = String;
-
-    fn from_str(written: &str) -> Result<Self, String> {
-        match written {
-            "memory" => Ok(Self::Memory),
-            "tap" => Ok(Self::Tap),
-            "af_packet" => Ok(Self::AfPacket),
-            _ if written.starts_with("dpdk:") => Ok(Self::Dpdk),
-            _ => Err("use memory, tap, af_packet, or dpdk: with arguments of DPDK".into()),
-        }
-    }
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
@@ -224,15 +199,7 @@ fn parse(arguments: DemoArguments) -> Result<Plan, Failure> {
 fn parse_peer(arguments: &DemoArguments) -> Result<PeerChoice, Failure> {
     let of_linux = match &arguments.port {
         None | Some(Port::Memory) => None,
-        Some(Port::Tap) => Some(PortKind::Tap),
-        Some(Port::AfPacket) => Some(PortKind::AfPacket),
-        Some(Port::Dpdk) => {
-            return Err(Failure::Configuration(
-                "--port dpdk needs the Cargo feature `dpdk`, without which this braid was built: \
-                 install libdpdk-dev and build it with `--features dpdk`"
-                    .into(),
-            ));
-        }
+        Some(Port::Linux(kind)) => Some(kind.clone()),
     };
     let linux = LinuxPlan {
         port: of_linux,

@@ -4,6 +4,7 @@
 //! be carried out: then one sentence on standard error says what mends it, and nothing was begun.
 
 mod demo;
+mod demo_port;
 mod endpoint;
 mod engine;
 mod engine_socket;

@@ -23,7 +23,7 @@ use super::document::{
 use super::error::Fault;
 use super::policy::{Policy, ProgramRule, SmallBufferAction};
 use super::value::Bytes;
-use super::{ApplicationLimits, Config, PortConfig, PortKind, RouteConfig, engine};
+use super::{ApplicationLimits, Config, PortConfig, PortKind, RouteConfig, dpdk, engine};
 
 /// Free frames that the stack keeps for reception, 64 KiB each.
 const FRAMES: usize = 512;
@@ -42,6 +42,7 @@ pub(super) fn check(document: Document) -> Result<Config, Fault> {
     let limits = subflow_limits(&document.limits)?;
     let stack = stack(&document.limits, &document.defaults, &document.policy)?;
     let mut addressed = Addressed::new(&document.ports)?;
+    dpdk::refuse_idle(document.dpdk.as_ref(), &addressed.ports)?;
     let routes = addressed.routes(document.routes)?;
     let endpoints = addressed.endpoints(document.endpoints, limits)?;
     Ok(Config {
@@ -51,6 +52,7 @@ pub(super) fn check(document: Document) -> Result<Config, Fault> {
         idle: engine.idle,
         workers: engine.workers,
         cores: engine.cores,
+        dpdk: dpdk::environment(document.dpdk.map(Spanned::into_inner)),
         ports: addressed.ports,
         routes,
         endpoints,
@@ -372,11 +374,15 @@ impl Addressed {
         let place = table.span();
         let port = port(table.get_ref(), &place)?;
         let same_name = |other: &PortConfig| other.name == port.name;
-        let same_interface = |other: &PortConfig| other.kind.interface() == port.kind.interface();
+        let of_kernel = port.kind.kernel_interface();
+        let same_interface = |other: &PortConfig| {
+            other.kind.interface() == port.kind.interface()
+                || of_kernel.is_some() && other.kind.kernel_interface() == of_kernel
+        };
         if self.ports.iter().any(same_interface) {
             let sentence = format!(
                 "interface \"{}\" has a port already: give each port an interface of its own",
-                port.kind.interface()
+                of_kernel.unwrap_or_else(|| port.kind.interface())
             );
             return Err(Fault::new(place, sentence));
         }
@@ -483,8 +489,13 @@ fn smallest_stack() -> StackConfig {
     }
 }
 
-fn port(table: &PortTable, place: &Range<usize>) -> Result<PortConfig, Fault> {
-    let interface = table.interface.clone();
+/// The kernel's interface of a port.
+fn interface(table: &PortTable, place: &Range<usize>) -> Result<String, Fault> {
+    dpdk::refuse_keys(table, place)?;
+    let Some(interface) = table.interface.clone() else {
+        let sentence = "the port has no interface: write interface = \"NAME\" as `ip link` has it";
+        return Err(Fault::new(place.clone(), sentence));
+    };
     let valid = !interface.is_empty()
         && interface.len() <= 15
         && !interface.contains(|c: char| c.is_whitespace() || c == '/' || c == ':' || c == '%');
@@ -495,6 +506,16 @@ fn port(table: &PortTable, place: &Range<usize>) -> Result<PortConfig, Fault> {
         );
         return Err(Fault::new(place.clone(), sentence));
     }
+    Ok(interface)
+}
+
+fn port(table: &PortTable, place: &Range<usize>) -> Result<PortConfig, Fault> {
+    let kind = match table.kind {
+        PortKindName::AfPacket => PortKind::AfPacket(interface(table, place)?),
+        PortKindName::Tap => PortKind::Tap(interface(table, place)?),
+        PortKindName::Dpdk => dpdk::device(table, place)?,
+    };
+    let interface = kind.interface();
     if table.addresses.is_empty() {
         let sentence = format!(
             "port \"{interface}\" has no address: write addresses = [\"10.0.0.2/24\"] with those \
@@ -503,11 +524,8 @@ fn port(table: &PortTable, place: &Range<usize>) -> Result<PortConfig, Fault> {
         return Err(Fault::new(place.clone(), sentence));
     }
     Ok(PortConfig {
-        name: table.name.clone().unwrap_or_else(|| interface.clone()),
-        kind: match table.kind {
-            PortKindName::AfPacket => PortKind::AfPacket(interface),
-            PortKindName::Tap => PortKind::Tap(interface),
-        },
+        name: table.name.clone().unwrap_or_else(|| interface.into()),
+        kind,
         mac: table.mac.map(|mac| mac.0),
         mtu: table.mtu.unwrap_or(1_500),
         addresses: table

@@ -15,6 +15,7 @@ use super::value::{Bytes, LinkAddress, Network, Time, UserId};
 pub(super) struct Document {
     #[serde(default)]
     pub(super) engine: EngineTable,
+    pub(super) dpdk: Option<Spanned<DpdkTable>>,
     #[serde(default, rename = "port")]
     pub(super) ports: Vec<Spanned<PortTable>>,
     #[serde(default, rename = "route")]
@@ -48,13 +49,18 @@ pub(super) struct EngineTable {
 pub(super) struct PortTable {
     pub(super) name: Option<String>,
     pub(super) kind: PortKindName,
-    pub(super) interface: String,
+    pub(super) interface: Option<String>,
+    pub(super) device: Option<String>,
+    pub(super) arguments: Option<String>,
     pub(super) mac: Option<LinkAddress>,
     pub(super) mtu: Option<u16>,
     pub(super) addresses: Vec<Network>,
     #[serde(default)]
     pub(super) gateways: Vec<IpAddr>,
     pub(super) offload: Option<bool>,
+    pub(super) receive_descriptors: Option<u16>,
+    pub(super) transmit_descriptors: Option<u16>,
+    pub(super) promiscuous: Option<bool>,
 }
 
 #[derive(Copy, Clone, Debug, Deserialize)]
@@ -62,6 +68,15 @@ pub(super) struct PortTable {
 pub(super) enum PortKindName {
     AfPacket,
     Tap,
+    Dpdk,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DpdkTable {
+    pub(super) main_core: Option<usize>,
+    #[serde(default)]
+    pub(super) arguments: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

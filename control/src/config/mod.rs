@@ -6,6 +6,7 @@
 
 mod check;
 mod document;
+mod dpdk;
 mod engine;
 mod error;
 mod exclusive;
@@ -24,6 +25,7 @@ use braid_engine::mptcp::path_manager::{Endpoint, Limits};
 use braid_engine::stack::{Defaults, InterfaceConfig, PortId, Prefix, StackConfig};
 use braid_engine::wire::ethernet::MacAddress;
 
+pub use dpdk::{DpdkConfig, DpdkDevice};
 pub use error::ConfigError;
 pub use exclusive::in_use as exclusive_protocols_in_use;
 pub use policy::{ExclusiveProtocol, Policy, ProgramRule, is_host_identity_tag};
@@ -47,6 +49,8 @@ pub struct Config {
     /// The core that each of them is kept on, in their order. `None` leaves a single worker to the
     /// system, and keeps each of several on one of the first cores, if there are enough.
     pub cores: Option<Vec<usize>>,
+    /// How DPDK is started, if a port is one of its devices.
+    pub dpdk: DpdkConfig,
     /// The ports, the first of which is `PortId(0)`.
     pub ports: Vec<PortConfig>,
     /// Routes besides those that follow from the ports.
@@ -72,7 +76,8 @@ pub struct PortConfig {
     pub name: String,
     /// What it is made of.
     pub kind: PortKind,
-    /// The link address; `None` takes that of the interface (AF_PACKET) or draws one (TAP).
+    /// The link address; `None` takes that of the interface (AF_PACKET) or the device (DPDK), or
+    /// draws one (TAP).
     pub mac: Option<MacAddress>,
     /// The largest IP packet in bytes.
     pub mtu: u16,
@@ -80,7 +85,7 @@ pub struct PortConfig {
     pub addresses: Vec<(IpAddr, u8)>,
     /// Routers to everywhere else.
     pub gateways: Vec<IpAddr>,
-    /// Large segments and checksums are left to the kernel.
+    /// Large segments and checksums are left to the kernel, or to the device.
     pub offload: bool,
 }
 
@@ -91,13 +96,27 @@ pub enum PortKind {
     AfPacket(String),
     /// The TAP device of this name, made if it does not exist.
     Tap(String),
+    /// A device that DPDK drives.
+    #[cfg(feature = "dpdk")]
+    Dpdk(DpdkDevice),
 }
 
 impl PortKind {
-    /// The name of the kernel's interface.
+    /// The name of the kernel's interface, or of the device.
     pub fn interface(&self) -> &str {
         match self {
             Self::AfPacket(interface) | Self::Tap(interface) => interface,
+            #[cfg(feature = "dpdk")]
+            Self::Dpdk(device) => &device.device,
+        }
+    }
+
+    /// The kernel's interface whose link is the port's, if there is one.
+    pub fn kernel_interface(&self) -> Option<&str> {
+        match self {
+            Self::AfPacket(interface) | Self::Tap(interface) => Some(interface),
+            #[cfg(feature = "dpdk")]
+            Self::Dpdk(device) => device.interface(),
         }
     }
 }

@@ -18,6 +18,7 @@ impl Config {
             ("engine.idle", self.idle != new.idle),
             ("engine.workers", self.workers != new.workers),
             ("engine.cores", self.cores != new.cores),
+            ("dpdk", self.dpdk != new.dpdk),
             ("port", self.ports != new.ports),
             ("route", self.routes != new.routes),
             (

@@ -5,6 +5,8 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use super::DemoError;
+#[cfg(feature = "dpdk")]
+use super::dpdk;
 use super::plan::PortKind;
 use super::plan::{LinuxPlan, PATIENCE, Plan};
 use super::ports::{Queues, open_packet_sockets, open_taps, usable_kind};
@@ -54,7 +56,7 @@ impl LinuxPeer {
     pub(super) fn create(plan: &Plan, linux: &LinuxPlan) -> Result<(Self, Vec<Queues>), DemoError> {
         let namespace = Namespace::create()?;
         tune(&namespace, plan.family, plan.checksum)?;
-        let kind = linux.port.unwrap_or_else(usable_kind);
+        let kind = linux.port.clone().unwrap_or_else(usable_kind);
         let (engine, ports) = match kind {
             PortKind::Tap => {
                 let ports = open_taps(&namespace, plan.links, true, plan.workers)?;
@@ -65,6 +67,8 @@ impl LinuxPeer {
                 let ports = open_packet_sockets(&engine, &namespace, plan.links, plan.workers)?;
                 (Some(engine), ports)
             }
+            #[cfg(feature = "dpdk")]
+            PortKind::Dpdk(devices) => dpdk::open(&devices, &namespace, plan.links, plan.workers)?,
         };
         for link in Link::all(plan.links) {
             link.configure(&namespace, Side::Peer)?;

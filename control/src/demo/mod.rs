@@ -4,6 +4,8 @@ mod application;
 mod bars;
 pub mod baseline;
 pub mod capture;
+#[cfg(feature = "dpdk")]
+mod dpdk;
 mod engine_host;
 mod engine_runs;
 mod engine_worker;
@@ -22,6 +24,8 @@ use braid_dataplane::port::PortError;
 use braid_engine::stack::ConfigError;
 
 pub use plan::{LinuxPlan, MemoryLinks, PeerChoice, Plan, PortKind};
+#[cfg(feature = "dpdk")]
+pub use plan::{VirtualDevices, VirtualDriver};
 pub use report::{Report, Role};
 
 use crate::lab::LabError;
@@ -41,6 +45,10 @@ pub enum DemoError {
     /// The engine's way to a link is barred.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The engine's way to all links is barred.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Dpdk(#[from] braid_dataplane::port::dpdk::DpdkError),
     /// The engine was told something that contradicts itself.
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -18,12 +18,58 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const SEED: u64 = 8_684;
 
 /// How the engine reaches Linux.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PortKind {
     /// TAP devices.
     Tap,
     /// Packet sockets on veth pairs.
     AfPacket,
+    /// Virtual devices of DPDK.
+    #[cfg(feature = "dpdk")]
+    Dpdk(VirtualDevices),
+}
+
+/// Virtual devices of DPDK, one a link.
+#[cfg(feature = "dpdk")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualDevices {
+    /// What drives them.
+    pub driver: VirtualDriver,
+    /// What each is told besides its interface.
+    pub arguments: Option<String>,
+}
+
+/// A driver of DPDK whose devices reach this host's kernel.
+#[cfg(feature = "dpdk")]
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum VirtualDriver {
+    /// Makes a TAP device.
+    Tap,
+    /// Opens a packet socket on one end of a veth pair.
+    AfPacket,
+    /// Opens an XDP socket there.
+    AfXdp,
+}
+
+#[cfg(feature = "dpdk")]
+impl VirtualDriver {
+    /// Its name with DPDK.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tap => "net_tap",
+            Self::AfPacket => "net_af_packet",
+            Self::AfXdp => "net_af_xdp",
+        }
+    }
+
+    /// The argument by which a device is told how many queues it has, where it has but one otherwise.
+    pub const fn queues(self) -> Option<&'static str> {
+        match self {
+            Self::Tap => None,
+            Self::AfPacket => Some("qpairs"),
+            Self::AfXdp => Some("queue_count"),
+        }
+    }
 }
 
 /// What concerns Linux as the peer.

@@ -23,15 +23,21 @@ use crate::lab::namespace::Namespace;
 /// The queues of a port: the first is the first worker's, and so on.
 pub(crate) type Queues = Vec<AnyPort>;
 
-/// TAP devices if this user may open them, otherwise packet sockets.
-pub(crate) fn usable_kind() -> PortKind {
-    match OpenOptions::new()
+/// Whether this user may open TAP devices.
+pub(crate) fn taps_are_usable() -> bool {
+    OpenOptions::new()
         .read(true)
         .write(true)
         .open("/dev/net/tun")
-    {
-        Ok(_) => PortKind::Tap,
-        Err(_) => PortKind::AfPacket,
+        .is_ok()
+}
+
+/// TAP devices if this user may open them, otherwise packet sockets.
+pub(super) fn usable_kind() -> PortKind {
+    if taps_are_usable() {
+        PortKind::Tap
+    } else {
+        PortKind::AfPacket
     }
 }
 
@@ -63,14 +69,7 @@ pub(crate) fn open_packet_sockets(
     links: u8,
     queues: NonZeroU8,
 ) -> Result<Vec<Queues>, DemoError> {
-    // The engine speaks for the addresses of its side. The kernel there would announce itself over
-    // IPv6, which is noise in a capture and no more: where that cannot be switched off, go on.
-    let _ = engine.set("net.ipv6.conf.default.disable_ipv6", "1");
-    let mut routes = engine.routes()?;
-    for link in Link::all(links) {
-        link.add_veth(engine, peer)?;
-        routes.set_up(&link.interface(), true)?;
-    }
+    add_veths(engine, peer, links)?;
     let open = || {
         Link::all(links)
             .map(|link| {
@@ -81,6 +80,19 @@ pub(crate) fn open_packet_sockets(
             .collect::<Result<Vec<_>, PortError>>()
     };
     engine.run(open)?.map_err(DemoError::Port)
+}
+
+/// Makes a veth pair for each link, whose end in `engine` is up.
+pub(super) fn add_veths(engine: &Namespace, peer: &Namespace, links: u8) -> Result<(), DemoError> {
+    // The engine speaks for the addresses of its side. The kernel there would announce itself over
+    // IPv6, which is noise in a capture and no more: where that cannot be switched off, go on.
+    let _ = engine.set("net.ipv6.conf.default.disable_ipv6", "1");
+    let mut routes = engine.routes()?;
+    for link in Link::all(links) {
+        link.add_veth(engine, peer)?;
+        routes.set_up(&link.interface(), true)?;
+    }
+    Ok(())
 }
 
 /// Makes a link in memory for each link; gives all near ends and all far ends.

@@ -16,8 +16,8 @@ use braid_engine::wire::ethernet::MacAddress;
 use super::{OpenLabError, Plan};
 use crate::config::Config;
 use crate::demo::linux::{PathRole, manage_paths, tune};
-use crate::demo::ports::{open_packet_sockets, open_taps, usable_kind, wire};
-use crate::demo::{self, MemoryLinks, PortKind};
+use crate::demo::ports::{open_packet_sockets, open_taps, taps_are_usable, wire};
+use crate::demo::{self, MemoryLinks};
 use crate::lab::link::{Family, Link, Side, prefix};
 use crate::lab::namespace::Namespace;
 use crate::lab::netlink::RouteSocket;
@@ -45,9 +45,9 @@ impl Topology {
         tune(&peer, plan.family, false)?;
         // Servers at well-known ports need no root; where that cannot be, they say so themselves.
         let _ = peer.set("net.ipv4.ip_unprivileged_port_start", "0");
-        let engine = match usable_kind() {
-            PortKind::Tap => None,
-            PortKind::AfPacket => Some(Namespace::create()?),
+        let engine = match taps_are_usable() {
+            true => None,
+            false => Some(Namespace::create()?),
         };
         let folder = std::env::temp_dir().join(format!("braid-lab-{}", std::process::id()));
         fs::create_dir_all(&folder)

@@ -9,6 +9,7 @@
 //! - `listener`, `peers` and `packets`: control connections; `attachment`: an application's region;
 //! - `pair` and `socket`: sockets; `commands`, `connecting`, `attempts` and `options`: what is asked;
 //!   `accept`: passing accepted connections; `lifecycle`: how everything ends;
+//! - `dpdk` (with the feature of this name): the devices of ports over DPDK;
 //! - `shares`: how many places each user may take; `links`: what the kernel says of the ports'
 //!   interfaces;
 //! - `complaints`: lines of log that strangers can cause; `cli`: the command line and its watchers.
@@ -21,6 +22,8 @@ mod commands;
 mod complaints;
 mod connecting;
 mod control;
+#[cfg(feature = "dpdk")]
+mod dpdk;
 mod home;
 mod host;
 mod hosts;

@@ -55,70 +55,85 @@ pub struct OpenPorts {
 }
 
 pub(super) fn open_ports(config: &Config) -> Result<OpenPorts, StartError> {
-    let hash = FlowHash::Ports;
-    let open = |port: &PortConfig| {
-        open(port, config.workers, hash).map_err(|source| StartError::Port {
+    #[cfg(feature = "dpdk")]
+    let mut devices = super::dpdk::Devices::start(config)?;
+    #[cfg(feature = "dpdk")]
+    let hash = devices.hash(config.ports.len()).unwrap_or_default();
+    #[cfg(not(feature = "dpdk"))]
+    let hash = FlowHash::default();
+    let mut open = |port: &PortConfig| {
+        let refused = |source| StartError::Port {
             name: port.name.clone(),
             source,
-        })
+        };
+        match &port.kind {
+            PortKind::AfPacket(name) => {
+                open_packet_sockets(name, port.offload, config.workers, hash).map_err(refused)
+            }
+            PortKind::Tap(name) => open_tap(name, port.offload, config.workers).map_err(refused),
+            #[cfg(feature = "dpdk")]
+            PortKind::Dpdk(device) => Ok(devices.take(device)?),
+        }
     };
-    let ports = config.ports.iter().map(open).collect::<Result<_, _>>()?;
+    let ports = config
+        .ports
+        .iter()
+        .map(&mut open)
+        .collect::<Result<_, StartError>>()?;
     let index = |(number, port): (u16, &PortConfig)| {
-        let index = interface::index(port.kind.interface());
+        let index = interface::index(port.kind.kernel_interface()?);
         let index = index.map_err(|source| StartError::Port {
             name: port.name.clone(),
             source,
-        })?;
-        Ok((PortId(number), index))
+        });
+        Some(index.map(|index| (PortId(number), index)))
     };
     Ok(OpenPorts {
         ports,
         hash,
         interfaces: (0..)
             .zip(&config.ports)
-            .map(index)
+            .filter_map(index)
             .collect::<Result<_, StartError>>()?,
         clock: Clock::start(),
     })
 }
 
-fn open(port: &PortConfig, queues: NonZeroU8, hash: FlowHash) -> Result<OpenPort, PortError> {
-    match &port.kind {
-        PortKind::AfPacket(name) => {
-            let usual = AfPacketOptions::default();
-            // Several queues share the memory of one, which is never swapped.
-            let of_queue = |frames: usize| (frames / usize::from(queues.get())).max(LEAST_FRAMES);
-            let options = AfPacketOptions {
-                offload: port.offload,
-                receive_frames: of_queue(usual.receive_frames),
-                transmit_frames: of_queue(usual.transmit_frames),
-                ..usual
-            };
-            let opened = AfPacketPort::open_queues(name, options, queues, hash)?;
-            Ok(OpenPort {
-                queues: opened.into_iter().map(AnyPort::from).collect(),
-                mac: interface::ethernet_address(name)?,
-            })
-        }
-        PortKind::Tap(name) => {
-            let opened = open_tap(name, port.offload, queues)?;
-            let drawn = random_seed().unwrap_or_default();
-            let [a, b, c, d, e, ..] = drawn;
-            Ok(OpenPort {
-                queues: opened.into_iter().map(AnyPort::from).collect(),
-                // Locally administered, so that no manufacturer's address is taken.
-                mac: MacAddress([2, a, b, c, d, e]),
-            })
-        }
-    }
+fn open_packet_sockets(
+    interface: &str,
+    offload: bool,
+    queues: NonZeroU8,
+    hash: FlowHash,
+) -> Result<OpenPort, PortError> {
+    let usual = AfPacketOptions::default();
+    // Several queues share the memory of one, which is never swapped.
+    let of_queue = |frames: usize| (frames / usize::from(queues.get())).max(LEAST_FRAMES);
+    let options = AfPacketOptions {
+        offload,
+        receive_frames: of_queue(usual.receive_frames),
+        transmit_frames: of_queue(usual.transmit_frames),
+        ..usual
+    };
+    let opened = AfPacketPort::open_queues(interface, options, queues, hash)?;
+    Ok(OpenPort {
+        queues: opened.into_iter().map(AnyPort::from).collect(),
+        mac: interface::ethernet_address(interface)?,
+    })
 }
 
-/// A device that was made for a single queue is used with one.
-fn open_tap(name: &str, offload: bool, queues: NonZeroU8) -> Result<Vec<TapPort>, PortError> {
-    match TapPort::open_queues(name, offload, queues) {
-        Err(PortError::TapQueues { .. }) => Ok(vec![TapPort::open(name, offload)?]),
-        opened => opened,
-    }
+fn open_tap(name: &str, offload: bool, queues: NonZeroU8) -> Result<OpenPort, PortError> {
+    let opened = match TapPort::open_queues(name, offload, queues) {
+        // A device that was made for a single queue is used with one.
+        Err(PortError::TapQueues { .. }) => vec![TapPort::open(name, offload)?],
+        opened => opened?,
+    };
+    let drawn = random_seed().unwrap_or_default();
+    let [a, b, c, d, e, ..] = drawn;
+    Ok(OpenPort {
+        queues: opened.into_iter().map(AnyPort::from).collect(),
+        // Locally administered, so that no manufacturer's address is taken.
+        mac: MacAddress([2, a, b, c, d, e]),
+    })
 }
 
 /// Hands the queues of all ports out: the seats of each of `stacks`, which are those of the workers in

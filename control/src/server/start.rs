@@ -32,6 +32,10 @@ pub enum StartError {
         /// Why.
         source: PortError,
     },
+    /// DPDK cannot be started for its ports.
+    #[cfg(feature = "dpdk")]
+    #[error(transparent)]
+    Dpdk(#[from] braid_dataplane::port::dpdk::DpdkError),
     /// The ports cannot be driven together.
     #[error(transparent)]
     Worker(PortError),
