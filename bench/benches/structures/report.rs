@@ -38,13 +38,16 @@ pub(crate) fn print() {
     if let (Some(processor), Some(busy)) = (machine::processor(), machine::busy_threads()) {
         println!("{processor}, {busy} threads busy\n");
     }
-    println!("| an element, or a call with so many bytes | ns, median | instructions |");
-    println!("|---|---:|---:|");
+    println!("| benchmark | of | ns each, median | instructions each |");
+    println!("|---|---:|---:|---:|");
     for benchmark in &counted {
         let each = |value: f64| value / benchmark.elements as f64;
-        let time = median(benchmark).map_or("?".into(), |time| format!("{:.1}", each(time)));
+        let time = median(benchmark).map_or("?".into(), |time| format!("{:.3}", each(time)));
         let count = each(benchmark.instructions as f64);
-        println!("| {} | {time} | {count:.0} |", benchmark.name);
+        println!(
+            "| {} | {} | {time} | {count:.2} |",
+            benchmark.name, benchmark.elements
+        );
     }
 }
 
