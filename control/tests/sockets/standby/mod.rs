@@ -7,7 +7,7 @@
 mod gaps;
 mod wire;
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::thread;
@@ -16,12 +16,13 @@ use std::time::{Duration, Instant};
 use braid_control::lab::link::{Family, Link, Side};
 use braid_control::lab::namespace::Namespace;
 use braid_control::lab::netlink::{Endpoint, EndpointFlags};
+use braid_control::management::{Client, Request, SubflowRow};
 use braid_shm::abi::{TCP_MP_PROFILE, TCP_MP_PROFILE_STANDBY};
 use braid_socket::{Domain as BraidDomain, Socket as BraidSocket, attachment};
 use nix::sched::{CloneFlags, setns};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::support::engine::{Net, SOON, linux};
+use crate::support::engine::{Net, SOON, linux, within};
 use crate::support::namespaces;
 use gaps::Gaps;
 use wire::{Cut, Wires};
@@ -165,8 +166,24 @@ fn through_the_kernel(net: &Net) -> Box<dyn Connection> {
     Box::new(socket)
 }
 
+/// A request and its answer.
+fn exchange(connection: &mut dyn Connection, number: u64) -> io::Result<()> {
+    let request: [u8; REQUEST] = std::array::from_fn(|at| (number as usize * 31 + at) as u8);
+    connection.write_all(&request)?;
+    let mut answer = [0; REQUEST];
+    connection.read_exact(&mut answer)?;
+    assert_eq!(answer, request, "request {number}");
+    Ok(())
+}
+
 /// Requests and answers, with a cut in the middle: the longest time between two answers.
-fn longest_gap(connection: &mut dyn Connection, wires: &Wires, how: Cut, round: u64) -> Duration {
+fn longest_gap(
+    connection: &mut dyn Connection,
+    wires: &Wires,
+    how: Cut,
+    round: u64,
+    tell: &dyn Fn() -> String,
+) -> Duration {
     // At another moment of an exchange each time.
     let before = BEFORE + Duration::from_millis(round * 7 % 23);
     let mut longest = Duration::ZERO;
@@ -178,13 +195,10 @@ fn longest_gap(connection: &mut dyn Connection, wires: &Wires, how: Cut, round: 
         let start = Instant::now();
         let mut last = start;
         let mut number = 0_u64;
-        let mut answer = [0; REQUEST];
         while start.elapsed() < before + AFTER {
-            let request: [u8; REQUEST] =
-                std::array::from_fn(|at| (number as usize * 31 + at) as u8);
-            connection.write_all(&request).unwrap();
-            connection.read_exact(&mut answer).unwrap();
-            assert_eq!(answer, request, "request {number} of round {round}");
+            if let Err(error) = exchange(connection, number) {
+                panic!("request {number} of round {round}: {error}; {}", tell());
+            }
             if number > 0 {
                 longest = longest.max(last.elapsed());
             }
@@ -195,6 +209,19 @@ fn longest_gap(connection: &mut dyn Connection, wires: &Wires, how: Cut, round: 
     });
     wires.restore(PRIMARY, how);
     longest
+}
+
+/// The subflows of the engine's connections.
+fn subflows(net: &Net) -> Vec<SubflowRow> {
+    let mut asking = Client::connect(&net.socket()).unwrap();
+    asking
+        .ask(&Request::ShowSubflows { connection: None })
+        .unwrap()
+}
+
+fn established(net: &Net) -> usize {
+    let rows = subflows(net);
+    rows.iter().filter(|row| row.state == "established").count()
 }
 
 fn compare(test: &str, name: &str, how: Cut) {
@@ -210,9 +237,18 @@ fn compare(test: &str, name: &str, how: Cut) {
         let mut theirs = Gaps::default();
         for round in 0..cuts() {
             let mut connection = through_the_engine();
-            ours.add(longest_gap(&mut connection, &wires, how, round));
+            // Linux announces its address once it has heard data.
+            exchange(&mut connection, 0).unwrap();
+            assert!(
+                within(SOON, || established(&net) == 2),
+                "{:?}",
+                subflows(&net)
+            );
+            let tell = || format!("the engine's subflows: {:?}", subflows(&net));
+            ours.add(longest_gap(&mut connection, &wires, how, round, &tell));
             let mut connection = through_the_kernel(&net);
-            theirs.add(longest_gap(&mut connection, &wires, how, round));
+            let tell = || "over Linux's own sockets".into();
+            theirs.add(longest_gap(&mut connection, &wires, how, round, &tell));
         }
         eprintln!("longest gap between two answers, {how:?} cut, {DELAY:?} one way");
         eprintln!("Braid: {ours}Linux: {theirs}");
