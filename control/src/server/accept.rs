@@ -43,13 +43,22 @@ impl Control {
         };
         // All workers are looked at, so whatever waited for room is looked at now.
         self.wait_for_room(key, false);
+        let mut looked = Ok(());
         for listener in listeners {
-            if self.hosts.is_living(listener.worker) && !self.accept_from(key, listener)? {
-                self.wait_for_room(key, true);
-                break;
+            if !self.hosts.is_living(listener.worker) {
+                continue;
+            }
+            match self.accept_from(key, listener) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.wait_for_room(key, true);
+                    break;
+                }
+                // The others have told of theirs once, and do not tell again.
+                Err(gone) => looked = Err(gone),
             }
         }
-        Ok(())
+        looked
     }
 
     /// Hands over what waits at one worker for a listener. False when the descriptor has no room for all

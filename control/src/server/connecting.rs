@@ -43,7 +43,7 @@ impl Control {
             Ok(all) => {
                 let all = all.into_iter().map(canonical).collect();
                 let addresses = Addresses::new(all, Instant::now(), user_timeout);
-                self.try_next(key, addresses, libc::EINVAL)?
+                self.try_next(key, addresses, libc::EINVAL)
             }
             Err(errno) => Err(errno),
         };
@@ -59,16 +59,13 @@ impl Control {
 
     /// Sends a socket off to the first of the addresses that does not fail at once. `Err`: there is
     /// none; the errno of the last one, or `before` if none was tried.
-    fn try_next(
-        &mut self,
-        key: Key,
-        mut addresses: Addresses,
-        before: i32,
-    ) -> Result<Result<(), i32>, WorkerGone> {
+    fn try_next(&mut self, key: Key, mut addresses: Addresses, before: i32) -> Result<(), i32> {
         let mut failure = before;
         while let Some((remote, due)) = addresses.next(Instant::now()) {
             let others = addresses.but(remote);
-            match self.begin_connection(key, remote, &others)? {
+            // A worker that has just ended leaves the socket as an address without an answer does.
+            let begun = self.begin_connection(key, remote, &others);
+            match begun.unwrap_or(Err(libc::ECONNRESET)) {
                 Ok(connection) => {
                     // One address has the time that TCP gives it.
                     if addresses.are_several() {
@@ -79,12 +76,12 @@ impl Control {
                             rest: addresses,
                         });
                     }
-                    return Ok(Ok(()));
+                    return Ok(());
                 }
                 Err(errno) => failure = errno,
             }
         }
-        Ok(Err(failure))
+        Err(failure)
     }
 
     /// How long until an attempt gives way to the next.
@@ -138,8 +135,9 @@ impl Control {
         };
         let mut begun = Err(SocketError::AddressNotAvailable);
         for home in self.homes_for(&options)? {
-            begun = self.begin_at(key, home, &options, others)?;
-            // Every worker has local ports of its own to choose from.
+            let at_home = self.begin_at(key, home, &options, others);
+            // Every worker has local ports of its own to choose from; one that has just ended has none.
+            begun = at_home.unwrap_or(Err(SocketError::AddressNotAvailable));
             if begun != Err(SocketError::AddressNotAvailable) {
                 break;
             }
@@ -228,14 +226,16 @@ impl Control {
         };
         socket.state = State::Open { bound };
         let (handle, end) = (socket.handle.clone(), Arc::clone(&socket.end));
-        self.hosts.call_home(connection, |turn, connection| {
+        // A worker that has ended since it gave the connection up holds nothing of it; the program waits
+        // for its answer all the same.
+        let _ = self.hosts.call_home(connection, |turn, connection| {
             turn.applications.let_go(turn.now, turn.stack, connection);
-        })?;
+        });
         let mut failure = errno(error);
         let of_this = |attempts: &Attempts| attempts.connection == connection;
         if let Some(found) = self.attempts.iter().position(of_this) {
             let rest = self.attempts.swap_remove(found).rest;
-            match self.try_next(key, rest, failure)? {
+            match self.try_next(key, rest, failure) {
                 Ok(()) => return Ok(()),
                 Err(errno) => failure = errno,
             }

@@ -22,7 +22,7 @@ use super::links::Links;
 use super::listener::Listener;
 use super::peers::Peer;
 use super::poller::{EventFlags, Poller, Ready};
-use super::socket::Socket;
+use super::socket::{Socket, State};
 use super::start::Started;
 use super::table::{Key, Table};
 use crate::config::Config;
@@ -240,8 +240,12 @@ impl Control {
                 }
             }
             Report::Released { region, slot } => {
-                if let Some(socket) = self.socket_at(region, slot) {
-                    self.forget_socket(socket);
+                // One whose worker has ended is forgotten already, and its slot may be another's.
+                if let Some(key) = self.socket_at(region, slot)
+                    && let Some(socket) = self.sockets.get(key)
+                    && matches!(socket.state, State::Ending { .. })
+                {
+                    self.forget_socket(key);
                     self.after_sockets()?;
                 }
             }

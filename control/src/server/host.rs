@@ -151,13 +151,21 @@ impl Host {
     }
 }
 
+/// How long a worker that is to panic takes no other task.
+#[cfg(test)]
+const FUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 #[cfg(test)]
 impl Host {
-    /// What has the worker panic, from any thread.
+    /// What has the worker panic, from any thread: after [`FUSE`], so that what is asked meanwhile meets
+    /// its end.
     pub(super) fn bomb(&self) -> impl FnOnce() + Send + use<> {
         let (tasks, waker) = (self.tasks.clone(), self.waker.clone());
         move || {
-            let panic: Task = Box::new(|_| panic!("on purpose"));
+            let panic: Task = Box::new(|_| {
+                thread::sleep(FUSE);
+                panic!("on purpose")
+            });
             let given = tasks.map(|tasks| tasks.send(panic).is_ok());
             assert_eq!(given, Some(true));
             waker.wake();

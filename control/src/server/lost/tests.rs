@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::thread::JoinHandleExt;
 use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
 use braid_dataplane::worker::Clock;
@@ -24,6 +25,8 @@ mod client;
 use client::{Client, Socket};
 
 const LISTENER: &str = "10.7.7.7:7";
+/// Longer than anything here may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 const WORKERS: [WorkerId; 2] = [WorkerId::FIRST, WorkerId::new(1)];
 
 /// An engine of two workers that reaches nobody but itself.
@@ -141,6 +144,76 @@ fn a_worker_that_panics_takes_its_connections_with_it_and_no_others() {
     first();
     let ended = control.join().unwrap();
     assert!(matches!(ended, Err(ServerError::Worker)), "{ended:?}");
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+/// What a program asks of an engine whose control thread is the test's, until `over`.
+fn serve(control: &mut Control, over: impl Fn(&Control) -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !over(control) {
+        assert!(Instant::now() < end, "the program hangs");
+        control.accept_peers();
+        let peers: Vec<Key> = control.peers.keys().collect();
+        for peer in peers {
+            control.on_peer(peer).unwrap();
+        }
+        control.take_commands().unwrap();
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Where a connection is at home that a program has begun.
+fn begun_at(control: &Control) -> Option<WorkerId> {
+    let mut sockets = control.sockets.iter();
+    sockets.find_map(|(_, socket)| Some(socket.connection()?.home))
+}
+
+/// A program connects to a port where nobody listens, and reads what comes of it.
+fn connect_in_vain(folder: &Path) -> thread::JoinHandle<Result<(), i32>> {
+    let path = folder.join("engine.sock");
+    thread::spawn(move || {
+        let client = Client::attach(&path);
+        client.open().connect("10.7.7.7:1".parse().unwrap())
+    })
+}
+
+#[test]
+fn a_connect_that_failed_is_answered_though_its_worker_has_ended() {
+    let folder = std::env::temp_dir().join(format!("braid-failed-{}", std::process::id()));
+    let mut control = control(&folder);
+    let program = connect_in_vain(&folder);
+    serve(&mut control, |control| {
+        begun_at(control).is_some() && control.hosts.reports().waiting() > 0
+    });
+    // It has reported, and ends before anybody reads that.
+    control.hosts.bomb(begun_at(&control).unwrap())();
+    control.take_reports().unwrap();
+    serve(&mut control, |_| program.is_finished());
+    assert_eq!(program.join().unwrap(), Err(libc::ECONNREFUSED));
+    drop(control);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_connect_goes_to_another_worker_when_its_own_ends() {
+    let folder = std::env::temp_dir().join(format!("braid-begun-{}", std::process::id()));
+    let mut control = control(&folder);
+    let program = connect_in_vain(&folder);
+    serve(&mut control, |control| {
+        control.sockets.iter().next().is_some()
+    });
+    // The next connection is the first worker's.
+    control.hosts.bomb(WORKERS[0])();
+    serve(&mut control, |control| begun_at(control).is_some());
+    assert_eq!(begun_at(&control), Some(WORKERS[1]));
+    let end = Instant::now() + PATIENCE;
+    while !program.is_finished() {
+        assert!(Instant::now() < end, "the program hangs");
+        control.take_reports().unwrap();
+        thread::sleep(Duration::from_millis(1));
+    }
+    program.join().unwrap().unwrap_err();
+    drop(control);
     std::fs::remove_dir_all(folder).unwrap();
 }
 
