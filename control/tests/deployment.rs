@@ -4,14 +4,21 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::thread;
 
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
 const CARD: &str = "0000:03:00.0";
 const UPLINK: &str = "0000:04:00.0";
 const DISK: &str = "0000:05:00.0";
+/// A card with the default route of IPv6 alone.
+const UPLINK_6: &str = "0000:06:00.0";
+/// A card in a bond that has the default route.
+const BONDED: &str = "0000:07:00.0";
+const NOTES: &str = "run/braid-host-setup.undo";
+const PROBE: &str = "sys/bus/pci/drivers_probe";
 const PAGES: &str = "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
 
-/// A host with two network cards, one of them with the default route, a disk, and four cores.
+/// A host with network cards, of which all but one lead to the default route, a disk, and four cores.
 struct Host(PathBuf);
 
 impl Host {
@@ -32,11 +39,20 @@ impl Host {
         }
         host.put(
             "proc/net/route",
-            "Iface\tDestination\tGateway\nuplink\t00000000\t0100000A\nlan\t0000000A\t00000000\n",
+            "Iface\tDestination\tGateway\nuplink\t00000000\t0100000A\nlan\t0000000A\t00000000\n\
+             bond0\t00000000\t0100000A\n",
         );
+        let zero = "0".repeat(32);
+        host.put(
+            "proc/net/ipv6_route",
+            &format!("{zero} 00 {zero} 00 fe800000000000000000000000000001 00000400 00000001 00000000 00000003 uplink6\n"),
+        );
+        host.put("sys/class/net/slave/upper_bond0/mtu", "1500\n");
         for (device, class, interface) in [
             (CARD, "0x020000\n", Some("lan")),
             (UPLINK, "0x020000\n", Some("uplink")),
+            (UPLINK_6, "0x020000\n", Some("uplink6")),
+            (BONDED, "0x020000\n", Some("slave")),
             (DISK, "0x010802\n", None),
         ] {
             let folder = format!("sys/bus/pci/devices/{device}");
@@ -54,8 +70,15 @@ impl Host {
         for driver in ["ixgbe", "vfio-pci"] {
             host.put(&format!("sys/bus/pci/drivers/{driver}/unbind"), "");
         }
-        host.put("sys/bus/pci/drivers_probe", "");
+        let made = Command::new("mkfifo").arg(host.0.join(PROBE)).status();
+        assert!(made.unwrap().success());
+        let root = host.0.clone();
+        thread::spawn(move || probe(&root));
         host
+    }
+
+    fn driver(&self) -> Option<PathBuf> {
+        fs::read_link(self.0.join(format!("sys/bus/pci/devices/{CARD}/driver"))).ok()
     }
 
     fn put(&self, path: &str, text: &str) {
@@ -89,6 +112,25 @@ impl Host {
         assert!(!output.status.success(), "{arguments:?}: {output:?}");
         let complaint = String::from_utf8(output.stderr).unwrap();
         complaint.lines().last().unwrap_or_default().to_owned()
+    }
+}
+
+/// The kernel: binds each device that it is told to probe to the driver that is wished for, or to its own.
+/// Where there is a file `refuses`, no driver but its own takes a device.
+fn probe(root: &Path) {
+    while let Ok(device) = fs::read_to_string(root.join(PROBE)) {
+        let folder = root.join("sys/bus/pci/devices").join(device.trim());
+        let wish = fs::read_to_string(folder.join("driver_override")).unwrap();
+        let driver = match wish.trim() {
+            "" | "(null)" => Some("ixgbe"),
+            _ if root.join("refuses").exists() => None,
+            wish => Some(wish),
+        };
+        let _ = fs::remove_file(folder.join("driver"));
+        if let Some(driver) = driver {
+            let driver = root.join("sys/bus/pci/drivers").join(driver);
+            symlink(driver, folder.join("driver")).unwrap();
+        }
     }
 }
 
@@ -148,6 +190,50 @@ fn a_card_is_bound_and_goes_back_to_its_driver() {
         ]
     );
     assert_eq!(host.get(&wish), "\n");
+    // One that was wished for before is again.
+    host.put(&wish, "uio_pci_generic\n");
+    host.done(&["bind", CARD, "--apply"]);
+    host.done(&["--undo", "--apply"]);
+    assert_eq!(host.get(&wish), "uio_pci_generic\n");
+}
+
+#[test]
+fn a_card_that_its_new_driver_refuses_goes_back_too() {
+    let host = Host::new("half");
+    host.put("refuses", "");
+    let complaint = host.refused(&["bind", CARD, "--apply"]);
+    assert!(complaint.contains("does not take"), "{complaint}");
+    assert_eq!(host.driver(), None);
+    host.done(&["--undo", "--apply"]);
+    assert!(!host.0.join(NOTES).exists(), "nothing is left to undo");
+    // The kernel is told, and takes its time.
+    let own = |_| {
+        thread::sleep(std::time::Duration::from_millis(10));
+        host.driver()
+            .is_some_and(|driver| driver.ends_with("ixgbe"))
+    };
+    assert!((0..500).any(own));
+}
+
+/// Root writes what the notes say: they are in no folder of the service's user, nor one that goes with
+/// the service.
+#[test]
+fn the_notes_are_not_the_services() {
+    let unit = fs::read_to_string(Path::new(DEPLOY).join("systemd/braid.service")).unwrap();
+    let drop_in = fs::read_to_string(Path::new(DEPLOY).join("systemd/dpdk.conf")).unwrap();
+    let host = Host::new("notes");
+    host.done(&["hugepages", "512", "--apply"]);
+    assert!(host.0.join(NOTES).exists());
+    for line in unit.lines().chain(drop_in.lines()) {
+        for folder in line
+            .strip_prefix("RuntimeDirectory=")
+            .unwrap_or_default()
+            .split(' ')
+        {
+            let within = Path::new(NOTES).starts_with(Path::new("run").join(folder));
+            assert!(folder.is_empty() || !within, "{line}");
+        }
+    }
 }
 
 #[test]
@@ -156,7 +242,14 @@ fn what_would_cut_the_host_off_is_refused() {
     for (arguments, says) in [
         (&["bind", UPLINK, "--apply"][..], "default route"),
         (&["bind", CARD, UPLINK, "--apply"], "default route"),
+        (&["bind", UPLINK_6, "--apply"], "default route"),
+        (&["bind", BONDED, "--apply"], "default route"),
         (&["bind", DISK, "--apply"], "no network card"),
+        (&["bind", CARD, "--apply", "--driver"], "takes a value"),
+        (
+            &["bind", CARD, "--driver", "../x"],
+            "not the name of a driver",
+        ),
         (&["bind", "0000:09:00.0", "--apply"], "there is no device"),
         (&["bind", "../../etc", "--apply"], "is not a PCI address"),
         (&["isolate", "0-3", "--apply"], "no core would be left"),

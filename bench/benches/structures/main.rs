@@ -5,22 +5,28 @@
 //! what it is given.
 
 mod assembler;
+mod byte_ring;
 mod checksum;
 mod controller;
 mod flow_table;
+mod handshake;
 mod harness;
+mod hosts;
 mod instructions;
 mod option;
 mod report;
 mod scheduler;
+mod segment;
 mod timer_wheel;
+
+use std::time::Duration;
 
 use criterion::Criterion;
 use criterion::measurement::WallTime;
 use instructions::Marked;
 
 /// The structures, from the wire to the application.
-const STRUCTURES: [fn(&mut Criterion<Marked>); 7] = [
+const STRUCTURES: [fn(&mut Criterion<Marked>); 10] = [
     option::bench,
     checksum::bench,
     flow_table::bench,
@@ -28,11 +34,16 @@ const STRUCTURES: [fn(&mut Criterion<Marked>); 7] = [
     assembler::bench,
     scheduler::bench,
     controller::bench,
+    segment::bench,
+    handshake::bench,
+    byte_ring::bench,
 ];
 
 fn main() {
     let mut criterion = Criterion::default()
         .with_measurement(Marked(WallTime))
+        .warm_up_time(Duration::from_millis(500))
+        .measurement_time(Duration::from_secs(2))
         .output_directory(&report::folder())
         .configure_from_args();
     for bench in STRUCTURES {
