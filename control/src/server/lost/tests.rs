@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::os::unix::thread::JoinHandleExt;
 use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -95,7 +96,7 @@ fn a_worker_that_panics_takes_its_connections_with_it_and_no_others() {
     let folder = std::env::temp_dir().join(format!("braid-lost-{}", std::process::id()));
     let (bombs, control) = {
         // Signals are taken over by this thread and those that it starts.
-        let (send, receive) = std::sync::mpsc::channel();
+        let (send, receive) = channel();
         let at = folder.clone();
         let thread = thread::spawn(move || {
             let control = control(&at);
@@ -168,12 +169,15 @@ fn begun_at(control: &Control) -> Option<WorkerId> {
     sockets.find_map(|(_, socket)| Some(socket.connection()?.home))
 }
 
-/// A program connects to a port where nobody listens, and reads what comes of it.
-fn connect_in_vain(folder: &Path) -> thread::JoinHandle<Result<(), i32>> {
+/// A program opens a socket, connects it to a port where nobody listens once it may `go`, and reads
+/// what comes of it.
+fn connect_in_vain(folder: &Path, go: Receiver<()>) -> thread::JoinHandle<Result<(), i32>> {
     let path = folder.join("engine.sock");
     thread::spawn(move || {
         let client = Client::attach(&path);
-        client.open().connect("10.7.7.7:1".parse().unwrap())
+        let socket = client.open();
+        go.recv().unwrap();
+        socket.connect("10.7.7.7:1".parse().unwrap())
     })
 }
 
@@ -181,7 +185,9 @@ fn connect_in_vain(folder: &Path) -> thread::JoinHandle<Result<(), i32>> {
 fn a_connect_that_failed_is_answered_though_its_worker_has_ended() {
     let folder = std::env::temp_dir().join(format!("braid-failed-{}", std::process::id()));
     let mut control = control(&folder);
-    let program = connect_in_vain(&folder);
+    let (go, may_go) = channel();
+    let program = connect_in_vain(&folder, may_go);
+    go.send(()).unwrap();
     serve(&mut control, |control| {
         begun_at(control).is_some() && control.hosts.reports().waiting() > 0
     });
@@ -198,12 +204,14 @@ fn a_connect_that_failed_is_answered_though_its_worker_has_ended() {
 fn a_connect_goes_to_another_worker_when_its_own_ends() {
     let folder = std::env::temp_dir().join(format!("braid-begun-{}", std::process::id()));
     let mut control = control(&folder);
-    let program = connect_in_vain(&folder);
+    let (go, may_go) = channel();
+    let program = connect_in_vain(&folder, may_go);
     serve(&mut control, |control| {
         control.sockets.iter().next().is_some()
     });
     // The next connection is the first worker's.
     control.hosts.bomb(WORKERS[0])();
+    go.send(()).unwrap();
     serve(&mut control, |control| begun_at(control).is_some());
     assert_eq!(begun_at(&control), Some(WORKERS[1]));
     let end = Instant::now() + PATIENCE;
@@ -220,7 +228,7 @@ fn a_connect_goes_to_another_worker_when_its_own_ends() {
 #[test]
 fn one_worker_of_two_ends_in_order() {
     let folder = std::env::temp_dir().join(format!("braid-rest-{}", std::process::id()));
-    let (send, receive) = std::sync::mpsc::channel();
+    let (send, receive) = channel();
     let at = folder.clone();
     let thread = thread::spawn(move || {
         let control = control(&at);
