@@ -3,8 +3,7 @@
 use crate::contender::process::{Failure, Processes};
 use crate::contender::{Contender, Measured, Task};
 use crate::load::{Load, Pace};
-use crate::machine;
-use crate::report::{Absence, Case, CrossCore, Machine, Report};
+use crate::report::{Absence, Case, Report, Surroundings};
 
 /// What is to be measured.
 #[derive(Clone, PartialEq, Debug)]
@@ -36,7 +35,7 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(u32)) -> Result<Report, String>
             Err(reason) => absent.push(Absence { contender, reason }),
         }
     }
-    let (before, busy_before) = (machine::cross_core_nanoseconds(), machine::busy_threads());
+    let surroundings = Surroundings::before();
     let mut runs: Vec<Vec<Vec<Measured>>> =
         vec![vec![Vec::new(); contenders.len()]; plan.loads.len()];
     for round in 1..=plan.rounds {
@@ -55,19 +54,12 @@ pub fn run(plan: &Plan, mut progress: impl FnMut(u32)) -> Result<Report, String>
             }
         }
     }
+    let (machine, cross_core_nanoseconds) = surroundings.after();
     let cases = plan.loads.iter().zip(runs);
     Ok(Report {
         rounds: plan.rounds,
-        machine: Machine {
-            processor: machine::processor(),
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
-            busy_threads_before: busy_before,
-            busy_threads_after: machine::busy_threads(),
-        },
-        cross_core_nanoseconds: CrossCore {
-            before,
-            after: machine::cross_core_nanoseconds(),
-        },
+        machine,
+        cross_core_nanoseconds,
         cases: cases
             .map(|(&(load, pace), runs)| {
                 Case::new(load, pace, contenders.iter().copied().zip(runs))

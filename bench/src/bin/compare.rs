@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use braid_bench::machine;
-use braid_bench::report::{CrossCore, Machine};
+use braid_bench::report::{CrossCore, Machine, Surroundings};
 use braid_bench::targets::{Row, Target};
 use clap::Parser;
 use serde::Serialize;
@@ -36,24 +35,17 @@ struct Report {
 }
 
 fn measure(arguments: &Arguments) -> Report {
-    let (before, busy_before) = (machine::cross_core_nanoseconds(), machine::busy_threads());
+    let surroundings = Surroundings::before();
     let wanted = |target: &Target| arguments.only.is_empty() || arguments.only.contains(target);
     let rows = Target::ALL.into_iter().filter(wanted).map(|target| {
         eprintln!("{target:?}: {}", target.what());
         (target, target.measure(arguments.rounds))
     });
     let rows = rows.collect();
+    let (machine, cross_core_nanoseconds) = surroundings.after();
     Report {
-        machine: Machine {
-            processor: machine::processor(),
-            processors: std::thread::available_parallelism().map_or(1, usize::from),
-            busy_threads_before: busy_before,
-            busy_threads_after: machine::busy_threads(),
-        },
-        cross_core_nanoseconds: CrossCore {
-            before,
-            after: machine::cross_core_nanoseconds(),
-        },
+        machine,
+        cross_core_nanoseconds,
         rows,
     }
 }

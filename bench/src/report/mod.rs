@@ -2,6 +2,7 @@
 //! round, and the figures themselves for orientation.
 
 mod spread;
+mod surroundings;
 mod table;
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use spread::Spread;
+pub use surroundings::Surroundings;
 
 use crate::contender::{Contender, Measured};
 use crate::load::{Load, Outcome, Pace, RoundTripTimes};
