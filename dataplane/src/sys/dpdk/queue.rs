@@ -11,8 +11,8 @@ use super::device::Device;
 use super::mbuf::{Mbuf, Packet};
 use super::pool::Pool;
 
-/// Packets of one burst at most.
-pub(crate) const BURST: usize = 32;
+/// Packets of one burst at most: as many as a port brings.
+pub(crate) const BURST: usize = crate::port::BURST;
 
 /// Packets that wait to be taken by the device at most.
 pub(crate) const OUTGOING: usize = 128;
