@@ -1,12 +1,11 @@
 //! Our engine beside its peers, a row for each target; `bench/compare` builds and runs it.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use braid_bench::report::{CrossCore, Machine, Surroundings};
-use braid_bench::targets::{Row, Target};
+use braid_bench::targets::{Row, Selection, Target};
 use clap::Parser;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Measure the engine beside its peers, each in the same run.
 ///
@@ -14,9 +13,9 @@ use serde::Serialize;
 #[derive(Debug, Parser)]
 #[command(name = "compare")]
 struct Arguments {
-    /// Only these rows.
+    /// Only these: all rows of a number (T1), or one row (T1b).
     #[arg(long, value_delimiter = ',', value_name = "ROW")]
-    only: Vec<Target>,
+    only: Vec<Selection>,
 
     /// How often each is measured; one round more comes before them and does not count.
     #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
@@ -31,15 +30,23 @@ struct Arguments {
 struct Report {
     machine: Machine,
     cross_core_nanoseconds: CrossCore,
-    rows: BTreeMap<Target, Row>,
+    #[serde(serialize_with = "by_name")]
+    rows: Vec<(String, Row)>,
+}
+
+/// An object with a key a row, in the rows' order.
+fn by_name<S: Serializer>(rows: &[(String, Row)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(rows.iter().map(|(name, row)| (name, row)))
 }
 
 fn measure(arguments: &Arguments) -> Report {
     let surroundings = Surroundings::before();
-    let wanted = |target: &Target| arguments.only.is_empty() || arguments.only.contains(target);
-    let rows = Target::ALL.into_iter().filter(wanted).map(|target| {
-        eprintln!("{target:?}: {}", target.what());
-        (target, target.measure(arguments.rounds))
+    let wanted = |target: &&Target| {
+        arguments.only.is_empty() || arguments.only.iter().any(|only| only.has(target))
+    };
+    let rows = Target::ALL.iter().filter(wanted).map(|target| {
+        eprintln!("{}: {}", target.name(), target.what);
+        (target.name(), Row::measure(target, arguments.rounds))
     });
     let rows = rows.collect();
     let (machine, cross_core_nanoseconds) = surroundings.after();
@@ -59,11 +66,11 @@ fn print(report: &Report) {
         nanoseconds(after)
     );
     println!("row    braid     peer   ratio   (least to most)   target        peer");
-    for (target, row) in &report.rows {
+    for (name, row) in &report.rows {
         match row {
             Row::Measured(row) => println!(
                 "{:<4} {:>7.2}  {:>7.2}  {:>6.2}   ({:.2} to {:.2})   {:>6.2} {:<6}  {}",
-                format!("{target:?}"),
+                name,
                 row.braid,
                 row.peer,
                 row.ratio,
@@ -73,7 +80,7 @@ fn print(report: &Report) {
                 if row.met { "met" } else { "missed" },
                 row.peer_name
             ),
-            Row::Skipped { skipped } => println!("{target:?}   skipped: {skipped}"),
+            Row::Skipped { skipped } => println!("{name:<4} skipped: {skipped}"),
         }
     }
 }

@@ -1,113 +1,97 @@
 //! The targets that the engine is measured against, a row each: what ours reaches, what the peer reaches
-//! in the same run, and the ratio that is judged.
+//! in the same run, and the ratio that is judged. A target that asks for several things has a row for
+//! each, told apart by a letter.
 
+mod bound;
 mod one_thread;
+mod row;
 
-use serde::Serialize;
+pub use bound::{Bound, Mode};
+pub use row::{Measured, Row};
 
 use crate::interleaved::Compared;
 
 /// A target.
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum, Serialize)]
-#[value(rename_all = "verbatim")]
-pub enum Target {
-    /// One thread, two stacks, segments of an Ethernet link, one subflow.
-    T1,
-    /// The same with two subflows.
-    T1b,
-    /// The same with one subflow and large segments, beside T1.
-    T2,
+#[derive(Copy, Clone, Debug)]
+pub struct Target {
+    /// Its number, from 1.
+    pub number: u8,
+    /// Which of the number's rows it is: none for the first, then `b`, `c`, ...
+    pub part: &'static str,
+    /// What is measured, and its unit.
+    pub what: &'static str,
+    /// Whom it is measured against.
+    pub peer: &'static str,
+    /// What is asked for.
+    pub bound: Bound,
+    /// Measures it in so many rounds; the error says why it cannot be here, and what mends it.
+    pub measure: fn(u32) -> Result<Compared, String>,
 }
 
 impl Target {
-    /// All that are measured, in their order.
-    pub const ALL: [Self; 3] = [Self::T1, Self::T1b, Self::T2];
+    /// All of them, in their order.
+    pub const ALL: &[Self] = &[
+        one_thread::ONE_SUBFLOW,
+        one_thread::TWO_SUBFLOWS,
+        one_thread::LARGE_SEGMENTS,
+    ];
 
-    /// What is measured.
-    pub fn what(self) -> &'static str {
-        match self {
-            Self::T1 => "one thread, two stacks, 1,448-byte segments, one subflow: Gbit/s",
-            Self::T1b => "the same with two subflows: Gbit/s",
-            Self::T2 => "the same with 64 KiB segments, one subflow, beside T1: Gbit/s",
+    /// As it is called: `T1`, `T1b`.
+    pub fn name(&self) -> String {
+        format!("T{}{}", self.number, self.part)
+    }
+}
+
+/// Some targets: by number (`T1`: all its rows), or one row (`T1b`).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Selection(String);
+
+impl std::str::FromStr for Selection {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let selection = Self(name.to_owned());
+        if Target::ALL.iter().any(|target| selection.has(target)) {
+            return Ok(selection);
         }
+        let names: Vec<String> = Target::ALL.iter().map(Target::name).collect();
+        Err(format!(
+            "there is no such row; there are {}",
+            names.join(", ")
+        ))
+    }
+}
+
+impl Selection {
+    /// Whether a target is among them.
+    pub fn has(&self, target: &Target) -> bool {
+        self.0 == target.name() || self.0 == format!("T{}", target.number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn rows_have_names_of_their_own_in_order() {
+        let names: BTreeSet<String> = Target::ALL.iter().map(Target::name).collect();
+        assert_eq!(names.len(), Target::ALL.len());
+        assert!(Target::ALL.is_sorted_by_key(|target| (target.number, target.part)));
     }
 
-    /// What ours is to be at least, in terms of the peer's.
-    pub fn least_ratio(self) -> f64 {
-        match self {
-            Self::T1 => 1.2,
-            Self::T1b => 1.0,
-            Self::T2 => 3.0,
-        }
-    }
-
-    /// Whom it is measured against.
-    pub fn peer(self) -> &'static str {
-        match self {
-            Self::T1 | Self::T1b => "smoltcp 0.14",
-            Self::T2 => "braid, 1,448-byte segments",
-        }
-    }
-
-    /// Measures it in so many rounds.
-    pub fn measure(self, rounds: u32) -> Row {
-        let compared = match self {
-            Self::T1 => one_thread::beside_smoltcp(1, rounds),
-            Self::T1b => one_thread::beside_smoltcp(2, rounds),
-            Self::T2 => one_thread::large_segments(rounds),
+    #[test]
+    fn a_number_selects_all_its_rows_and_a_name_one() {
+        let selected = |name: &str| -> Vec<String> {
+            let selection: Selection = name.parse().unwrap();
+            let targets = Target::ALL.iter().filter(|target| selection.has(target));
+            targets.map(Target::name).collect()
         };
-        match compared {
-            Ok(compared) => Row::Measured(Measured::new(self, &compared)),
-            Err(skipped) => Row::Skipped { skipped },
-        }
-    }
-}
-
-/// What came of a target.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-#[serde(untagged)]
-pub enum Row {
-    /// The figures.
-    Measured(Measured),
-    /// It could not be measured.
-    Skipped {
-        /// Why, and what mends it.
-        skipped: String,
-    },
-}
-
-/// The figures of a target.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Measured {
-    /// Ours, the median of all rounds.
-    pub braid: f64,
-    /// The peer's.
-    pub peer: f64,
-    /// Who that is.
-    pub peer_name: &'static str,
-    /// The median of the rounds' ratios.
-    pub ratio: f64,
-    /// The least of them.
-    pub min: f64,
-    /// The greatest.
-    pub max: f64,
-    /// What the ratio is to be at least.
-    pub target: f64,
-    /// Whether the median is.
-    pub met: bool,
-}
-
-impl Measured {
-    fn new(target: Target, compared: &Compared) -> Self {
-        Self {
-            braid: compared.ours.median,
-            peer: compared.theirs.median,
-            peer_name: target.peer(),
-            ratio: compared.ratio.median,
-            min: compared.ratio.min,
-            max: compared.ratio.max,
-            target: target.least_ratio(),
-            met: compared.ratio.median >= target.least_ratio(),
-        }
+        assert_eq!(selected("T1"), ["T1", "T1b"]);
+        assert_eq!(selected("T1b"), ["T1b"]);
+        let refused = "T99".parse::<Selection>().unwrap_err();
+        assert!(refused.contains("T1, T1b, T2"), "{refused}");
     }
 }

@@ -1,11 +1,38 @@
-//! Two stacks in one thread, ours and smoltcp's.
+//! Two stacks in one thread, ours and smoltcp's (T1, T2).
 
+use super::{Bound, Target};
 use crate::interleaved::{Compared, compare};
 use crate::memory_links::Links;
 use crate::one_thread::braid::Pair;
 use crate::one_thread::{goodput, smoltcp};
 
-pub(super) fn beside_smoltcp(subflows: u8, rounds: u32) -> Result<Compared, String> {
+pub(super) const ONE_SUBFLOW: Target = Target {
+    number: 1,
+    part: "",
+    what: "one thread, two stacks, 1,448-byte segments, one subflow: Gbit/s",
+    peer: "smoltcp 0.14",
+    bound: Bound::ratio_at_least(1.2),
+    measure: |rounds| beside_smoltcp(1, rounds),
+};
+
+pub(super) const TWO_SUBFLOWS: Target = Target {
+    part: "b",
+    what: "the same with two subflows: Gbit/s",
+    bound: Bound::ratio_at_least(1.0),
+    measure: |rounds| beside_smoltcp(2, rounds),
+    ..ONE_SUBFLOW
+};
+
+pub(super) const LARGE_SEGMENTS: Target = Target {
+    number: 2,
+    part: "",
+    what: "the same with 64 KiB segments, one subflow, beside T1: Gbit/s",
+    peer: "braid, 1,448-byte segments",
+    bound: Bound::ratio_at_least(3.0),
+    measure: large_segments,
+};
+
+fn beside_smoltcp(subflows: u8, rounds: u32) -> Result<Compared, String> {
     let mut ours = Pair::new(Links {
         subflows,
         ..Links::ONE
@@ -14,7 +41,7 @@ pub(super) fn beside_smoltcp(subflows: u8, rounds: u32) -> Result<Compared, Stri
     compare(rounds, || goodput(&mut ours), || goodput(&mut theirs))
 }
 
-pub(super) fn large_segments(rounds: u32) -> Result<Compared, String> {
+fn large_segments(rounds: u32) -> Result<Compared, String> {
     let mut large = Pair::new(Links {
         large_segments: true,
         ..Links::ONE
