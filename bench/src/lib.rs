@@ -13,10 +13,11 @@
 //! - [`scaling`]: what a second worker brings.
 //! - [`targets`]: what is measured against peers, a row each.
 
+pub use braid_control::bench::machine;
+
 pub mod contender;
 pub mod interleaved;
 pub mod load;
-pub mod machine;
 pub mod memory_links;
 pub mod one_thread;
 pub mod report;

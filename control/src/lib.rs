@@ -1,7 +1,8 @@
 //! What the program `braid` is made of: the command line, the configuration and server of the
-//! engine, the demonstration, and the laboratory of namespaces and links that it and the
+//! engine, the demonstration, the measurements, and the laboratory of namespaces and links that it and the
 //! interoperation tests run in.
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod demo;

@@ -1,16 +1,14 @@
 //! What was measured: ratios to the engine's own API and to Linux's Multipath TCP, taken within each
 //! round, and the figures themselves for orientation.
 
-mod spread;
-mod surroundings;
 mod table;
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use spread::Spread;
-pub use surroundings::Surroundings;
+pub use braid_control::bench::Spread;
+pub use braid_control::bench::machine::{CrossCore, Machine, Surroundings};
 
 use crate::contender::{Contender, Measured};
 use crate::load::{Load, Outcome, Pace, RoundTripTimes};
@@ -28,28 +26,6 @@ pub struct Report {
     pub cases: Vec<Case>,
     /// What could not be measured here.
     pub absent: Vec<Absence>,
-}
-
-/// What it was measured on.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Machine {
-    /// The name of the processor.
-    pub processor: Option<String>,
-    /// How many processors this program may use.
-    pub processors: usize,
-    /// Threads that ran or wanted to, on average of the minute before.
-    pub busy_threads_before: Option<f64>,
-    /// The same of the last minute of the run.
-    pub busy_threads_after: Option<f64>,
-}
-
-/// Nanoseconds that handing a line of cache to the other core cost; `None` on one core.
-#[derive(Copy, Clone, PartialEq, Debug, Serialize)]
-pub struct CrossCore {
-    /// Before the first round.
-    pub before: Option<f64>,
-    /// After the last.
-    pub after: Option<f64>,
 }
 
 /// A contender that this machine does not have.

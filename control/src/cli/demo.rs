@@ -8,9 +8,9 @@ use braid_engine::stack::Steering;
 use clap::{Args, ValueEnum};
 
 use super::Failure;
-use super::demo_port::Port;
 use super::link::{Delay, Loss, Rate};
 use super::output::{print, print_json};
+use super::port::Port;
 use super::size::Size;
 use crate::demo::{self, LinuxPlan, MemoryLinks, PeerChoice, Plan};
 use crate::lab::link;

@@ -3,8 +3,8 @@
 //! Exit status 0 says that all went well, 1 that a run failed, 2 that the request itself cannot
 //! be carried out: then one sentence on standard error says what mends it, and nothing was begun.
 
+mod bench;
 mod demo;
-mod demo_port;
 mod endpoint;
 mod engine;
 mod engine_socket;
@@ -14,6 +14,7 @@ mod limits;
 mod link;
 mod monitor;
 pub(crate) mod output;
+mod port;
 mod set;
 mod show;
 pub mod size;
@@ -36,6 +37,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Demo(demo::DemoArguments),
+    Bench(bench::BenchArguments),
     Engine(engine::EngineArguments),
     Lab(lab::LabArguments),
     Show(show::ShowArguments),
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
     };
     let result = guarded(|| match arguments.verb {
         Verb::Demo(arguments) => demo::run(arguments),
+        Verb::Bench(arguments) => bench::run(&arguments),
         Verb::Engine(arguments) => engine::run(&arguments),
         Verb::Lab(arguments) => lab::run(arguments),
         Verb::Show(arguments) => show::run(&arguments),

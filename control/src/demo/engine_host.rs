@@ -24,24 +24,24 @@ use crate::server::OpenPort;
 use crate::server::ports::hand_out;
 
 /// The largest IP packet on a link, in bytes.
-const MTU: u16 = 1_500;
+pub(super) const MTU: u16 = 1_500;
 
 /// Free frames kept for reception, 64 KiB each.
 const FRAMES: usize = 512;
 
 /// Letters that may be under way from each worker to each other one.
-const LETTERS: usize = 1_024;
+pub(crate) const LETTERS: usize = 1_024;
 
 /// A link of a host that another thread can take down.
 #[derive(Debug)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     pub(super) port: PortId,
     open: AtomicBool,
 }
 
 impl Gate {
     /// The gate of `link`, open.
-    pub(super) fn of(link: Link) -> Self {
+    pub(crate) fn of(link: Link) -> Self {
         Self {
             port: port_of(link),
             open: AtomicBool::new(true),
@@ -49,11 +49,11 @@ impl Gate {
     }
 
     /// Opens or closes the gate; the host follows within the longest sleep of its workers.
-    pub(super) fn set(&self, open: bool) {
+    pub(crate) fn set(&self, open: bool) {
         self.open.store(open, Ordering::Release);
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.open.load(Ordering::Acquire)
     }
 }
@@ -92,7 +92,7 @@ impl EngineHost {
             let mut stack = Stack::new(config, seed);
             for (link, port) in Link::all(plan.links).zip(&ports) {
                 if let Some(capabilities) = port.capabilities() {
-                    stack.add_interface(interface(link, side, capabilities))?;
+                    stack.add_interface(interface(link, side, MTU, capabilities))?;
                 }
             }
             stacks.push(stack);
@@ -226,7 +226,8 @@ fn cores(workers: usize) -> impl Iterator<Item = Option<usize>> {
     chosen.chain(std::iter::repeat(None))
 }
 
-fn mac(link: Link, side: Side) -> MacAddress {
+/// The link address of one side of a link.
+pub(crate) fn mac(link: Link, side: Side) -> MacAddress {
     let host = match side {
         Side::Peer => 1,
         Side::Engine => 2,
@@ -235,12 +236,18 @@ fn mac(link: Link, side: Side) -> MacAddress {
     MacAddress([0x02, 0x62, 0x72, host, 0, link.0])
 }
 
-fn interface(link: Link, side: Side, capabilities: Capabilities) -> InterfaceConfig {
+/// The interface of one side of a link, whose packets have `mtu` bytes at most.
+pub(crate) fn interface(
+    link: Link,
+    side: Side,
+    mtu: u16,
+    capabilities: Capabilities,
+) -> InterfaceConfig {
     InterfaceConfig {
         port: port_of(link),
         name: link.interface(),
         mac: mac(link, side),
-        mtu: MTU,
+        mtu,
         addresses: [Family::V4, Family::V6]
             .map(|family| (link.address(family, side), prefix(family)))
             .into(),
@@ -253,7 +260,8 @@ fn port_of(link: Link) -> PortId {
     PortId(u16::from(link.0) - 1)
 }
 
-fn random_seed() -> io::Result<[u8; 32]> {
+/// What a stack draws from.
+pub(crate) fn random_seed() -> io::Result<[u8; 32]> {
     let mut seed = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut seed)?;
     Ok(seed)

@@ -5,11 +5,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use super::DemoError;
-#[cfg(feature = "dpdk")]
-use super::dpdk;
-use super::plan::PortKind;
+use super::engine_host::MTU;
+use super::linux_host::{LinuxHost, LinuxLinks};
 use super::plan::{LinuxPlan, PATIENCE, Plan};
-use super::ports::{Queues, open_packet_sockets, open_taps, usable_kind};
+use super::ports::{Queues, usable_kind};
 use super::report::{self, Task};
 use crate::lab::LabError;
 use crate::lab::link::{Family, Link, Side};
@@ -43,40 +42,22 @@ pub(super) struct PeerTransfer<'a> {
     pub(super) progress: &'a Progress,
 }
 
-/// The namespace in which Linux is the peer.
+/// Linux as the peer.
 #[derive(Debug)]
-pub(super) struct LinuxPeer {
-    namespace: Namespace,
-    /// The engine's end of veth links is kept in here. With TAP devices it needs no namespace.
-    _engine: Option<Namespace>,
-}
+pub(super) struct LinuxPeer(LinuxHost);
 
 impl LinuxPeer {
     /// Makes the namespace and its links, and opens the engine's port to each.
     pub(super) fn create(plan: &Plan, linux: &LinuxPlan) -> Result<(Self, Vec<Queues>), DemoError> {
-        let namespace = Namespace::create()?;
-        tune(&namespace, plan.family, plan.checksum)?;
-        let kind = linux.port.clone().unwrap_or_else(usable_kind);
-        let (engine, ports) = match kind {
-            PortKind::Tap => {
-                let ports = open_taps(&namespace, plan.links, true, plan.workers)?;
-                (None, ports)
-            }
-            PortKind::AfPacket => {
-                let engine = Namespace::create()?;
-                let ports = open_packet_sockets(&engine, &namespace, plan.links, plan.workers)?;
-                (Some(engine), ports)
-            }
-            #[cfg(feature = "dpdk")]
-            PortKind::Dpdk(devices) => dpdk::open(&devices, &namespace, plan.links, plan.workers)?,
-        };
-        for link in Link::all(plan.links) {
-            link.configure(&namespace, Side::Peer)?;
-        }
-        let peer = Self {
-            namespace,
-            _engine: engine,
-        };
+        let (host, ports) = LinuxHost::create(&LinuxLinks {
+            kind: linux.port.clone().unwrap_or_else(usable_kind),
+            count: plan.links,
+            mtu: MTU,
+            offload: true,
+            queues: plan.workers,
+        })?;
+        tune(host.namespace(), plan.family, plan.checksum)?;
+        let peer = Self(host);
         if let Some(command) = &linux.setup {
             peer.set_up(command)?;
         }
@@ -85,7 +66,7 @@ impl LinuxPeer {
 
     /// The namespace of the kernel that is the peer.
     pub(super) fn namespace(&self) -> &Namespace {
-        &self.namespace
+        self.0.namespace()
     }
 
     /// Makes the kernel ready to be the other end of `task`, and runs its program in a thread of
@@ -107,14 +88,14 @@ impl LinuxPeer {
             report::Role::Server => PathRole::Follow,
             report::Role::Client => PathRole::Announce,
         };
-        manage_paths(&self.namespace, paths, plan.links, plan.family)?;
+        manage_paths(self.namespace(), paths, plan.links, plan.family)?;
         let role = match task.role {
             report::Role::Server => {
                 let server = Link(1).address(plan.family, Side::Engine);
                 Role::Client(protocol, SocketAddr::new(server, port))
             }
             report::Role::Client => {
-                Role::Server(listen(&self.namespace, protocol, plan.family, port)?)
+                Role::Server(listen(self.namespace(), protocol, plan.family, port)?)
             }
         };
         let watch = Watch {
@@ -123,7 +104,7 @@ impl LinuxPeer {
         };
         Ok(scope.spawn(move || {
             progress.of_side(|| {
-                self.namespace
+                self.namespace()
                     .run(|| peer::run(role, activity, watch))?
                     .map_err(DemoError::transfer("Linux's side of the transfer failed"))
             })
@@ -133,7 +114,7 @@ impl LinuxPeer {
     fn set_up(&self, command: &str) -> Result<(), DemoError> {
         let what = "the command of --peer-setup cannot be run";
         let status = self
-            .namespace
+            .namespace()
             .run(|| {
                 Command::new("sh")
                     .args(["-c", command])
@@ -152,7 +133,7 @@ impl LinuxPeer {
     }
 }
 
-/// Prepares a namespace's kernel, before it has links.
+/// Prepares a namespace's kernel.
 pub(crate) fn tune(namespace: &Namespace, family: Family, checksum: bool) -> Result<(), LabError> {
     namespace.set(
         "net.mptcp.checksum_enabled",

@@ -6,10 +6,11 @@ pub mod baseline;
 pub mod capture;
 #[cfg(feature = "dpdk")]
 mod dpdk;
-mod engine_host;
+pub(crate) mod engine_host;
 mod engine_runs;
 mod engine_worker;
 pub(crate) mod linux;
+pub(crate) mod linux_host;
 mod linux_runs;
 mod measured;
 mod plan;
@@ -23,6 +24,7 @@ use std::io;
 use braid_dataplane::port::PortError;
 use braid_engine::stack::ConfigError;
 
+pub(crate) use plan::steering;
 pub use plan::{LinuxPlan, MemoryLinks, PeerChoice, Plan, PortKind};
 #[cfg(feature = "dpdk")]
 pub use plan::{VirtualDevices, VirtualDriver};

@@ -116,7 +116,7 @@ pub enum PeerChoice {
 }
 
 /// How the workers of an engine share its flows: by the hash of every port that a demonstration has.
-pub(super) fn steering(workers: NonZeroU8) -> Steering {
+pub(crate) fn steering(workers: NonZeroU8) -> Steering {
     Steering::new(workers.get(), FlowHash::default()).unwrap_or(Steering::ALONE)
 }
 

@@ -17,7 +17,7 @@ use braid_engine::testing::middlebox::Direction;
 use super::DemoError;
 use super::capture;
 use super::plan::{MemoryLinks, Plan, PortKind, steering};
-use crate::lab::link::Link;
+use crate::lab::link::{Link, Side};
 use crate::lab::namespace::Namespace;
 
 /// The queues of a port: the first is the first worker's, and so on.
@@ -57,23 +57,27 @@ pub(crate) fn open_taps(
     peer.run(open)?.map_err(DemoError::Port)
 }
 
-fn of_any_kind<P: Into<AnyPort>>(queues: Vec<P>) -> Queues {
+/// The queues of a port, whatever it is.
+pub(crate) fn of_any_kind<P: Into<AnyPort>>(queues: Vec<P>) -> Queues {
     queues.into_iter().map(P::into).collect()
 }
 
-/// Makes a veth pair for each link, and opens as many packet sockets on the end in `engine` as there
-/// are to be queues.
+/// Opens as many packet sockets as there are to be queues on the end in `engine` of each veth pair. With
+/// `offload` they take segments that are yet to be split.
 pub(crate) fn open_packet_sockets(
     engine: &Namespace,
-    peer: &Namespace,
     links: u8,
+    offload: bool,
     queues: NonZeroU8,
 ) -> Result<Vec<Queues>, DemoError> {
-    add_veths(engine, peer, links)?;
     let open = || {
         Link::all(links)
             .map(|link| {
-                let (name, options) = (link.interface(), AfPacketOptions::default());
+                let name = link.interface();
+                let options = AfPacketOptions {
+                    offload,
+                    ..AfPacketOptions::default()
+                };
                 AfPacketPort::open_queues(&name, options, queues, FlowHash::default())
                     .map(of_any_kind)
             })
@@ -83,7 +87,7 @@ pub(crate) fn open_packet_sockets(
 }
 
 /// Makes a veth pair for each link, whose end in `engine` is up.
-pub(super) fn add_veths(engine: &Namespace, peer: &Namespace, links: u8) -> Result<(), DemoError> {
+pub(crate) fn add_veths(engine: &Namespace, peer: &Namespace, links: u8) -> Result<(), DemoError> {
     // The engine speaks for the addresses of its side. The kernel there would announce itself over
     // IPv6, which is noise in a capture and no more: where that cannot be switched off, go on.
     let _ = engine.set("net.ipv6.conf.default.disable_ipv6", "1");
@@ -113,20 +117,34 @@ pub(super) fn open_memory(
             far_ends.push(of_any_kind(far));
         } else {
             let (near, far) = pair(WIRE)?;
-            let end = |port: Vec<MemoryPort>, direction| {
-                let impairments = Impairments {
-                    link: wire(behaviour),
-                    middleboxes: Vec::new(),
-                    direction,
-                    seed: u64::from(link.0),
-                };
-                of_any_kind(ImpairedPort::queues(of_any_kind(port), &impairments, clock))
+            let end = |port: Vec<MemoryPort>, side| {
+                of_any_kind(impair(of_any_kind(port), behaviour, link, side, clock))
             };
-            near_ends.push(end(near, Direction::Forth));
-            far_ends.push(end(far, Direction::Back));
+            near_ends.push(end(near, Side::Engine));
+            far_ends.push(end(far, Side::Peer));
         }
     }
     Ok((near_ends, far_ends))
+}
+
+/// Puts what befalls a link before the port of one of its sides.
+pub(crate) fn impair(
+    port: Queues,
+    behaviour: MemoryLinks,
+    link: Link,
+    side: Side,
+    clock: Clock,
+) -> Vec<ImpairedPort<AnyPort>> {
+    let impairments = Impairments {
+        link: wire(behaviour),
+        middleboxes: Vec::new(),
+        direction: match side {
+            Side::Engine => Direction::Forth,
+            Side::Peer => Direction::Back,
+        },
+        seed: u64::from(link.0),
+    };
+    ImpairedPort::queues(port, &impairments, clock)
 }
 
 /// A link whose frames are those of a wire, with room for all that arrive at one time.

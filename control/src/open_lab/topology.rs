@@ -16,7 +16,7 @@ use braid_engine::wire::ethernet::MacAddress;
 use super::{OpenLabError, Plan};
 use crate::config::Config;
 use crate::demo::linux::{PathRole, manage_paths, tune};
-use crate::demo::ports::{open_packet_sockets, open_taps, taps_are_usable, wire};
+use crate::demo::ports::{add_veths, open_packet_sockets, open_taps, taps_are_usable, wire};
 use crate::demo::{self, MemoryLinks};
 use crate::lab::link::{Family, Link, Side, prefix};
 use crate::lab::namespace::Namespace;
@@ -72,7 +72,10 @@ impl Topology {
         let ports = match &self.engine {
             // A link that is slow is slow by the frame, so none may be of many segments.
             None => open_taps(&self.peer, self.links, !impaired, queues)?,
-            Some(engine) => open_packet_sockets(engine, &self.peer, self.links, queues)?,
+            Some(engine) => {
+                add_veths(engine, &self.peer, self.links)?;
+                open_packet_sockets(engine, self.links, true, queues)?
+            }
         };
         for link in Link::all(self.links) {
             link.configure(&self.peer, Side::Peer)?;

@@ -36,7 +36,7 @@ mod options;
 mod packets;
 mod pair;
 mod peers;
-mod poller;
+pub(crate) mod poller;
 pub(crate) mod ports;
 mod shares;
 mod socket;

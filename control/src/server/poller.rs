@@ -6,26 +6,26 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 
-pub(super) use rustix::event::epoll::EventFlags;
+pub(crate) use rustix::event::epoll::EventFlags;
 
 /// Events taken in one turn.
 const EVENTS: usize = 256;
 
 /// An epoll descriptor and room for what it tells.
-pub(super) struct Poller {
+pub(crate) struct Poller {
     epoll: OwnedFd,
     events: Vec<epoll::Event>,
 }
 
 /// What happened at the descriptor that was added with `token`.
 #[derive(Copy, Clone, Debug)]
-pub(super) struct Ready {
-    pub(super) token: u64,
-    pub(super) flags: EventFlags,
+pub(crate) struct Ready {
+    pub(crate) token: u64,
+    pub(crate) flags: EventFlags,
 }
 
 impl Poller {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         Ok(Self {
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             events: Vec::with_capacity(EVENTS),
@@ -33,25 +33,25 @@ impl Poller {
     }
 
     /// Waits for `flags` of a descriptor, and always for its end.
-    pub(super) fn add(&self, fd: impl AsFd, token: u64, flags: EventFlags) -> io::Result<()> {
+    pub(crate) fn add(&self, fd: impl AsFd, token: u64, flags: EventFlags) -> io::Result<()> {
         epoll::add(&self.epoll, fd, epoll::EventData::new_u64(token), flags)?;
         Ok(())
     }
 
     /// Waits for other flags of a descriptor that was added.
-    pub(super) fn modify(&self, fd: impl AsFd, token: u64, flags: EventFlags) {
+    pub(crate) fn modify(&self, fd: impl AsFd, token: u64, flags: EventFlags) {
         // Fails only for a descriptor that is not waited for any more.
         let _ = epoll::modify(&self.epoll, fd, epoll::EventData::new_u64(token), flags);
     }
 
     /// Waits for a descriptor no more. One that was not added is ignored.
-    pub(super) fn remove(&self, fd: impl AsFd) {
+    pub(crate) fn remove(&self, fd: impl AsFd) {
         let _ = epoll::delete(&self.epoll, fd);
     }
 
     /// Waits until something happens, at most for `timeout` in milliseconds, and fills `ready`
     /// with it.
-    pub(super) fn wait(
+    pub(crate) fn wait(
         &mut self,
         timeout: Option<std::time::Duration>,
         ready: &mut Vec<Ready>,

@@ -71,6 +71,17 @@ impl RouteSocket {
         Ok(())
     }
 
+    /// Sets the largest IP packet that an interface carries, in bytes.
+    pub fn set_mtu(&mut self, name: &str, mtu: u32) -> Result<(), LabError> {
+        let mut link = LinkMessage::default();
+        link.header.index = self.index_of(name)?;
+        link.attributes = vec![LinkAttribute::Mtu(mtu)];
+        self.conversation
+            .request(RouteNetlinkMessage::SetLink(link), 0)
+            .map_err(|source| failed(format!("cannot give {name} an MTU of {mtu}"), source))?;
+        Ok(())
+    }
+
     /// Makes a pair of connected Ethernet interfaces: `name` here, `peer_name` in `peer`.
     pub fn add_veth(
         &mut self,

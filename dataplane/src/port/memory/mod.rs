@@ -29,8 +29,11 @@ use super::{
     Burst, LARGEST_FRAME, POOL_FRAME_CAPACITY, Port, PortCounters, PortError, Received, fill,
 };
 
-/// Capacity of the frames of a link that carries no large segments.
+/// Least capacity of the frames of a link that carries no large segments.
 const SMALL_FRAME_CAPACITY: usize = 2_048;
+
+/// Their greatest: a packet of 9,000 bytes and what is around it.
+const JUMBO_FRAME_CAPACITY: usize = 9_216;
 
 /// What a link within the process carries.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -41,7 +44,8 @@ pub struct MemoryOptions {
     pub segmentation: bool,
     /// How many frames can be under way in each direction; at least one.
     pub queue: usize,
-    /// The largest frame in bytes where `segmentation` is off; 2,048 at most.
+    /// The largest frame in bytes where `segmentation` is off; 9,216 at most. What receives them
+    /// must have frames as large in its pool.
     pub max_frame: usize,
 }
 
@@ -65,7 +69,7 @@ impl MemoryOptions {
             max_frame: if self.segmentation {
                 LARGEST_FRAME
             } else {
-                self.max_frame.min(SMALL_FRAME_CAPACITY)
+                self.max_frame.min(JUMBO_FRAME_CAPACITY)
             },
         }
     }
@@ -177,7 +181,7 @@ impl MemoryPort {
             Frame::with_capacity(if self.capabilities.segmentation {
                 POOL_FRAME_CAPACITY
             } else {
-                SMALL_FRAME_CAPACITY
+                self.capabilities.max_frame.max(SMALL_FRAME_CAPACITY)
             })
         })
     }

@@ -1,4 +1,4 @@
-//! `--port` of `braid demo`.
+//! `--port` of `braid demo` and `braid bench`.
 
 use std::str::FromStr;
 

@@ -2,11 +2,13 @@
 
 mod cross_core;
 mod processes;
+mod surroundings;
 
 use std::fs;
 
 pub use cross_core::cross_core_nanoseconds;
 pub use processes::{sleeps_of, sleeps_of_this};
+pub use surroundings::{CrossCore, Machine, Surroundings};
 
 /// How many threads ran or wanted to, on average of the last minute.
 pub fn busy_threads() -> Option<f64> {

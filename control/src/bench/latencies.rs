@@ -1,0 +1,97 @@
+//! Times of requests, counted in a histogram of three digits.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// Each is counted from when its request was due, not from when it went out: a request that waits behind
+/// a slow one is late too (coordinated omission).
+#[derive(Clone, Debug)]
+pub(super) struct Latencies(Histogram<u64>);
+
+/// What a histogram says, in microseconds.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Latency {
+    /// Requests.
+    pub count: u64,
+    /// Half took no longer.
+    pub p50_us: f64,
+    /// 99 of 100 took no longer.
+    pub p99_us: f64,
+    /// 999 of 1,000 took no longer.
+    pub p99_9_us: f64,
+    /// The longest.
+    pub max_us: f64,
+    /// Shares of the requests, 0 to 1, and what those took at most: towards the longest in ever finer
+    /// steps.
+    pub curve: Vec<(f64, f64)>,
+}
+
+/// Points of a curve for each halving of the distance to the longest.
+const POINTS_PER_HALVING: u32 = 4;
+
+impl Latencies {
+    pub(super) fn new() -> Self {
+        let histogram = Histogram::new(3);
+        Self(histogram.unwrap_or_else(|_| unreachable!("three digits are within its bounds")))
+    }
+
+    pub(super) fn record(&mut self, time: Duration) {
+        // It resizes by itself, up to 2^63 ns.
+        let _ = self
+            .0
+            .record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        // Both resize.
+        let _ = self.0.add(&other.0);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.len()
+    }
+
+    pub(super) fn summary(&self) -> Latency {
+        let microseconds = |nanoseconds: u64| nanoseconds as f64 / 1_000.0;
+        let at = |share| microseconds(self.0.value_at_quantile(share));
+        let steps = self.0.iter_quantiles(POINTS_PER_HALVING);
+        Latency {
+            count: self.0.len(),
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            p99_9_us: at(0.999),
+            max_us: microseconds(self.0.max()),
+            curve: steps
+                .map(|step| {
+                    (
+                        step.quantile_iterated_to(),
+                        microseconds(step.value_iterated_to()),
+                    )
+                })
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_rises_to_the_longest() {
+        let mut latencies = Latencies::new();
+        for micros in 1..=1_000 {
+            latencies.record(Duration::from_micros(micros));
+        }
+        let summary = latencies.summary();
+        assert_eq!(summary.count, 1_000);
+        let near = |value: f64, expected: f64| (value / expected - 1.0).abs() < 0.002;
+        assert!(near(summary.p50_us, 500.0), "{summary:?}");
+        assert!(near(summary.p99_us, 990.0), "{summary:?}");
+        assert!(near(summary.p99_9_us, 999.0), "{summary:?}");
+        assert!(near(summary.max_us, 1_000.0), "{summary:?}");
+        assert!(summary.curve.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1));
+    }
+}
