@@ -68,3 +68,58 @@ fn an_item_is_seen_before_the_sleep_or_rings() {
 fn of_two_producers_one_rings() {
     explore(2, || doze(2));
 }
+/// The eventfd and the poll(2) on it: blocks without spinning, so that loom reports a consumer that
+/// nobody wakes as a deadlock.
+#[derive(Clone)]
+struct Blocking(Arc<(loom::sync::Mutex<bool>, loom::sync::Condvar)>);
+
+impl Blocking {
+    fn sleep(&self) {
+        let mut rung = self.0.0.lock().expect("no panic");
+        while !*rung {
+            rung = self.0.1.wait(rung).expect("no panic");
+        }
+        *rung = false;
+    }
+}
+
+impl Bell for Blocking {
+    fn ring(&self) {
+        *self.0.0.lock().expect("no panic") = true;
+        self.0.1.notify_one();
+    }
+}
+
+#[test]
+fn a_second_sleep_is_ended_too() {
+    explore(3, || {
+        let bell = Blocking(Arc::new((
+            loom::sync::Mutex::new(false),
+            loom::sync::Condvar::new(),
+        )));
+        let (mut inbox, mut outboxes) = mailbox(bell.clone(), 1, 2);
+        let mut outbox = outboxes.pop().expect("one producer");
+        let sender = thread::spawn(move || {
+            for item in 0..2 {
+                assert_eq!(outbox.send(item), Ok(()));
+                outbox.flush();
+            }
+        });
+        let mut expected = 0;
+        while expected < 2 {
+            match inbox.receive() {
+                Some(item) => {
+                    assert_eq!(item, expected);
+                    expected += 1;
+                }
+                None => {
+                    if inbox.prepare_to_sleep() {
+                        bell.sleep();
+                    }
+                    inbox.awake();
+                }
+            }
+        }
+        sender.join().expect("no panic");
+    });
+}
