@@ -254,7 +254,7 @@ impl Stack {
         });
         let reset = Letter(Content::Down {
             subflow: subflow.key,
-            message: ToSubflow::Reset { options },
+            order: ToSubflow::Reset { options }.into(),
         });
         self.outboxes.push(subflow.worker, reset);
     }

@@ -3,16 +3,22 @@
 //!
 //! A letter is opaque to whoever carries it. Those from one worker to another must arrive in the
 //! order in which they were taken, all of them, once. Everything in a letter is owned by it, so
-//! payloads change hands without being copied.
+//! payloads change hands without being copied. A letter is as long as a line of cache: what is too long and
+//! said all the time takes two (`progress_letter`), what is said now and then goes in a box.
 
 use super::batch::{PortId, ReceiveMeta, TransmitMeta};
 use super::connection::ConnectionKey;
 use super::join_letter::JoinLetter;
 use super::neighbor::Told;
+use super::order_letter::Order;
+use super::progress_letter::{Course, Load};
+use super::steering::WorkerId;
 use super::subflow::{SubflowAddress, SubflowKey};
-use crate::mptcp::message::{ToHome, ToSubflow};
+use crate::mptcp::message::{Numbering, ToHome};
+use crate::sequence::DataSequenceNumber;
 use crate::storage::frame::Frame;
 use crate::wire::ethernet::MacAddress;
+use crate::wire::mptcp_option::DataNumber;
 use core::net::IpAddr;
 
 /// A letter from one worker's stack to another's.
@@ -22,17 +28,38 @@ pub struct Letter(pub(super) Content);
 /// What it says.
 #[derive(Debug)]
 pub(super) enum Content {
-    /// From a subflow to its home.
+    /// [`ToHome::Data`], which is all of the frame.
+    Data {
+        connection: ConnectionKey,
+        subflow: SubflowAddress,
+        data_sequence: DataSequenceNumber,
+        numbering: Numbering,
+        frame: Frame,
+        long: bool,
+    },
+    /// [`ToHome::DataAck`].
+    DataAck {
+        connection: ConnectionKey,
+        subflow: SubflowAddress,
+        data_ack: DataNumber,
+        window: u32,
+    },
+    /// The first half of [`ToHome::Progress`], and whose; the second comes next.
+    Course { from: WorkerId, course: Course },
+    /// The second half.
+    Progress {
+        connection: ConnectionKey,
+        subflow: SubflowAddress,
+        load: Load,
+    },
+    /// Anything else from a subflow to its home.
     Up {
         connection: ConnectionKey,
         subflow: SubflowAddress,
-        message: ToHome,
+        message: Box<ToHome>,
     },
     /// From home to a subflow.
-    Down {
-        subflow: SubflowKey,
-        message: ToSubflow,
-    },
+    Down { subflow: SubflowKey, order: Order },
     /// The bytes of the next grant to a subflow, or some of them.
     Bytes { subflow: SubflowKey, frame: Frame },
     /// How a further subflow comes about.
@@ -60,10 +87,7 @@ impl Letter {
     /// Bytes of memory of the frame of received data that it carries.
     pub(super) fn carried(&self) -> usize {
         match &self.0 {
-            Content::Up {
-                message: ToHome::Data { frame, .. },
-                ..
-            } => frame.memory(),
+            Content::Data { frame, .. } => frame.memory(),
             _ => 0,
         }
     }
@@ -99,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_letter_is_small_enough_to_be_moved_about() {
-        assert!(size_of::<Letter>() <= 256, "{}", size_of::<Letter>());
+    fn a_letter_is_a_line_of_cache() {
+        assert_eq!(size_of::<Letter>(), 64);
     }
 }

@@ -6,8 +6,10 @@ use super::batch::{PortId, ReceiveMeta, TransmitMeta};
 use super::connection::ConnectionKey;
 use super::letter::{Content, Letter};
 use super::neighbor::Told;
+use super::outboxes::Outboxes;
+use super::progress_letter::halves;
 use super::steering::WorkerId;
-use super::subflow::{SubflowAddress, SubflowKey};
+use super::subflow::{ConnectionAddress, SubflowAddress, SubflowKey};
 use crate::mptcp::message::{ResetOptions, ToHome, ToSubflow};
 use crate::sequence::DataSequenceNumber;
 use crate::storage::frame::Frame;
@@ -43,12 +45,52 @@ impl Stack {
 
     fn take_letter(&mut self, now: Instant, letter: Letter) {
         match letter.0 {
+            Content::Data {
+                connection,
+                subflow,
+                data_sequence,
+                numbering,
+                frame,
+                long,
+            } => {
+                let data = ToHome::Data {
+                    data_sequence,
+                    numbering,
+                    range: 0..frame.bytes().len(),
+                    frame,
+                    long,
+                };
+                self.deliver_up(now, connection, subflow, data);
+            }
+            Content::DataAck {
+                connection,
+                subflow,
+                data_ack,
+                window,
+            } => {
+                let data_ack = ToHome::DataAck { data_ack, window };
+                self.deliver_up(now, connection, subflow, data_ack);
+            }
+            Content::Course { from, course } => {
+                if let Some(heard) = self.courses.get_mut(from.index()) {
+                    *heard = course;
+                }
+            }
+            Content::Progress {
+                connection,
+                subflow,
+                load,
+            } => {
+                let course = self.courses.get(subflow.worker.index()).copied();
+                let progress = load.joined(course.unwrap_or_default());
+                self.deliver_up(now, connection, subflow, ToHome::Progress(progress));
+            }
             Content::Up {
                 connection,
                 subflow,
                 message,
-            } => self.deliver_up(now, connection, subflow, message),
-            Content::Down { subflow, message } => self.deliver_down(now, subflow, message),
+            } => self.deliver_up(now, connection, subflow, *message),
+            Content::Down { subflow, order } => self.deliver_down(now, subflow, order.into()),
             Content::Bytes { subflow, frame } => self.take_bytes(subflow, frame),
             Content::Join(letter) => self.take_join_letter(now, *letter),
             Content::Received { frame, meta } => self.receive_handed(now, frame, meta),
@@ -61,6 +103,60 @@ impl Stack {
                 told,
             } => self.hear_of_neighbor(now, port, address, mac, told),
         }
+    }
+
+    /// A subflow of this stack tells something to its home on another worker.
+    pub(super) fn tell_home(
+        outboxes: &mut Outboxes,
+        home: ConnectionAddress,
+        subflow: SubflowAddress,
+        message: ToHome,
+    ) {
+        let ConnectionAddress {
+            worker,
+            key: connection,
+        } = home;
+        let content = match message {
+            ToHome::Data {
+                data_sequence,
+                numbering,
+                mut frame,
+                range,
+                long,
+            } => {
+                frame.narrow(range);
+                Content::Data {
+                    connection,
+                    subflow,
+                    data_sequence,
+                    numbering,
+                    frame,
+                    long,
+                }
+            }
+            ToHome::DataAck { data_ack, window } => Content::DataAck {
+                connection,
+                subflow,
+                data_ack,
+                window,
+            },
+            ToHome::Progress(progress) => {
+                let (course, load) = halves(&progress);
+                let from = subflow.worker;
+                outboxes.push(worker, Letter(Content::Course { from, course }));
+                Content::Progress {
+                    connection,
+                    subflow,
+                    load,
+                }
+            }
+            other => Content::Up {
+                connection,
+                subflow,
+                message: Box::new(other),
+            },
+        };
+        outboxes.push(worker, Letter(content));
     }
 
     /// The bytes of a grant come before it.
@@ -95,7 +191,7 @@ impl Stack {
         }
         let down = Content::Down {
             subflow: key,
-            message,
+            order: message.into(),
         };
         self.outboxes.push(worker, Letter(down));
     }

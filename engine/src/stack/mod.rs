@@ -11,10 +11,10 @@
 //!   messages between them, their timers and events), `admit` (new ones), `sockets` (the application's
 //!   calls), `options`, `inspect`, `bind`, `defaults`, `event`;
 //! - out: `transmit` with `control` (packets of the stack's own) and `emit` (headers in place);
-//! - between workers: `steering` (whose a flow is), `letter` with `join_letter` (what they say),
-//!   `letters` with `outboxes` (in and out), `join_elsewhere` with `held_syn` (subflows away from
-//!   home), `published_block` (what home tells those), `relay` (ports that another worker drives),
-//!   `worker_lost` (one of them ended);
+//! - between workers: `steering` (whose a flow is), `letter` with `join_letter`, `order_letter` and
+//!   `progress_letter` (what they say), `letters` with `outboxes` (in and out), `join_elsewhere` with
+//!   `held_syn` (subflows away from home), `published_block` (what home tells those), `relay` (ports
+//!   that another worker drives), `worker_lost` (one of them ended);
 //! - below: `interface`, `route`, `loopback`, `neighbor`, `ports`, `secrets`, `rate_limit`, `token`.
 
 mod admit;
@@ -45,9 +45,11 @@ mod loopback;
 mod mailbox;
 mod neighbor;
 mod options;
+mod order_letter;
 mod outboxes;
 mod passive;
 mod ports;
+mod progress_letter;
 mod published_block;
 mod rate_limit;
 mod receive;
@@ -114,6 +116,7 @@ use mailbox::Mailbox;
 use neighbor::Neighbors;
 use outboxes::Outboxes;
 use ports::EphemeralPorts;
+use progress_letter::Course;
 use rate_limit::RateLimit;
 use relay::Relay;
 use request::Request;
@@ -159,6 +162,8 @@ pub struct Stack {
     mailbox: Mailbox<ConnectionKey, SubflowKey>,
     /// Letters to other workers.
     outboxes: Outboxes,
+    /// The first half of the progress that each worker is about to tell.
+    courses: Vec<Course>,
     /// SYNs whose home was asked what to answer.
     held_syns: Slab<HeldSyn>,
     relay: Relay,
@@ -235,6 +240,7 @@ impl Stack {
             ports: EphemeralPorts::new(&config.ephemeral_ports),
             bindings: Bindings::new(config.max_connections.saturating_add(config.max_listeners)),
             outboxes: Outboxes::new(&config.place),
+            courses: vec![Course::default(); usize::from(config.place.steering().workers())],
             held_syns: Slab::new(max_held),
             relay: Relay::default(),
             mailbox: Mailbox::new(config.message_delay, random.fork("message delay")),

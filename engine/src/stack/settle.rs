@@ -4,7 +4,6 @@
 use super::Stack;
 use super::connection::{Buffered, Carried, ConnectionId, ConnectionKey};
 use super::event::Event;
-use super::letter::{Content, Letter};
 use super::mailbox::Note;
 use super::subflow::{Home, SubflowAddress, SubflowKey};
 use super::timer::Timer;
@@ -144,12 +143,8 @@ impl Stack {
                     self.mailbox.post(now, note);
                 }
                 Home::Elsewhere(distant) => {
-                    let up = Content::Up {
-                        connection: distant.connection.key,
-                        subflow: SubflowAddress { worker, key },
-                        message,
-                    };
-                    self.outboxes.push(distant.connection.worker, Letter(up));
+                    let subflow = SubflowAddress { worker, key };
+                    Self::tell_home(&mut self.outboxes, distant.connection, subflow, message);
                 }
             }
         }

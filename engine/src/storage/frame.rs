@@ -13,10 +13,13 @@ pub struct PoolId(pub u8);
 ///
 /// Whoever holds the frame owns its bytes, so a payload moves from a port to the reassembly of a
 /// connection without being copied.
+///
+/// It takes half a line of cache, so that a letter which carries one fits into a whole.
 #[derive(Debug)]
 pub struct Frame {
     buffer: Box<[u8]>,
-    filled: Range<usize>,
+    /// No buffer comes near the 4 GiB at which this would end.
+    filled: Range<u32>,
     origin: Option<PoolId>,
 }
 
@@ -62,56 +65,75 @@ impl Frame {
     /// States which part of the buffer holds the frame; what lies outside the buffer is cut off.
     pub fn set_filled(&mut self, filled: Range<usize>) {
         let end = filled.end.min(self.buffer.len());
-        self.filled = filled.start.min(end)..end;
+        self.filled = place(filled.start.min(end))..place(end);
+    }
+
+    /// Leaves only `range` of the bytes of the frame; what lies outside them is cut off.
+    pub fn narrow(&mut self, range: Range<usize>) {
+        let filled = self.filled();
+        let end = filled.start.saturating_add(range.end).min(filled.end);
+        let start = filled.start.saturating_add(range.start).min(end);
+        self.filled = place(start)..place(end);
+    }
+
+    fn filled(&self) -> Range<usize> {
+        self.filled.start as usize..self.filled.end as usize
     }
 
     /// The bytes of the frame.
     pub fn bytes(&self) -> &[u8] {
-        &self.buffer[self.filled.clone()]
+        &self.buffer[self.filled()]
     }
 
     /// Writes `bytes` after the first `length` bytes of the frame, in place of what follows there.
     /// False, and nothing written, when the buffer has no room.
     pub fn append_after(&mut self, length: usize, bytes: &[u8]) -> bool {
-        let start = self.filled.start + length.min(self.filled.len());
+        let filled = self.filled();
+        let start = filled.start + length.min(filled.len());
         let end = start + bytes.len();
         let Some(room) = self.buffer.get_mut(start..end) else {
             return false;
         };
         room.copy_from_slice(bytes);
-        self.filled.end = end;
+        self.filled.end = place(end);
         true
     }
 
     /// How many bytes the frame could have without being moved within its buffer.
     pub fn room(&self) -> usize {
-        self.buffer.len() - self.filled.start
+        self.buffer.len() - self.filled().start
     }
 
     /// The `length` bytes of the buffer after the first `start` of the frame, be they part of it or not;
     /// `None` where the buffer ends before.
     pub fn room_after(&mut self, start: usize, length: usize) -> Option<&mut [u8]> {
-        let start = self.filled.start.checked_add(start)?;
+        let start = self.filled().start.checked_add(start)?;
         self.buffer.get_mut(start..start.checked_add(length)?)
     }
 
     /// Makes the frame as long as `length`, as far as the buffer goes.
     pub fn extend_to(&mut self, length: usize) {
-        let end = self.filled.start.saturating_add(length);
-        self.filled.end = end.min(self.buffer.len());
+        let end = self.filled().start.saturating_add(length);
+        self.filled.end = place(end.min(self.buffer.len()));
     }
 
     /// The bytes of the frame, to be changed in place.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.filled.clone()]
+        let filled = self.filled();
+        &mut self.buffer[filled]
     }
+}
+
+/// A place within a buffer.
+fn place(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 impl From<&[u8]> for Frame {
     fn from(bytes: &[u8]) -> Self {
         Self {
             buffer: bytes.into(),
-            filled: 0..bytes.len(),
+            filled: 0..place(bytes.len()),
             origin: None,
         }
     }
@@ -204,6 +226,19 @@ impl FramePool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_narrowed_frame_has_the_bytes_that_are_left_and_never_more() {
+        let mut frame = Frame::from(&b"abcdefgh"[..]);
+        frame.set_filled(1..7);
+        frame.narrow(2..5);
+        assert_eq!(frame.bytes(), b"def");
+        frame.narrow(1..9);
+        assert_eq!(frame.bytes(), b"ef");
+        frame.narrow(7..8);
+        assert_eq!(frame.bytes(), b"");
+        assert_eq!(size_of::<Frame>(), 32);
+    }
 
     #[test]
     fn a_frame_finds_back_to_its_pool() {
