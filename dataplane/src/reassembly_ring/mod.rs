@@ -11,6 +11,7 @@
 
 mod exchange;
 mod mailbox;
+mod prefetch;
 mod ring;
 mod sync;
 

@@ -6,12 +6,16 @@
 //! and remembers the other's index until it runs out of slots by it: a batch moves two lines of
 //! cache beside those of its items.
 //!
+//! A slot begins with a line of cache, and both sides ask for the lines of a few slots before they come to
+//! them, as otherwise each waits for one line after the other.
+//!
 //! An index is stored with release after the slots it passes on were written or emptied, and loaded
 //! with acquire before they are touched. That is all the order there is, and all it needs.
 
 use std::fmt;
 use std::mem::MaybeUninit;
 
+use super::prefetch::{prefetch_to_read, prefetch_to_write};
 use super::sync::{Arc, AtomicUsize, Ordering, UnsafeCell};
 
 /// Where both indices start: they wrap at once rather than in a few centuries, so that whatever runs
@@ -21,13 +25,20 @@ const START: usize = usize::MAX - 1;
 /// After how many items the consumer passes their slots back at the latest.
 const RELEASE_AFTER: usize = 32;
 
+/// How many slots before it comes to one a side asks for its lines.
+const AHEAD: usize = 8;
+
+/// The place of an item, on lines of its own.
+#[repr(align(64))]
+struct Slot<T>(UnsafeCell<MaybeUninit<T>>);
+
 /// A value that shares no line of cache with another, nor the line that is fetched beside it.
 #[repr(align(128))]
 struct Apart<T>(T);
 
 struct Ring<T> {
     /// A power of two of them.
-    slots: Box<[UnsafeCell<MaybeUninit<T>>]>,
+    slots: Box<[Slot<T>]>,
     /// Items taken, as far as the consumer has shown.
     head: Apart<AtomicUsize>,
     /// Items put in, as far as the producer has shown.
@@ -42,7 +53,7 @@ unsafe impl<T: Send> Send for Ring<T> {}
 unsafe impl<T: Send> Sync for Ring<T> {}
 
 impl<T> Ring<T> {
-    fn slot(&self, index: usize) -> &UnsafeCell<MaybeUninit<T>> {
+    fn slot(&self, index: usize) -> &Slot<T> {
         &self.slots[index & (self.slots.len() - 1)]
     }
 
@@ -52,6 +63,7 @@ impl<T> Ring<T> {
     /// from now on.
     unsafe fn take(&self, index: usize) -> T {
         self.slot(index)
+            .0
             // SAFETY: by the above nobody else touches the slot, and it is initialised.
             .with_mut(|slot| unsafe { (*slot).assume_init_read() })
     }
@@ -75,7 +87,7 @@ pub(super) fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
     let capacity = capacity.max(1).next_power_of_two();
     let ring = Arc::new(Ring {
         slots: (0..capacity)
-            .map(|_| UnsafeCell::new(MaybeUninit::uninit()))
+            .map(|_| Slot(UnsafeCell::new(MaybeUninit::uninit())))
             .collect(),
         head: Apart(AtomicUsize::new(START)),
         tail: Apart(AtomicUsize::new(START)),
@@ -117,7 +129,12 @@ impl<T> Producer<T> {
         if !self.has_room() {
             return Err(item);
         }
-        self.ring.slot(self.tail).with_mut(|slot| {
+        // A line that the consumer may still want is left to it.
+        let ahead = self.tail.wrapping_add(AHEAD);
+        if ahead.wrapping_sub(self.head) < self.ring.slots.len() {
+            prefetch_to_write(self.ring.slot(ahead));
+        }
+        self.ring.slot(self.tail).0.with_mut(|slot| {
             // SAFETY: `tail` is less than a round beyond a head that was loaded with acquire, so
             // the consumer has emptied the slot and does not touch it until the tail is shown
             // beyond it. There is one producer, and it is borrowed mutably.
@@ -171,9 +188,16 @@ impl<T> Consumer<T> {
         if self.head == self.tail {
             self.release();
             self.tail = self.ring.tail.0.load(Ordering::Acquire);
-            if self.head == self.tail {
+            let waiting = self.tail.wrapping_sub(self.head);
+            if waiting == 0 {
                 return None;
             }
+            for ahead in 1..waiting.min(AHEAD) {
+                prefetch_to_read(self.ring.slot(self.head.wrapping_add(ahead)));
+            }
+        }
+        if self.tail.wrapping_sub(self.head) > AHEAD {
+            prefetch_to_read(self.ring.slot(self.head.wrapping_add(AHEAD)));
         }
         // SAFETY: `head` has not reached a tail that was loaded with acquire, so the producer has
         // filled the slot and does not touch it until the head is shown beyond it. There is one

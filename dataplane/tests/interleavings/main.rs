@@ -9,6 +9,8 @@ mod sync;
 
 #[path = "../../src/reassembly_ring/mailbox.rs"]
 mod mailbox;
+#[path = "../../src/reassembly_ring/prefetch.rs"]
+mod prefetch;
 #[path = "../../src/reassembly_ring/ring.rs"]
 mod ring;
 
