@@ -255,6 +255,7 @@ fn what_would_cut_the_host_off_is_refused() {
         (&["isolate", "0-3", "--apply"], "no core would be left"),
         (&["isolate", "7", "--apply"], "core 7 is not online"),
         (&["isolate", "two", "--apply"], "is not a list of cores"),
+        (&["isolate", "3-2", "--apply"], "write 2-3"),
         (&["hugepages", "many", "--apply"], "takes a number of pages"),
         (
             &["hugepages", "1", "--size", "3M", "--apply"],
