@@ -8,6 +8,7 @@
 //! - [`load`]: what applications do: move bytes, or ask and answer.
 //! - [`contender`]: what they do it over, each in a process of its own.
 //! - [`machine`]: what the machine is like meanwhile.
+//! - [`packets`]: what a worker passes on, beside dpdk-testpmd.
 //! - [`report`]: ratios, as a table or JSON.
 //! - [`run`]: the rounds.
 //! - [`scaling`]: what a second worker brings.
@@ -20,6 +21,7 @@ pub mod interleaved;
 pub mod load;
 pub mod memory_links;
 pub mod one_thread;
+pub mod packets;
 pub mod report;
 pub mod run;
 pub mod scaling;

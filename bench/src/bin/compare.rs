@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use braid_bench::packets::part::run_if_asked;
 use braid_bench::report::{CrossCore, Machine, Surroundings};
 use braid_bench::targets::{Row, Selection, Target};
 use clap::Parser;
@@ -86,6 +87,15 @@ fn print(report: &Report) {
 }
 
 fn main() -> ExitCode {
+    if let Some(done) = run_if_asked() {
+        return match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("compare: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let arguments = Arguments::parse();
     let report = measure(&arguments);
     if !arguments.json {

@@ -4,6 +4,7 @@
 
 mod bound;
 mod one_thread;
+mod packets;
 mod row;
 
 pub use bound::{Bound, Mode};
@@ -34,6 +35,10 @@ impl Target {
         one_thread::ONE_SUBFLOW,
         one_thread::TWO_SUBFLOWS,
         one_thread::LARGE_SEGMENTS,
+        packets::SHARED_MEMORY,
+        packets::NULL,
+        packets::RING,
+        packets::MEMORY,
     ];
 
     /// As it is called: `T1`, `T1b`.
