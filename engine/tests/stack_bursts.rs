@@ -145,6 +145,63 @@ fn a_corrupt_segment_among_them_is_dropped_and_asked_for_again() {
     }
 }
 
+/// Where fields lie in a frame with Ethernet's header and IPv4's.
+const IP_CLASS: usize = 15;
+const IP_TOTAL_LENGTH: usize = 16;
+const IP_IDENTIFICATION: usize = 18;
+const IP_TTL: usize = 22;
+const IP_CHECKSUM: usize = 24;
+
+/// Changes a byte of the IPv4 header and what its checksum must be then (RFC 1624).
+fn set(frame: &mut [u8], at: usize, value: u8) {
+    frame[at] = value;
+    frame[IP_CHECKSUM..IP_CHECKSUM + 2].fill(0);
+    let sum = braid_engine::wire::checksum::Sum::of(&frame[14..34]).finish();
+    frame[IP_CHECKSUM..IP_CHECKSUM + 2].copy_from_slice(&sum.to_be_bytes());
+}
+
+#[test]
+fn of_the_ip_header_only_length_and_identification_may_differ() {
+    type Change = fn(&mut Vec<u8>);
+    // How many join, what comes out, and what is counted.
+    let changes: [(&str, Change, u64, usize, &str); 7] = [
+        (
+            "identification",
+            |f| set(f, IP_IDENTIFICATION, 7),
+            9,
+            10,
+            "",
+        ),
+        ("padding", |f| f.extend([0xee; 9]), 9, 10, ""),
+        ("hop limit", |f| set(f, IP_TTL, 9), 7, 10, ""),
+        ("congestion", |f| set(f, IP_CLASS, 3), 7, 10, ""),
+        ("checksum", |f| f[IP_CHECKSUM] ^= 1, 4, 5, "IpInHdrErrors"),
+        (
+            "length beyond the frame",
+            |f| set(f, IP_TOTAL_LENGTH, 0x20),
+            4,
+            5,
+            "IpInHdrErrors",
+        ),
+        ("other address", |f| set(f, 29, 99), 4, 5, "TcpInCsumErrors"),
+    ];
+    for (what, change, joined, whole, counted) in changes {
+        let mut peer = Peer::connected(config());
+        let bytes = pattern(10 * SEGMENT, 6);
+        let mut frames = ten(&peer, &bytes, |_, _| {});
+        change(&mut frames[5]);
+        burst(&mut peer, &frames);
+        assert!(read(&mut peer) == bytes[..whole * SEGMENT], "{what}");
+        let coalesced = peer.bench.counter("EngineSegmentsCoalesced");
+        assert!(coalesced >= joined, "{what}: {coalesced} joined");
+        if whole == 10 {
+            assert_eq!(coalesced, joined, "{what}");
+        } else {
+            assert!(peer.bench.counter(counted) > 0, "{what}");
+        }
+    }
+}
+
 #[test]
 fn segments_out_of_order_or_twice_do_no_harm() {
     let mut peer = Peer::connected(config());

@@ -111,10 +111,29 @@ impl Stack {
             self.counters.no_interface += 1;
             return self.pool.put(frame);
         }
+        if self.join_waiting(&frame, meta) {
+            return self.pool.put(frame);
+        }
         if let Some(frame) = self.take_frame(now, frame, meta) {
             self.pool.put(frame);
         }
         self.deliver_messages(now);
+    }
+
+    /// Whether the frame is done with because it is a segment that follows the one that waits.
+    fn join_waiting(&mut self, frame: &Frame, meta: ReceiveMeta) -> bool {
+        let Some(waiting) = &mut self.coalescer.waiting else {
+            return false;
+        };
+        let outcome = match waiting.join(frame.bytes(), meta, &mut self.pool) {
+            Joined::Yes => &mut self.counters.segments_coalesced,
+            Joined::Corrupt => &mut self.counters.checksum_errors,
+            Joined::No => return false,
+        };
+        *outcome += 1;
+        self.counters.ip_received += 1;
+        self.counters.segments_received += 1;
+        true
     }
 
     /// Takes what the stack has sent to itself; what it answers is for the next time.
@@ -255,19 +274,7 @@ impl Stack {
             return None;
         }
         self.counters.segments_received += 1;
-        if let Some(waiting) = &mut self.coalescer.waiting {
-            match waiting.join(&packet, meta, &mut self.pool) {
-                Joined::Yes => {
-                    self.counters.segments_coalesced += 1;
-                    return Some(packet.frame);
-                }
-                Joined::Corrupt => {
-                    self.counters.checksum_errors += 1;
-                    return Some(packet.frame);
-                }
-                Joined::No => self.finish_coalescing(now),
-            }
-        }
+        self.finish_coalescing(now);
         let (source, destination) = (packet.header.source(), packet.header.destination());
         let bytes = packet.bytes();
         let unverified = meta.checksum == ReceivedChecksum::Unknown;
@@ -307,11 +314,13 @@ impl Stack {
                 segments: u16::try_from(segments).unwrap_or(u16::MAX),
             },
         };
-        if self.coalescer.takes(&segment) {
-            self.coalescer.waiting = Some(Coalescing::new(segment, header_range));
-            return None;
-        }
-        self.take_segment(now, segment)
+        let Some(network) = self.coalescer.network_of(&segment, header_range.start) else {
+            return self.take_segment(now, segment);
+        };
+        let pseudo = packet.header.pseudo_header().sum(0);
+        let coalescing = Coalescing::new(segment, network, header_range, pseudo);
+        self.coalescer.waiting = Some(coalescing);
+        None
     }
 
     /// The other worker that the flow of a segment belongs to, if it does.
