@@ -36,8 +36,13 @@ pub(super) trait Client: Send {
         stack: &mut Stack,
     ) -> Result<(), BenchError>;
 
-    /// Does what there is to do, within a bound.
-    fn turn(&mut self, now: Instant, stack: &mut Stack) -> Result<(), BenchError>;
+    /// Does what there is to do, within a bound; what it receives of bytes in bulk it notes in `arrivals`.
+    fn turn(
+        &mut self,
+        now: Instant,
+        stack: &mut Stack,
+        arrivals: &Arrivals,
+    ) -> Result<(), BenchError>;
 
     /// Whether it has nothing more to do.
     fn is_over(&self) -> bool;
@@ -46,10 +51,10 @@ pub(super) trait Client: Send {
 /// What the supervising thread sees and does of a workload under way.
 #[derive(Debug)]
 pub(super) struct Scene<'a> {
-    /// What the servers receive.
+    /// What the applications receive: the servers, or where those send the clients.
     pub(super) arrivals: Arrivals,
     gates: Vec<Gate>,
-    linux: Option<&'a LinuxServer>,
+    linux: Option<&'a LinuxServer<'a>>,
     /// Clients that are not over yet.
     busy: AtomicUsize,
     over: AtomicBool,
@@ -117,8 +122,12 @@ pub(super) fn drive<C: Client, R>(
     let Hosts { near, far } = hosts;
     let (far, linux) = match far {
         Far::Engine(workers) => (workers, None),
-        Far::Linux(host) => (Vec::new(), Some(LinuxServer::listen(host, service)?)),
+        Far::Linux(host) => (Vec::new(), Some(host)),
     };
+    let linux = linux
+        .as_ref()
+        .map(|host| LinuxServer::listen(host.namespace(), service))
+        .transpose()?;
     let links = near
         .first()
         .map_or(0, |worker| worker.ports().ids().count());
@@ -230,7 +239,7 @@ impl<C: Client> Thread<C> {
             while let Some(event) = stack.poll_event() {
                 self.client.on_event(&event, now, stack)?;
             }
-            self.client.turn(now, stack)?;
+            self.client.turn(now, stack, &scene.arrivals)?;
             if busy && self.client.is_over() {
                 busy = false;
                 scene.busy.fetch_sub(1, Ordering::AcqRel);

@@ -12,9 +12,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 use super::BenchError;
 use super::arrivals::Arrivals;
 use super::server::{PORT, Service};
-use crate::demo::linux_host::LinuxHost;
 use crate::lab::LabError;
 use crate::lab::link::Link;
+use crate::lab::namespace::Namespace;
 use crate::server::poller::{EventFlags, Poller, Ready};
 
 /// Bytes that are taken at once.
@@ -27,15 +27,15 @@ const LISTENER: u64 = 0;
 
 /// A server in the kernel's namespace.
 #[derive(Debug)]
-pub(super) struct LinuxServer {
-    host: LinuxHost,
+pub(super) struct LinuxServer<'a> {
+    namespace: &'a Namespace,
     service: Service,
     listener: Socket,
 }
 
-impl LinuxServer {
+impl<'a> LinuxServer<'a> {
     /// Listens at every address: Linux takes a join only where something listens.
-    pub(super) fn listen(host: LinuxHost, service: Service) -> Result<Self, BenchError> {
+    pub(super) fn listen(namespace: &'a Namespace, service: Service) -> Result<Self, BenchError> {
         let open = || -> io::Result<Socket> {
             let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::MPTCP))?;
             listener.set_reuse_address(true)?;
@@ -44,17 +44,17 @@ impl LinuxServer {
             listener.set_nonblocking(true)?;
             Ok(listener)
         };
-        let listener = host.namespace().run(open)?;
+        let listener = namespace.run(open)?;
         Ok(Self {
             listener: listener.map_err(BenchError::system("Linux cannot listen"))?,
-            host,
+            namespace,
             service,
         })
     }
 
     /// Cuts a link at the kernel's side, or restores it.
     pub(super) fn set_link(&self, link: Link, up: bool) -> Result<(), LabError> {
-        let mut routes = self.host.namespace().routes()?;
+        let mut routes = self.namespace.routes()?;
         routes.set_up(&link.interface(), up)
     }
 
@@ -66,6 +66,10 @@ impl LinuxServer {
         let mut next = LISTENER + 1;
         let mut ready: Vec<Ready> = Vec::new();
         let mut buffer = vec![0; PIECE];
+        let first = match self.service {
+            Service::Sink | Service::Echo => EventFlags::IN,
+            Service::Source => EventFlags::OUT,
+        };
         while !over.load(Ordering::Acquire) {
             poller.wait(Some(LONGEST_WAIT), &mut ready)?;
             for event in &ready {
@@ -73,7 +77,7 @@ impl LinuxServer {
                     while let Ok((socket, _)) = self.listener.accept() {
                         socket.set_nonblocking(true)?;
                         socket.set_tcp_nodelay(true)?;
-                        poller.add(&socket, next, EventFlags::IN)?;
+                        poller.add(&socket, next, first)?;
                         let unsent = Vec::new();
                         sockets.insert(next, Client { socket, unsent });
                         next += 1;
@@ -113,6 +117,15 @@ impl AsFd for Client {
 impl Client {
     fn serve(&mut self, service: Service, buffer: &mut [u8], arrivals: &Arrivals) -> Next {
         let would_block = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        if service == Service::Source {
+            loop {
+                match self.socket.write(buffer) {
+                    Ok(_) => {}
+                    Err(error) if would_block(&error) => return Next::Write,
+                    Err(_) => return Next::Nothing,
+                }
+            }
+        }
         if !self.unsent.is_empty() {
             match self.socket.write(&self.unsent) {
                 Ok(sent) => drop(self.unsent.drain(..sent)),

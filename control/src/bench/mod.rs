@@ -8,6 +8,7 @@ mod arrivals;
 mod driver;
 mod hosts;
 mod latencies;
+mod linux_pair;
 mod linux_server;
 pub mod machine;
 mod plan;
@@ -22,6 +23,7 @@ use std::io;
 use braid_engine::socket::SocketError;
 
 pub use latencies::Latency;
+pub use linux_pair::linux_to_linux;
 pub use plan::{FarHost, Links, Plan};
 pub use report::Report;
 pub use spread::Spread;
@@ -80,6 +82,17 @@ impl BenchError {
     }
 }
 
+/// Leaves the machine's network, which workloads with Linux take.
+///
+/// Call it before the process has a second thread: it may enter a user namespace.
+///
+/// # Errors
+///
+/// When the machine does not allow namespaces, or has no Multipath TCP.
+pub fn isolate() -> Result<(), BenchError> {
+    Ok(demo::isolate()?)
+}
+
 /// Measures what `plan` asks for; `progress` hears of each workload before it begins.
 ///
 /// Call it before the process has a second thread: it may enter a user namespace.
@@ -90,7 +103,7 @@ impl BenchError {
 /// workload stands in the report.
 pub fn run(plan: &Plan, mut progress: impl FnMut(&Workload)) -> Result<Report, BenchError> {
     if let FarHost::Linux(_) = plan.links.far {
-        demo::isolate()?;
+        isolate()?;
     }
     let surroundings = Surroundings::before();
     let mut results = Vec::new();

@@ -26,6 +26,8 @@ pub(super) enum Service {
     Sink,
     /// Send it back.
     Echo,
+    /// Send as much as the connection takes, whatever comes.
+    Source,
 }
 
 /// The server of one worker.
@@ -99,6 +101,13 @@ impl Server {
                 self.unsent.insert(connection, rest);
                 return;
             }
+        }
+        if self.service == Service::Source {
+            // One that took all takes more.
+            if let Ok(PIECE) = stack.send(now, connection, &self.buffer) {
+                self.ready.push_back(connection);
+            }
+            return;
         }
         let count = match stack.recv(now, connection, &mut self.buffer) {
             Ok(0) => return self.end(now, stack, connection),

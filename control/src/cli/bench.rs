@@ -14,7 +14,7 @@ use super::output::{print, print_json};
 use super::port::Port;
 use super::size::Size;
 use crate::bench::workload::{
-    Aggregation, Bulk, ConnectRate, Failover, Idle, Rate, RequestResponse,
+    Aggregation, Bulk, ConnectRate, Direction, Failover, Idle, Rate, RequestResponse,
 };
 use crate::bench::{self, FarHost, Links, Plan, Workload};
 
@@ -96,8 +96,10 @@ pub(super) struct BenchArguments {
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// Bytes one way, as fast as they go.
+    /// Bytes to the far host, as fast as they go.
     Bulk,
+    /// The same from the far host.
+    Download,
     /// Messages and their answers, over connections that stay.
     RequestResponse,
     /// Connections that come to be, carry a message and its answer, and go.
@@ -214,9 +216,8 @@ fn workloads(kind: Kind, arguments: &BenchArguments) -> Vec<Workload> {
         None => Rate::OfCapacity(0.5),
     };
     match kind {
-        Kind::Bulk => numbers
-            .map(|&connections| Workload::Bulk(Bulk { connections }))
-            .collect(),
+        Kind::Bulk => bulk(numbers, Direction::Upload),
+        Kind::Download => bulk(numbers, Direction::Download),
         Kind::RequestResponse => {
             let of_size = |size: &Size| {
                 let size = usize::try_from(size.0).unwrap_or(usize::MAX);
@@ -239,4 +240,14 @@ fn workloads(kind: Kind, arguments: &BenchArguments) -> Vec<Workload> {
         Kind::Failover => vec![Workload::Failover(Failover {})],
         Kind::Aggregation => vec![Workload::Aggregation(Aggregation {})],
     }
+}
+
+fn bulk<'a>(connections: impl Iterator<Item = &'a u32>, direction: Direction) -> Vec<Workload> {
+    let of = |&connections| {
+        Workload::Bulk(Bulk {
+            connections,
+            direction,
+        })
+    };
+    connections.map(of).collect()
 }

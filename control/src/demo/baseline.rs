@@ -45,6 +45,11 @@ impl Baseline {
         })
     }
 
+    /// The namespace of the client.
+    pub(crate) fn client(&self) -> &Namespace {
+        &self.client
+    }
+
     /// The namespace of the server.
     pub fn server(&self) -> &Namespace {
         &self.server

@@ -10,6 +10,7 @@ use braid_engine::stack::{Event, Stack};
 use braid_engine::time::Instant;
 use serde::Serialize;
 
+use super::super::arrivals::Arrivals;
 use super::super::driver::{Client, Scene, drive};
 use super::super::hosts::{Demand, Hosts, server, shares};
 use super::super::server::Service;
@@ -182,7 +183,7 @@ impl Client for Opener {
         }
     }
 
-    fn turn(&mut self, now: Instant, stack: &mut Stack) -> Result<(), BenchError> {
+    fn turn(&mut self, now: Instant, stack: &mut Stack, _: &Arrivals) -> Result<(), BenchError> {
         while self.may_open() {
             let connection = stack.connect(now, ConnectOptions::to(server()));
             connection.map_err(BenchError::engine("cannot connect"))?;

@@ -13,7 +13,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 pub use aggregation::{Aggregated, Aggregation};
-pub use bulk::{Bulk, Goodput};
+pub(super) use bulk::WARM_UP;
+pub use bulk::{Bulk, Direction, Goodput};
 pub use connect_rate::ConnectRate;
 pub use failover::{Failover, Gaps};
 pub use idle::{Idle, Memory};

@@ -10,6 +10,7 @@ use braid_engine::time::Instant;
 use serde::Serialize;
 
 use super::super::BenchError;
+use super::super::arrivals::Arrivals;
 use super::super::driver::{Client, Scene};
 use super::super::latencies::{Latencies, Latency};
 use super::super::schedule::Schedule;
@@ -197,7 +198,7 @@ impl<O: Operation> Client for Pacer<O> {
         Ok(())
     }
 
-    fn turn(&mut self, now: Instant, stack: &mut Stack) -> Result<(), BenchError> {
+    fn turn(&mut self, now: Instant, stack: &mut Stack, _: &Arrivals) -> Result<(), BenchError> {
         let present = SystemInstant::now();
         if self.stage == Stage::Preparing && self.due.is_empty() {
             // This worker has no share in it.
