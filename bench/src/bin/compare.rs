@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use braid_bench::contender::part::Part;
 use braid_bench::packets::part::run_if_asked;
 use braid_bench::report::{CrossCore, Machine, Surroundings};
 use braid_bench::targets::{Row, Selection, Target};
@@ -87,11 +88,12 @@ fn print(report: &Report) {
 }
 
 fn main() -> ExitCode {
-    if let Some(done) = run_if_asked() {
+    let asked = Part::of_this_process().map(|part| part.play().map_err(|error| error.to_string()));
+    if let Some(done) = asked.or_else(run_if_asked) {
         return match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("compare: {error}");
+                eprintln!("{error}");
                 ExitCode::FAILURE
             }
         };

@@ -1,12 +1,10 @@
 //! What the sockets cost: goodput and round trips of sockets through the engine beside the engine's
 //! own API, a program under `braid exec`, and Linux.
 
-use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use braid_bench::contender::process::{self, APPLICATIONS, ENGINE};
-use braid_bench::contender::{Contender, Task, serve};
+use braid_bench::contender::Contender;
+use braid_bench::contender::part::Part;
 use braid_bench::load::{Load, Pace};
 use braid_bench::run::{Plan, run};
 use braid_control::cli::size::Size;
@@ -97,36 +95,6 @@ impl Arguments {
     }
 }
 
-/// What a process of a measurement was asked to be.
-enum Part {
-    Applications(Task),
-    Engine(PathBuf, Option<String>),
-}
-
-impl Part {
-    /// `None` in the process that the user has started.
-    fn of_this_process() -> Option<Self> {
-        let arguments: Vec<String> = std::env::args().skip(1).collect();
-        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        match words.as_slice() {
-            [APPLICATIONS, task] => serde_json::from_str(task).ok().map(Self::Applications),
-            [ENGINE, path] => Some(Self::Engine(path.into(), None)),
-            [ENGINE, path, idle] => Some(Self::Engine(path.into(), Some((*idle).to_owned()))),
-            _ => None,
-        }
-    }
-
-    fn run(self) -> io::Result<()> {
-        process::end_in_time();
-        match self {
-            Self::Applications(task) => {
-                serde_json::to_writer(io::stdout(), &task.run()?).map_err(io::Error::other)
-            }
-            Self::Engine(path, idle) => serve::run(&path, idle.as_deref()),
-        }
-    }
-}
-
 fn measure(arguments: &Arguments) -> Result<(), String> {
     let rounds = arguments.rounds;
     let report = run(&arguments.plan(), |round| {
@@ -143,7 +111,7 @@ fn measure(arguments: &Arguments) -> Result<(), String> {
 
 fn main() -> ExitCode {
     let done = match Part::of_this_process() {
-        Some(part) => part.run().map_err(|error| error.to_string()),
+        Some(part) => part.play().map_err(|error| error.to_string()),
         None => measure(&Arguments::parse()),
     };
     match done {

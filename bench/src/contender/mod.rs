@@ -4,6 +4,8 @@
 
 mod engine;
 mod kernel;
+pub mod links;
+pub mod part;
 pub mod process;
 pub mod serve;
 mod sockets;

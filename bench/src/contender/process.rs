@@ -11,6 +11,7 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
 use nix::unistd::alarm;
 
+use super::links::LinksTask;
 use super::{Contender, Measured, Task, serve};
 use crate::load::Pace;
 use crate::machine;
@@ -21,6 +22,9 @@ pub const APPLICATIONS: &str = "applications";
 /// The verb of a process with an engine; the path of its socket follows, and its idle policy if it is not
 /// the usual one.
 pub const ENGINE: &str = "engine";
+
+/// The verb of a process with links; a [`LinksTask`] in JSON follows.
+pub const LINKS: &str = "links";
 
 /// Seconds after which a process of a measurement is ended by force.
 const PATIENCE: u32 = 120;
@@ -131,10 +135,27 @@ impl Processes {
                 output.status
             )));
         }
-        let mut measured: Measured = serde_json::from_slice(&output.stdout)
-            .map_err(|error| Failure::Failed(format!("a process told nonsense: {error}")))?;
+        let mut measured: Measured = figures(&output.stdout)?;
         measured.sleeps += sleeps_of_engine;
         Ok(measured)
+    }
+
+    /// Transfers once over links of a process's own: 10^9 bits of payload a second.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::Failed`] when the process did not do what it was asked; it has said why.
+    pub fn transfer(&self, task: LinksTask) -> Result<f64, Failure> {
+        let output = Command::new(&self.program)
+            .arg(LINKS)
+            .arg(json(&task)?)
+            .output()
+            .map_err(failed("cannot start a process"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(Failure::Failed(said.trim().to_owned()));
+        }
+        figures(&output.stdout)
     }
 
     fn start_engine(&self, socket: &Path, pace: Pace) -> Result<Engine, Failure> {
@@ -170,6 +191,11 @@ impl Drop for Processes {
         // What is left behind is an empty folder at worst.
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn figures<T: serde::de::DeserializeOwned>(told: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(told)
+        .map_err(|error| Failure::Failed(format!("a process told nonsense: {error}")))
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, Failure> {

@@ -5,7 +5,9 @@
 mod bound;
 mod one_thread;
 mod packets;
+mod round_trip;
 mod row;
+mod to_linux;
 
 pub use bound::{Bound, Mode};
 pub use row::{Measured, Row};
@@ -36,9 +38,15 @@ impl Target {
         one_thread::TWO_SUBFLOWS,
         one_thread::LARGE_SEGMENTS,
         packets::SHARED_MEMORY,
+        round_trip::MEDIAN,
+        round_trip::TAIL,
         packets::NULL,
         packets::RING,
         packets::MEMORY,
+        to_linux::TO_LINUX,
+        to_linux::FROM_LINUX,
+        to_linux::TO_LINUX_BY_TAP,
+        to_linux::FROM_LINUX_BY_TAP,
     ];
 
     /// As it is called: `T1`, `T1b`.

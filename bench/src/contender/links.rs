@@ -1,0 +1,77 @@
+//! Bytes one way over two links in namespaces of the process: with our engine at one end and Linux's
+//! Multipath TCP at the other, or with Linux at both.
+
+use std::io;
+use std::num::NonZeroU8;
+use std::time::Duration;
+
+use braid_control::bench::workload::{Bulk, Direction, Outcome};
+use braid_control::bench::{FarHost, Links, Workload, isolate, linux_to_linux};
+use braid_control::demo::PortKind;
+use serde::{Deserialize, Serialize};
+
+/// Links between the hosts.
+const LINKS: u8 = 2;
+
+/// How long each transfer is measured, about.
+const TIME: Duration = Duration::from_millis(1_500);
+
+/// How our engine reaches Linux.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// TAP devices.
+    Tap,
+    /// Packet sockets on virtual Ethernet.
+    AfPacket,
+}
+
+/// Who sends to whom.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinksTask {
+    /// Our engine to Linux.
+    ToLinux(Way),
+    /// Linux to our engine.
+    FromLinux(Way),
+    /// Linux to Linux, over virtual Ethernet.
+    Linux,
+}
+
+impl LinksTask {
+    /// Transfers for a while, in a process without a second thread: 10^9 bits of payload a second.
+    ///
+    /// # Errors
+    ///
+    /// When the machine forbids namespaces, or the connection ends early.
+    pub fn run(self) -> io::Result<f64> {
+        isolate().map_err(io::Error::other)?;
+        let goodput = match self {
+            Self::ToLinux(way) => engine(way, Direction::Upload),
+            Self::FromLinux(way) => engine(way, Direction::Download),
+            Self::Linux => linux_to_linux(LINKS, TIME).map(Outcome::Goodput),
+        };
+        match goodput.map_err(io::Error::other)? {
+            Outcome::Goodput(goodput) => Ok(goodput.gbit_per_second.median),
+            _ => Err(io::Error::other("bulk is told as goodput")),
+        }
+    }
+}
+
+fn engine(way: Way, direction: Direction) -> Result<Outcome, braid_control::bench::BenchError> {
+    let links = Links {
+        far: FarHost::Linux(match way {
+            Way::Tap => PortKind::Tap,
+            Way::AfPacket => PortKind::AfPacket,
+        }),
+        count: LINKS,
+        workers: NonZeroU8::MIN,
+        mtu: 1_500,
+        large_segments: true,
+    };
+    let bulk = Bulk {
+        connections: 1,
+        direction,
+    };
+    Workload::Bulk(bulk).measure(&links, TIME)
+}
