@@ -203,7 +203,8 @@ fn linux_answers_over_tap_devices() {
 
 #[test]
 fn a_page_shows_every_workload() {
-    let path = std::env::temp_dir().join(format!("braid-bench-{}.html", std::process::id()));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path();
     let output = bench(&[
         "bulk",
         "request-response",
@@ -215,8 +216,7 @@ fn a_page_shows_every_workload() {
         path.to_str().unwrap(),
     ]);
     workloads(&output);
-    let page = std::fs::read_to_string(&path).unwrap();
-    let _ = std::fs::remove_file(&path);
+    let page = std::fs::read_to_string(path).unwrap();
     // The latencies, and the parts of the bulk transfer.
     assert_eq!(page.matches("<svg").count(), 2, "{page}");
     assert!(

@@ -100,10 +100,9 @@ fn a_capture_directory_that_cannot_be_written() {
         &["demo", "--pcap", "/proc/captures"],
         &["/proc/captures", "write to"],
     );
-    let file = std::env::temp_dir().join(format!("braid-no-directory-{}", std::process::id()));
-    std::fs::write(&file, b"").unwrap();
-    refused(&["demo", "--pcap", file.to_str().unwrap()], &["write to"]);
-    std::fs::remove_file(file).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    refused(&["demo", "--pcap", path], &["write to"]);
 }
 
 #[test]
@@ -117,8 +116,8 @@ fn help_is_no_error() {
 
 #[test]
 fn verbs_of_a_running_engine_say_how_to_start_one() {
-    let folder = std::env::temp_dir().join(format!("braid-no-engine-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
     let socket = folder.join("engine.sock");
     let stale = folder.join("stale.sock");
     drop(std::os::unix::net::UnixListener::bind(&stale).unwrap());
@@ -146,7 +145,6 @@ fn verbs_of_a_running_engine_say_how_to_start_one() {
             );
         }
     }
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -2,18 +2,12 @@
 //! and line that says what mends it, and nothing started.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 /// A port, so that what is wrong is something else.
 const PORT: &str =
     "[[port]]\nkind = \"tap\"\ninterface = \"braid0\"\naddresses = [\"10.0.0.2/24\"]\n";
-
-fn folder(name: &str) -> PathBuf {
-    let folder = std::env::temp_dir().join(format!("braid-config-{}-{name}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    folder
-}
 
 fn engine(config: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_braid"))
@@ -48,7 +42,7 @@ fn refused(folder: &Path, text: &str, line: usize, says: &[&str]) {
 
 #[test]
 fn everything_that_can_be_wrong_is_told_with_its_line() {
-    let folder = folder("wrong");
+    let folder = tempfile::tempdir().unwrap();
     let table: &[(&str, usize, &[&str])] = &[
         ("[engine]\nsocket = ", 2, &[]),
         (
@@ -181,142 +175,139 @@ fn everything_that_can_be_wrong_is_told_with_its_line() {
     ];
     for (text, line, says) in table {
         let lines = PORT.lines().count();
-        refused(&folder, &format!("{PORT}{text}"), line + lines, says);
+        refused(folder.path(), &format!("{PORT}{text}"), line + lines, says);
     }
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn ports_that_cannot_be() {
-    let folder = folder("ports");
+    let folder = tempfile::tempdir().unwrap();
     let port = |more: &str| format!("[[port]]\nkind = \"tap\"\ninterface = \"braid0\"\n{more}\n");
     let good = "addresses = [\"10.0.0.2/24\"]";
-    refused(&folder, "", 1, &["[[port]]", "addresses"]);
-    refused(&folder, &port(""), 1, &["addresses"]);
+    refused(folder.path(), "", 1, &["[[port]]", "addresses"]);
+    refused(folder.path(), &port(""), 1, &["addresses"]);
     refused(
-        &folder,
+        folder.path(),
         &port("addresses = []"),
         1,
         &["no address", "10.0.0.2/24"],
     );
     refused(
-        &folder,
+        folder.path(),
         &port("addresses = [\"10.0.0.2\"]"),
         4,
         &["10.0.0.2/24"],
     );
     refused(
-        &folder,
+        folder.path(),
         &port("addresses = [\"10.0.0.2/33\"]"),
         4,
         &["10.0.0.2/24"],
     );
     refused(
-        &folder,
+        folder.path(),
         &port("addresses = [\"224.0.0.1/24\"]"),
         1,
         &["224.0.0.1"],
     );
     refused(
-        &folder,
+        folder.path(),
         &port(&format!("{good}\nmac = \"ff:ff:ff:ff:ff:ff\"")),
         5,
         &["group address", "02:"],
     );
     refused(
-        &folder,
+        folder.path(),
         &port(&format!("{good}\nmac = \"1:2:3\"")),
         5,
         &["02:00:5e"],
     );
     refused(
-        &folder,
+        folder.path(),
         &port(&format!("{good}\nmtu = 100")),
         1,
         &["MTU of 100", "576"],
     );
     refused(
-        &folder,
+        folder.path(),
         &port(&format!("{good}\nmtu = 70000")),
         5,
         &["70000"],
     );
     refused(
-        &folder,
+        folder.path(),
         &port(&format!("{good}\ngateways = [\"10.9.0.1\"]")),
         1,
         &["10.9.0.1", "add an address"],
     );
     refused(
-        &folder,
+        folder.path(),
         &format!("{PORT}{PORT}"),
         5,
         &["braid0", "interface of its own"],
     );
     refused(
-        &folder,
+        folder.path(),
         &format!("{PORT}{}", PORT.replace("braid0", "braid1")),
         5,
         &["10.0.0.2", "another interface"],
     );
     refused(
-        &folder,
+        folder.path(),
         &PORT.replace("tap", "wifi"),
         2,
         &["wifi", "`af_packet`", "`tap`"],
     );
     refused(
-        &folder,
+        folder.path(),
         &PORT.replace("braid0", "a/b"),
         1,
         &["a/b", "15 bytes"],
     );
-    fs::remove_dir_all(folder).unwrap();
 }
 
 /// A port over DPDK without the feature, or one that could not be with it.
 #[test]
 fn ports_over_dpdk() {
-    let folder = folder("dpdk");
+    let folder = tempfile::tempdir().unwrap();
     let port =
         |more: &str| format!("[[port]]\nkind = \"dpdk\"\naddresses = [\"10.0.0.2/24\"]\n{more}\n");
     let device = port("device = \"net_null0\"");
     if cfg!(feature = "dpdk") {
-        refused(&folder, &port(""), 1, &["no device", "0000:3b:00.0"]);
+        refused(folder.path(), &port(""), 1, &["no device", "0000:3b:00.0"]);
         refused(
-            &folder,
+            folder.path(),
             &port("device = \"net_tap0\"\ninterface = \"tap0\""),
             1,
             &["drop `interface`", "iface=eth0"],
         );
         refused(
-            &folder,
+            folder.path(),
             &port("device = \"net_null0\"\nmtu = 9001"),
             1,
             &["9001", "9000"],
         );
         refused(
-            &folder,
+            folder.path(),
             &format!("{device}{}", device.replace("10.0.0.2", "10.0.1.2")),
             5,
             &["net_null0", "of its own"],
         );
     } else {
-        refused(&folder, &device, 1, &["--features dpdk", "af_packet"]);
+        refused(folder.path(), &device, 1, &["--features dpdk", "af_packet"]);
     }
     refused(
-        &folder,
+        folder.path(),
         &format!("{PORT}promiscuous = true\n"),
         1,
         &["promiscuous", "kind = \"dpdk\""],
     );
     refused(
-        &folder,
+        folder.path(),
         &format!("{PORT}[dpdk]\narguments = [\"--no-huge\"]\n"),
         5,
         &["[dpdk]", "drop it"],
     );
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
@@ -330,9 +321,9 @@ fn a_file_that_is_not_there() {
 
 #[test]
 fn nothing_is_left_behind_by_a_port_that_cannot_be_opened() {
-    let folder = folder("half");
-    let socket = folder.join("engine.sock");
-    let file = folder.join("engine.toml");
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("engine.sock");
+    let file = folder.path().join("engine.toml");
     let text = format!(
         "[engine]\nsocket = \"{}\"\n[[port]]\nkind = \"af_packet\"\ninterface = \"nosuch0\"\n\
          addresses = [\"10.0.0.2/24\"]\n",
@@ -345,7 +336,6 @@ fn nothing_is_left_behind_by_a_port_that_cannot_be_opened() {
     assert!(errors.contains("nosuch0"), "{errors}");
     assert!(errors.contains("ip link"), "{errors}");
     assert!(!socket.exists());
-    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

@@ -4,29 +4,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
 const BYTES: u64 = 32 << 20;
-
-/// A directory that vanishes with the test.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("braid-{name}-{}", std::process::id()));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 fn command(program: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(program);
@@ -126,15 +109,15 @@ fn linux_over_tap_devices() {
 
 #[test]
 fn linux_over_packet_sockets_and_captured() {
-    let scratch = Scratch::new("captures");
-    let directory = scratch.0.to_str().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path().to_str().unwrap();
     let output = demo(&["--json", "--port", "af_packet", "--pcap", directory]);
     let Some(report) = report("linux_over_packet_sockets_and_captured", &output) else {
         return;
     };
     assert_well(&report, "linux");
     let length = |link: &str| {
-        fs::metadata(scratch.0.join(format!("{link}.pcapng")))
+        fs::metadata(scratch.path().join(format!("{link}.pcapng")))
             .unwrap()
             .len()
     };
@@ -151,8 +134,8 @@ fn captures_that_tshark_reads_without_an_error() {
     if Command::new("tshark").arg("--version").output().is_err() {
         return skip(name, "tshark is not installed");
     }
-    let scratch = Scratch::new("expert");
-    let directory = scratch.0.to_str().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path().to_str().unwrap();
     let output = demo(&[
         "--json",
         "--no-baseline",
@@ -166,7 +149,7 @@ fn captures_that_tshark_reads_without_an_error() {
     };
     assert_well(&report, "linux");
     for link in ["link1", "link2"] {
-        let file = scratch.0.join(format!("{link}.pcapng"));
+        let file = scratch.path().join(format!("{link}.pcapng"));
         // What dissection complains of as an error, or cannot make out at all.
         let complaints = tshark(&file, "_ws.malformed || _ws.expert.severity >= 0x800000");
         assert_eq!(complaints, "", "{link}");
@@ -248,12 +231,12 @@ fn two_workers_over_each_kind_of_port() {
 
 #[test]
 fn two_workers_write_one_capture_of_each_link() {
-    let scratch = Scratch::new("capture-workers");
-    let directory = scratch.0.to_str().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path().to_str().unwrap();
     let arguments = ["--json", "--port", "memory", "--workers", "2"];
     let output = demo(&[&arguments[..], &["--pcap", directory]].concat());
     assert_well(&report_of_success(&output), "engine");
-    let mut files: Vec<_> = fs::read_dir(&scratch.0)
+    let mut files: Vec<_> = fs::read_dir(scratch.path())
         .unwrap()
         .map(|file| file.unwrap().file_name().into_string().unwrap())
         .collect();
@@ -375,10 +358,10 @@ fn a_user_without_privileges() {
         return;
     }
     // The build directory may be closed to others.
-    let scratch = Scratch::new("unprivileged");
-    let program = scratch.0.join("braid");
+    let scratch = tempfile::tempdir().unwrap();
+    let program = scratch.path().join("braid");
     fs::copy(env!("CARGO_BIN_EXE_braid"), &program).unwrap();
-    for path in [&scratch.0, &program] {
+    for path in [scratch.path(), &program] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
     let output = command(&program, &["--json", "--peer", "linux"])

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::thread;
+use tempfile::TempDir;
 
 const DEPLOY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy");
 const CARD: &str = "0000:03:00.0";
@@ -19,12 +20,11 @@ const PROBE: &str = "sys/bus/pci/drivers_probe";
 const PAGES: &str = "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
 
 /// A host with network cards, of which all but one lead to the default route, a disk, and four cores.
-struct Host(PathBuf);
+struct Host(TempDir);
 
 impl Host {
-    fn new(name: &str) -> Self {
-        let root = std::env::temp_dir().join(format!("braid-host-{}-{name}", std::process::id()));
-        let host = Self(root);
+    fn new() -> Self {
+        let host = Self(tempfile::tempdir().unwrap());
         host.put(PAGES, "0\n");
         host.put(
             "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
@@ -62,39 +62,46 @@ impl Host {
                 host.put(&format!("{folder}/net/{interface}/mtu"), "1500\n");
             }
             symlink(
-                host.0.join("sys/bus/pci/drivers/ixgbe"),
-                host.0.join(&folder).join("driver"),
+                host.0.path().join("sys/bus/pci/drivers/ixgbe"),
+                host.0.path().join(&folder).join("driver"),
             )
             .unwrap();
         }
         for driver in ["ixgbe", "vfio-pci"] {
             host.put(&format!("sys/bus/pci/drivers/{driver}/unbind"), "");
         }
-        let made = Command::new("mkfifo").arg(host.0.join(PROBE)).status();
+        let made = Command::new("mkfifo")
+            .arg(host.0.path().join(PROBE))
+            .status();
         assert!(made.unwrap().success());
-        let root = host.0.clone();
+        let root = host.0.path().to_owned();
         thread::spawn(move || probe(&root));
         host
     }
 
     fn driver(&self) -> Option<PathBuf> {
-        fs::read_link(self.0.join(format!("sys/bus/pci/devices/{CARD}/driver"))).ok()
+        fs::read_link(
+            self.0
+                .path()
+                .join(format!("sys/bus/pci/devices/{CARD}/driver")),
+        )
+        .ok()
     }
 
     fn put(&self, path: &str, text: &str) {
-        let path = self.0.join(path);
+        let path = self.0.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
     fn get(&self, path: &str) -> String {
-        fs::read_to_string(self.0.join(path)).unwrap()
+        fs::read_to_string(self.0.path().join(path)).unwrap()
     }
 
     fn setup(&self, arguments: &[&str]) -> Output {
         Command::new(Path::new(DEPLOY).join("host-setup"))
             .args(arguments)
-            .env("BRAID_HOST_ROOT", &self.0)
+            .env("BRAID_HOST_ROOT", self.0.path())
             .output()
             .unwrap()
     }
@@ -134,15 +141,9 @@ fn probe(root: &Path) {
     }
 }
 
-impl Drop for Host {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn huge_pages_are_reserved_and_given_back() {
-    let host = Host::new("pages");
+    let host = Host::new();
     let plan = host.done(&["hugepages", "512"]);
     assert_eq!(plan, format!("512 > /{PAGES}\n"));
     assert_eq!(host.get(PAGES), "0\n", "a plan changes nothing");
@@ -165,7 +166,7 @@ fn huge_pages_are_reserved_and_given_back() {
 
 #[test]
 fn a_card_is_bound_and_goes_back_to_its_driver() {
-    let host = Host::new("bind");
+    let host = Host::new();
     let device = format!("/sys/bus/pci/devices/{CARD}");
     let plan = host.done(&["bind", CARD]);
     assert_eq!(
@@ -199,13 +200,16 @@ fn a_card_is_bound_and_goes_back_to_its_driver() {
 
 #[test]
 fn a_card_that_its_new_driver_refuses_goes_back_too() {
-    let host = Host::new("half");
+    let host = Host::new();
     host.put("refuses", "");
     let complaint = host.refused(&["bind", CARD, "--apply"]);
     assert!(complaint.contains("does not take"), "{complaint}");
     assert_eq!(host.driver(), None);
     host.done(&["--undo", "--apply"]);
-    assert!(!host.0.join(NOTES).exists(), "nothing is left to undo");
+    assert!(
+        !host.0.path().join(NOTES).exists(),
+        "nothing is left to undo"
+    );
     // The kernel is told, and takes its time.
     let own = |_| {
         thread::sleep(std::time::Duration::from_millis(10));
@@ -221,9 +225,9 @@ fn a_card_that_its_new_driver_refuses_goes_back_too() {
 fn the_notes_are_not_the_services() {
     let unit = fs::read_to_string(Path::new(DEPLOY).join("systemd/braid.service")).unwrap();
     let drop_in = fs::read_to_string(Path::new(DEPLOY).join("systemd/dpdk.conf")).unwrap();
-    let host = Host::new("notes");
+    let host = Host::new();
     host.done(&["hugepages", "512", "--apply"]);
-    assert!(host.0.join(NOTES).exists());
+    assert!(host.0.path().join(NOTES).exists());
     for line in unit.lines().chain(drop_in.lines()) {
         for folder in line
             .strip_prefix("RuntimeDirectory=")
@@ -238,7 +242,7 @@ fn the_notes_are_not_the_services() {
 
 #[test]
 fn what_would_cut_the_host_off_is_refused() {
-    let host = Host::new("refused");
+    let host = Host::new();
     for (arguments, says) in [
         (&["bind", UPLINK, "--apply"][..], "default route"),
         (&["bind", CARD, UPLINK, "--apply"], "default route"),
@@ -267,12 +271,12 @@ fn what_would_cut_the_host_off_is_refused() {
         let complaint = host.refused(arguments);
         assert!(complaint.contains(says), "{arguments:?}: {complaint}");
     }
-    assert!(!host.0.join("run").exists(), "nothing was changed");
+    assert!(!host.0.path().join("run").exists(), "nothing was changed");
 }
 
 #[test]
 fn interrupts_leave_isolated_cores() {
-    let host = Host::new("isolate");
+    let host = Host::new();
     let affinity = |irq: u32| host.get(&format!("proc/irq/{irq}/smp_affinity_list"));
     host.done(&["isolate", "2-3", "--apply"]);
     assert_eq!([7, 8, 9].map(affinity), ["0,1\n", "0,1\n", "0\n"]);
@@ -292,7 +296,8 @@ fn the_unit_is_one_that_systemd_takes() {
         eprintln!("skipped the_unit_is_one_that_systemd_takes: {verifier} is not installed");
         return;
     }
-    let folder = std::env::temp_dir().join(format!("braid-unit-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
     let drop_ins = folder.join("braid.service.d");
     fs::create_dir_all(&drop_ins).unwrap();
     let unit = fs::read_to_string(Path::new(DEPLOY).join("systemd/braid.service")).unwrap();
@@ -310,7 +315,6 @@ fn the_unit_is_one_that_systemd_takes() {
         .output()
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    let _ = fs::remove_dir_all(&folder);
     let ours: Vec<_> = said.lines().filter(|line| line.contains("braid")).collect();
     assert!(output.status.success() && ours.is_empty(), "{said}");
 }

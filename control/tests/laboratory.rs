@@ -59,8 +59,8 @@ fn a_download_uses_both_links_whichever_side_serves() {
     ) {
         return;
     }
-    let folder = std::env::temp_dir().join(format!("braid-laboratory-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
     let data: Vec<u8> = (0..BYTES as u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
@@ -105,7 +105,6 @@ fn a_download_uses_both_links_whichever_side_serves() {
             "reverse {reverse}: {report}"
         );
     }
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// Every verb, asked from within a laboratory of the engine's own.

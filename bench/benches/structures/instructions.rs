@@ -10,7 +10,7 @@ use std::fs;
 use std::hint::black_box;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{self, Command};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use criterion::Throughput;
@@ -119,12 +119,8 @@ pub(crate) struct Counted {
 ///
 /// What is missing, or went wrong.
 pub(crate) fn count() -> Result<Vec<Counted>, String> {
-    let folder = env::temp_dir().join(format!("braid-bench-{}", process::id()));
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let counted = run_in(&folder);
-    // What is left there harms nobody.
-    let _ = fs::remove_dir_all(&folder);
-    counted
+    let folder = tempfile::tempdir().map_err(|error| format!("a temporary folder: {error}"))?;
+    run_in(folder.path())
 }
 
 fn run_in(folder: &Path) -> Result<Vec<Counted>, String> {

@@ -2,10 +2,10 @@
 //! their engine.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
 
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::Signal;
@@ -58,7 +58,7 @@ pub fn end_in_time() {
 pub struct Processes {
     program: PathBuf,
     /// Where the engines have their socket.
-    folder: PathBuf,
+    folder: TempDir,
     library: Option<PathBuf>,
     /// What the workers do that serve sleeping applications.
     idle: Option<String>,
@@ -73,8 +73,7 @@ impl Processes {
     /// When it cannot be found, or no temporary folder be made.
     pub fn new(idle: Option<String>) -> io::Result<Self> {
         let program = std::env::current_exe()?;
-        let folder = std::env::temp_dir().join(format!("braid-bench-{}", std::process::id()));
-        fs::create_dir_all(&folder)?;
+        let folder = tempfile::Builder::new().prefix("braid-bench-").tempdir()?;
         let library = library(&program);
         Ok(Self {
             program,
@@ -103,7 +102,7 @@ impl Processes {
     ///
     /// [`Failure::Failed`] when a process did not do what it was asked.
     pub fn measure(&self, task: Task) -> Result<Measured, Failure> {
-        let socket = self.folder.join("engine.sock");
+        let socket = self.folder.path().join("engine.sock");
         let mut applications = Command::new(&self.program);
         applications
             .arg(APPLICATIONS)
@@ -183,13 +182,6 @@ impl Processes {
             return Err(Failure::Failed("an engine did not start".to_owned()));
         }
         Ok(engine)
-    }
-}
-
-impl Drop for Processes {
-    fn drop(&mut self) {
-        // What is left behind is an empty folder at worst.
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -76,27 +76,25 @@ mod tests {
     const TAG: &str = "20010020000000000000000000000009 02 80 00 80 hip0\n";
 
     /// What shows on a host where a program of that name runs and that has these addresses.
-    fn seen(test: &str, program: &str, addresses: &str) -> Vec<(ExclusiveProtocol, String)> {
-        let folder = format!("braid-exclusive-{}-{test}", std::process::id());
-        let proc = std::env::temp_dir().join(folder);
+    fn seen(program: &str, addresses: &str) -> Vec<(ExclusiveProtocol, String)> {
+        let proc = tempfile::tempdir().unwrap();
         for (file, text) in [
             ("1/comm", "init\n".to_owned()),
             ("77/comm", format!("{program}\n")),
             ("net/if_inet6", addresses.to_owned()),
         ] {
-            let path = proc.join(file);
+            let path = proc.path().join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let seen = seen_in(&proc, &BOTH);
-        assert_eq!(seen_in(&proc, &[]), []);
-        fs::remove_dir_all(&proc).unwrap();
+        let seen = seen_in(proc.path(), &BOTH);
+        assert_eq!(seen_in(proc.path(), &[]), []);
         seen
     }
 
     #[test]
     fn a_host_with_neither_shows_neither() {
-        assert_eq!(seen("neither", "sshd", USUAL), []);
+        assert_eq!(seen("sshd", USUAL), []);
         assert_eq!(seen_in(Path::new("/nonexistent"), &BOTH), []);
     }
 
@@ -108,13 +106,13 @@ mod tests {
             ("hipfw", ExclusiveProtocol::Hip),
         ] {
             let reason = format!("the program {program} runs");
-            assert_eq!(seen(program, program, USUAL), [(protocol, reason)]);
+            assert_eq!(seen(program, USUAL), [(protocol, reason)]);
         }
     }
 
     #[test]
     fn a_host_identity_tag_shows_hip() {
-        let seen = seen("tag", "sshd", &format!("{USUAL}{TAG}"));
+        let seen = seen("sshd", &format!("{USUAL}{TAG}"));
         let reason = "an interface has the host identity tag 2001:20::9".to_owned();
         assert_eq!(seen, [(ExclusiveProtocol::Hip, reason)]);
     }

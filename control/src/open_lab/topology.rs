@@ -1,10 +1,10 @@
 //! The network of the laboratory: namespaces, links, and the engine's configuration.
 
 use std::fmt::Write;
-use std::fs;
 use std::net::IpAddr;
 use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
+use tempfile::TempDir;
 
 use braid_dataplane::port::AnyPort;
 use braid_dataplane::port::impaired::{ImpairedPort, Impairments};
@@ -30,7 +30,7 @@ pub(super) struct Topology {
     /// The engine's end of veth links is kept in here. With TAP devices it needs no namespace.
     engine: Option<Namespace>,
     /// The folder of the engine's socket.
-    folder: PathBuf,
+    folder: TempDir,
     links: u8,
     family: Family,
 }
@@ -49,8 +49,9 @@ impl Topology {
             true => None,
             false => Some(Namespace::create()?),
         };
-        let folder = std::env::temp_dir().join(format!("braid-lab-{}", std::process::id()));
-        fs::create_dir_all(&folder)
+        let folder = tempfile::Builder::new()
+            .prefix("braid-lab-")
+            .tempdir()
             .map_err(OpenLabError::system("cannot make a temporary folder"))?;
         let links = u8::try_from(plan.links.len()).unwrap_or(u8::MAX);
         Ok(Self {
@@ -148,7 +149,7 @@ impl Topology {
 
     /// Where the engine listens.
     pub(super) fn socket(&self) -> PathBuf {
-        self.folder.join("engine.sock")
+        self.folder.path().join("engine.sock")
     }
 
     /// The namespace in which Linux is the peer.
@@ -171,13 +172,6 @@ impl Topology {
                     .any(|&family| link.address(family, Side::Engine) == address)
             })
             .map(|link| link.0)
-    }
-}
-
-impl Drop for Topology {
-    fn drop(&mut self) {
-        // The engine has removed its socket, or does so in a moment: an empty folder may stay.
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

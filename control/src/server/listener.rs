@@ -188,17 +188,10 @@ fn clear_path(path: &Path, address: &SocketAddrUnix) -> Result<(), StartError> {
 mod tests {
     use super::*;
 
-    fn folder(name: &str) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("braid-listener-{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        folder
-    }
-
     #[test]
     fn a_socket_left_behind_is_replaced_and_a_live_one_is_not() {
-        let folder = folder("stale");
-        let path = folder.join("engine.sock");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.sock");
         let first = Listener::bind(&path, false).unwrap();
         let refused = Listener::bind(&path, false).unwrap_err();
         assert!(
@@ -206,14 +199,13 @@ mod tests {
             "{refused}"
         );
         // As after kill -9: the file stays and nobody listens.
-        let kept = folder.join("kept");
+        let kept = folder.path().join("kept");
         fs::hard_link(&path, &kept).unwrap();
         drop(first);
         assert!(!path.exists());
         fs::rename(&kept, &path).unwrap();
         let second = Listener::bind(&path, false).unwrap();
         drop(second);
-        fs::remove_dir_all(folder).unwrap();
     }
 
     fn mode_of(path: &Path) -> u32 {
@@ -222,8 +214,8 @@ mod tests {
 
     #[test]
     fn the_file_is_the_owners_alone_until_others_are_admitted() {
-        let folder = folder("mode");
-        let path = folder.join("engine.sock");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.sock");
         let listener = Listener::bind(&path, false).unwrap();
         assert_eq!(mode_of(&path), 0o600);
         listener.admit_others(true).unwrap();
@@ -234,14 +226,16 @@ mod tests {
         let listener = Listener::bind(&path, true).unwrap();
         assert_eq!(mode_of(&path), 0o666);
         drop(listener);
-        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn what_takes_the_place_of_the_file_is_left_alone() {
-        let folder = folder("link");
-        let (path, victim) = (folder.join("engine.sock"), folder.join("victim"));
-        let moved = folder.join("moved");
+        let folder = tempfile::tempdir().unwrap();
+        let (path, victim) = (
+            folder.path().join("engine.sock"),
+            folder.path().join("victim"),
+        );
+        let moved = folder.path().join("moved");
         fs::write(&victim, "precious").unwrap();
         fs::set_permissions(&victim, fs::Permissions::from_mode(0o640)).unwrap();
         let listener = Listener::bind(&path, false).unwrap();
@@ -251,13 +245,12 @@ mod tests {
         assert_eq!((mode_of(&victim), mode_of(&moved)), (0o640, 0o666));
         drop(listener);
         assert!(path.is_symlink() && victim.exists());
-        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]
     fn a_file_that_is_no_socket_is_kept() {
-        let folder = folder("file");
-        let path = folder.join("engine.sock");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.sock");
         fs::write(&path, "precious").unwrap();
         let refused = Listener::bind(&path, false).unwrap_err();
         assert!(
@@ -265,6 +258,5 @@ mod tests {
             "{refused}"
         );
         assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
-        fs::remove_dir_all(folder).unwrap();
     }
 }

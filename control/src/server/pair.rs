@@ -68,8 +68,8 @@ mod tests {
 
     #[test]
     fn strangers_who_fill_the_queue_disturb_nobody() {
-        let folder = std::env::temp_dir().join(format!("braid-pair-{}", std::process::id()));
-        let path = folder.join("engine.sock");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.sock");
         let listener = Listener::bind(&path, true).unwrap();
         let address = SocketAddrUnix::new(&path).unwrap();
         let mut strangers = Vec::new();
@@ -101,6 +101,5 @@ mod tests {
             assert!(listener.accept().unwrap().is_some());
         }
         drop(listener);
-        std::fs::remove_dir_all(folder).unwrap();
     }
 }

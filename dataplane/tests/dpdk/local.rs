@@ -119,8 +119,8 @@ fn what_a_device_cannot_is_told_with_what_it_can() {
 #[test]
 fn a_capture_is_read_and_another_is_written() {
     namespace::run("local::a_capture_is_read_and_another_is_written", || {
-        let directory = std::env::temp_dir().join(format!("braid-dpdk-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let directory = directory.path();
         let (input, output) = (directory.join("in"), directory.join("out"));
         let header = [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 1];
         let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_ne_bytes()).collect();
@@ -145,7 +145,6 @@ fn a_capture_is_read_and_another_is_written() {
             "{} bytes",
             written.len()
         );
-        fs::remove_dir_all(directory).unwrap();
     });
 }
 

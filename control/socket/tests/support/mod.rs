@@ -35,7 +35,8 @@ impl FakeEngine {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("braid-fake-{}-{count}.sock", std::process::id());
-        Self::start_at(&std::env::temp_dir().join(name))
+        // The last one of a test program may be left there, for statics are never dropped.
+        Self::start_at(&Path::new(env!("CARGO_TARGET_TMPDIR")).join(name))
     }
 
     /// Starts one at `path`, where there was one before or none.

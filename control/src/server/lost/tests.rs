@@ -93,11 +93,11 @@ struct Pair {
 
 #[test]
 fn a_worker_that_panics_takes_its_connections_with_it_and_no_others() {
-    let folder = std::env::temp_dir().join(format!("braid-lost-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
     let (bombs, control) = {
         // Signals are taken over by this thread and those that it starts.
         let (send, receive) = channel();
-        let at = folder.clone();
+        let at = folder.path().to_owned();
         let thread = thread::spawn(move || {
             let control = control(&at);
             let bombs = WORKERS.map(|worker| control.hosts.bomb(worker));
@@ -106,7 +106,7 @@ fn a_worker_that_panics_takes_its_connections_with_it_and_no_others() {
         });
         (receive.recv().unwrap(), thread)
     };
-    let path = folder.join("engine.sock");
+    let path = folder.path().join("engine.sock");
     let rows = || -> Vec<ConnectionRow> {
         let mut asking = Asking::connect(&path).unwrap();
         asking.ask(&Request::ShowConnections).unwrap()
@@ -145,7 +145,6 @@ fn a_worker_that_panics_takes_its_connections_with_it_and_no_others() {
     first();
     let ended = control.join().unwrap();
     assert!(matches!(ended, Err(ServerError::Worker)), "{ended:?}");
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 /// What a program asks of an engine whose control thread is the test's, until `over`.
@@ -184,10 +183,10 @@ fn connect_in_vain(folder: &Path, go: Receiver<()>) -> thread::JoinHandle<Result
 
 #[test]
 fn a_connect_that_failed_is_answered_though_its_worker_has_ended() {
-    let folder = std::env::temp_dir().join(format!("braid-failed-{}", std::process::id()));
-    let mut control = control(&folder);
+    let folder = tempfile::tempdir().unwrap();
+    let mut control = control(folder.path());
     let (go, may_go) = channel();
-    let program = connect_in_vain(&folder, may_go);
+    let program = connect_in_vain(folder.path(), may_go);
     go.send(()).unwrap();
     serve(&mut control, |control| {
         begun_at(control).is_some() && control.hosts.reports().waiting() > 0
@@ -198,15 +197,14 @@ fn a_connect_that_failed_is_answered_though_its_worker_has_ended() {
     serve(&mut control, |_| program.is_finished());
     assert_eq!(program.join().unwrap(), Err(libc::ECONNREFUSED));
     drop(control);
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn a_connect_goes_to_another_worker_when_its_own_ends() {
-    let folder = std::env::temp_dir().join(format!("braid-begun-{}", std::process::id()));
-    let mut control = control(&folder);
+    let folder = tempfile::tempdir().unwrap();
+    let mut control = control(folder.path());
     let (go, may_go) = channel();
-    let program = connect_in_vain(&folder, may_go);
+    let program = connect_in_vain(folder.path(), may_go);
     serve(&mut control, |control| {
         control.sockets.iter().next().is_some()
     });
@@ -218,21 +216,20 @@ fn a_connect_goes_to_another_worker_when_its_own_ends() {
     // The answer may belong to the worker that has ended, and never come; the engine's end does.
     drop(control);
     program.join().unwrap().unwrap_err();
-    std::fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]
 fn one_worker_of_two_ends_in_order() {
-    let folder = std::env::temp_dir().join(format!("braid-rest-{}", std::process::id()));
+    let folder = tempfile::tempdir().unwrap();
     let (send, receive) = channel();
-    let at = folder.clone();
+    let at = folder.path().to_owned();
     let thread = thread::spawn(move || {
         let control = control(&at);
         send.send(control.hosts.bomb(WORKERS[0])).unwrap();
         control.run()
     });
     receive.recv().unwrap()();
-    let client = Client::attach(&folder.join("engine.sock"));
+    let client = Client::attach(&folder.path().join("engine.sock"));
     // The second worker is the one that chooses now.
     let socket = client.open();
     socket.bind("10.7.7.7:0".parse().unwrap()).unwrap();
@@ -241,5 +238,4 @@ fn one_worker_of_two_ends_in_order() {
     pthread_kill(thread.as_pthread_t(), Signal::SIGTERM).unwrap();
     let ended = thread.join().unwrap();
     assert!(ended.is_ok(), "{ended:?}");
-    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -8,8 +8,10 @@ mod subflows;
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 
 use braid_control::lab::link::{Family, Link, Side};
 use braid_control::lab::netlink::{Endpoint, EndpointFlags};
@@ -32,7 +34,7 @@ pub(crate) struct Rig {
     subflows: Subflows,
     engine: Engine,
     net: Net,
-    folder: PathBuf,
+    folder: TempDir,
 }
 
 impl Rig {
@@ -42,9 +44,12 @@ impl Rig {
         announce_second_link(&net);
         let engine = net.start();
         let subflows = Subflows::watch(&net.socket());
-        let folder =
-            std::env::temp_dir().join(format!("braid-programs-{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("braid-{name}-"))
+            // Some servers give up root, and read there still.
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()
+            .unwrap();
         Self {
             subflows,
             engine,
@@ -55,7 +60,7 @@ impl Rig {
 
     /// A file in the folder of this test.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.path().join(name)
     }
 
     /// Starts a program whose sockets are the engine's. None may be the kernel's: it is strict.
@@ -67,7 +72,7 @@ impl Rig {
             .arg("--")
             .arg(program)
             .args(arguments);
-        Process::start(&self.net.engine, command, &self.folder)
+        Process::start(&self.net.engine, command, self.folder.path())
     }
 
     /// Starts a program whose sockets are Linux's, of Multipath TCP.
@@ -77,7 +82,7 @@ impl Rig {
             .args(arguments)
             .env("LD_PRELOAD", preload::library())
             .env("BRAID_PEER", "mptcp");
-        Process::start(&self.net.peer, command, &self.folder)
+        Process::start(&self.net.peer, command, self.folder.path())
     }
 
     /// Waits until a program listens at the engine's port `port`.
@@ -134,12 +139,6 @@ impl Rig {
             log.iter().all(|line| line.contains("ready at")),
             "the engine said: {log:#?}"
         );
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 use braid_control::lab::link::{Family, Link, Side};
 use braid_control::lab::namespace::Namespace;
@@ -22,7 +24,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(10);
 pub(crate) struct Net {
     pub(crate) engine: Namespace,
     pub(crate) peer: Namespace,
-    folder: PathBuf,
+    folder: TempDir,
 }
 
 impl Net {
@@ -34,9 +36,12 @@ impl Net {
 
     /// As [`Self::create`], with links that `join` makes between the two.
     pub(crate) fn joined(name: &str, mut join: impl FnMut(Link, &Namespace, &Namespace)) -> Self {
-        let folder =
-            std::env::temp_dir().join(format!("braid-sockets-{}-{name}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("braid-{name}-"))
+            // Other users come to its socket.
+            .permissions(fs::Permissions::from_mode(0o755))
+            .tempdir()
+            .unwrap();
         let (engine, peer) = (Namespace::create().unwrap(), Namespace::create().unwrap());
         let _ = engine.set("net.ipv6.conf.default.disable_ipv6", "1");
         for link in Link::all(2) {
@@ -56,11 +61,11 @@ impl Net {
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.folder.join("engine.sock")
+        self.folder.path().join("engine.sock")
     }
 
     pub(crate) fn configuration(&self) -> PathBuf {
-        self.folder.join("engine.toml")
+        self.folder.path().join("engine.toml")
     }
 
     /// Writes the configuration, with `more` at its end.
@@ -119,12 +124,6 @@ impl Net {
         let engine = Engine { child, log };
         engine.wait_for_log("ready at");
         engine
-    }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

@@ -8,21 +8,6 @@ use super::super::POOL_FRAME_CAPACITY;
 use super::super::memory::{MemoryOptions, MemoryPort};
 use super::*;
 
-/// A path in the directory for temporary files, removed on drop.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        Self(std::env::temp_dir().join(format!("braid-{}-{name}.pcapng", std::process::id())))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
-
 /// An Ethernet, IPv4 and TCP header and `payload` bytes, with the checksum of IPv4 filled in and
 /// that of TCP left partial.
 fn partial_segment(payload: usize) -> Vec<u8> {
@@ -78,8 +63,8 @@ const OFFLOADED: TransmitMeta = TransmitMeta {
 
 #[test]
 fn the_link_is_unchanged_and_the_capture_is_complete() {
-    let scratch = Scratch::new("complete");
-    let capture = Capture::create(&scratch.0).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let capture = Capture::create(file.path()).unwrap();
     let (near, mut far) = MemoryPort::pair(MemoryOptions::default()).unwrap();
     let mut near = capture.tee(near, "near").unwrap();
     let frame = partial_segment(60_000);
@@ -96,7 +81,7 @@ fn the_link_is_unchanged_and_the_capture_is_complete() {
         "so does the engine"
     );
     assert_eq!(capture.finish().unwrap(), 2);
-    let file = std::fs::read(&scratch.0).unwrap();
+    let file = std::fs::read(file.path()).unwrap();
     let mut completed = frame;
     complete_checksum(&mut completed, 34, 16);
     let copies = file
@@ -108,8 +93,8 @@ fn the_link_is_unchanged_and_the_capture_is_complete() {
 
 #[test]
 fn tshark_finds_no_fault() {
-    let scratch = Scratch::new("tshark");
-    let capture = Capture::create(&scratch.0).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let capture = Capture::create(file.path()).unwrap();
     let (near, mut far) = MemoryPort::pair(MemoryOptions::default()).unwrap();
     let mut near = capture.tee(near, "near").unwrap();
     send(&mut near, &partial_segment(60_000), OFFLOADED);
@@ -139,7 +124,7 @@ fn tshark_finds_no_fault() {
             "tcp.checksum.status",
         ])
         .arg("-r")
-        .arg(&scratch.0)
+        .arg(file.path())
         .output();
     let Ok(output) = output else {
         let ci = std::env::var("CI").is_ok_and(|value| value == "true");

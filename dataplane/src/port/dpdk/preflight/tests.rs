@@ -1,6 +1,7 @@
 //! Hosts made of files.
 
 use std::os::unix::fs::symlink;
+use tempfile::TempDir;
 
 use super::*;
 
@@ -8,15 +9,12 @@ const NIC: &str = "0000:3b:00.0";
 const VERSION: &str = "DPDK 22.11.11";
 
 /// A directory that stands for the root of a host.
-struct FakeHost(PathBuf);
+struct FakeHost(TempDir);
 
 impl FakeHost {
     /// One that lacks nothing: huge pages, and a NIC that vfio-pci drives.
-    fn ready(name: &str) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("braid-preflight-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        let host = Self(path);
+    fn ready() -> Self {
+        let host = Self(tempfile::tempdir().unwrap());
         host.write(
             "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
             "512",
@@ -53,13 +51,13 @@ impl FakeHost {
     }
 
     fn write(&self, path: &str, text: &str) {
-        let path = self.0.join(path);
+        let path = self.0.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, format!("{text}\n")).unwrap();
     }
 
     fn remove(&self, path: &str) {
-        let path = self.0.join(path);
+        let path = self.0.path().join(path);
         if path.is_dir() && !path.is_symlink() {
             fs::remove_dir_all(path).unwrap();
         } else {
@@ -68,7 +66,7 @@ impl FakeHost {
     }
 
     fn link(&self, path: &str, target: &str) {
-        let path = self.0.join(path);
+        let path = self.0.path().join(path);
         let _ = fs::remove_file(&path);
         symlink(target, path).unwrap();
     }
@@ -93,7 +91,7 @@ impl FakeHost {
             worker_cores: vec![0],
             arguments: eal.iter().map(ToString::to_string).collect(),
         };
-        check(&self.0, &eal, std::slice::from_ref(device), VERSION)
+        check(self.0.path(), &eal, std::slice::from_ref(device), VERSION)
             .iter()
             .map(ToString::to_string)
             .collect()
@@ -113,15 +111,9 @@ impl FakeHost {
     }
 }
 
-impl Drop for FakeHost {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 #[test]
 fn a_host_that_is_ready_lacks_nothing() {
-    let host = FakeHost::ready("ready");
+    let host = FakeHost::ready();
     assert_eq!(host.of_nic(), [""; 0]);
     assert_eq!(host.of("net_tap0", "iface=tap7"), [""; 0]);
     assert_eq!(host.of("net_af_packet0", "iface=veth0,qpairs=2"), [""; 0]);
@@ -130,7 +122,7 @@ fn a_host_that_is_ready_lacks_nothing() {
 
 #[test]
 fn missing_huge_pages_are_asked_for_by_their_number() {
-    let host = FakeHost::ready("huge");
+    let host = FakeHost::ready();
     host.write(
         "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
         "4",
@@ -153,7 +145,7 @@ fn missing_huge_pages_are_asked_for_by_their_number() {
 
 #[test]
 fn a_card_of_the_kernel_is_bound_by_the_commands_told() {
-    let host = FakeHost::ready("bound");
+    let host = FakeHost::ready();
     host.driver("e1000e");
     host.write(&format!("sys/bus/pci/devices/{NIC}/net/eth3/mtu"), "1500");
     let findings = host.of_nic();
@@ -178,7 +170,7 @@ fn a_card_of_the_kernel_is_bound_by_the_commands_told() {
 
 #[test]
 fn an_absent_card_is_told_beside_those_that_are_there() {
-    let host = FakeHost::ready("absent");
+    let host = FakeHost::ready();
     let findings = host.findings(&[], &DeviceOptions::new("0000:04:00.1"));
     assert_eq!(findings.len(), 1);
     assert!(
@@ -189,7 +181,7 @@ fn an_absent_card_is_told_beside_those_that_are_there() {
 
 #[test]
 fn a_card_needs_its_group_or_no_iommu() {
-    let host = FakeHost::ready("group");
+    let host = FakeHost::ready();
     host.remove("dev/vfio/12");
     assert!(host.of_nic()[0].contains("--device /dev/vfio/12"));
     host.remove(&format!("sys/bus/pci/devices/{NIC}/iommu_group"));
@@ -201,7 +193,7 @@ fn a_card_needs_its_group_or_no_iommu() {
 
 #[test]
 fn memory_has_to_be_locked_for_a_card_only() {
-    let host = FakeHost::ready("locked");
+    let host = FakeHost::ready();
     host.capabilities(!(1 << CAP_IPC_LOCK));
     let findings = host.of_nic();
     assert_eq!(findings.len(), 1);
@@ -211,7 +203,7 @@ fn memory_has_to_be_locked_for_a_card_only() {
 
 #[test]
 fn virtual_devices_need_what_they_are_made_of() {
-    let host = FakeHost::ready("virtual");
+    let host = FakeHost::ready();
     assert!(host.of("net_af_packet0", "")[0].contains("iface=NAME"));
     assert!(host.of("net_af_packet0", "iface=eth9")[0].contains("ip link"));
     host.capabilities(0);
