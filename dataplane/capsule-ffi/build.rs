@@ -20,6 +20,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_dev_(set_mtu|socket_id|start|stop)",
     "rte_eth_(link_get_nowait|macaddr_get|rx_queue_setup|stats_get|tx_queue_setup)",
     "rte_eth_promiscuous_.*able",
+    "rte_eth_xstats_get(_names)?",
     "rte_mempool_(avail_count|free|in_use_count)",
     "rte_pktmbuf_(free_bulk|pool_create)",
     "rte_socket_(count|id|id_by_idx)",

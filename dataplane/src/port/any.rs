@@ -100,6 +100,10 @@ impl Port for AnyPort {
     fn counters(&self) -> PortCounters {
         dispatch!(self, port => port.counters())
     }
+
+    fn device_counters(&self) -> Vec<(String, u64)> {
+        dispatch!(self, port => port.device_counters())
+    }
 }
 
 impl From<MemoryPort> for AnyPort {

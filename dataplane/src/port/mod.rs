@@ -225,4 +225,10 @@ pub trait Port {
 
     /// What the port has done so far.
     fn counters(&self) -> PortCounters;
+
+    /// What the device behind it counts by itself, each with its driver's name for it. Not for the steps
+    /// of a worker: it allocates, and may ask the device.
+    fn device_counters(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
 }

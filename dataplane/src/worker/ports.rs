@@ -95,6 +95,14 @@ impl Ports {
         }
     }
 
+    /// What the device behind the port counts by itself; see [`Port::device_counters`].
+    pub fn device_counters(&self, port: PortId) -> Vec<(String, u64)> {
+        match self.slots.get(usize::from(port.0)) {
+            Some(Slot::Working(port)) => port.device_counters(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether frames that were sent have yet to leave a port, be it that the system has not
     /// taken them or that they are on an impaired link: steps of the worker move them on.
     pub fn transmit_pending(&self) -> bool {

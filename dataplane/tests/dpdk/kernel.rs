@@ -9,7 +9,7 @@ use braid_dataplane::port::dpdk::{DeviceOptions, Dpdk, DpdkPort, Turn};
 
 use crate::echo::echo;
 use crate::namespace::{self, ip};
-use crate::{PATIENCE, device, eal, numbered, send, start_one};
+use crate::{PATIENCE, device, eal, numbered, run_as_root, send, start_one};
 
 /// A veth pair, with the kernel at 10.9.0.1 of the end `veth1`.
 ///
@@ -35,6 +35,20 @@ fn a_stream_goes_to_the_kernel_and_back_over_net_af_packet() {
             veth();
             let port = start_one(device("net_af_packet0", "iface=veth0"));
             assert!(!port.capabilities().checksum);
+            echo(port.into());
+        },
+    );
+}
+
+#[test]
+fn a_stream_goes_to_the_kernel_and_back_over_net_af_xdp() {
+    run_as_root(
+        "kernel::a_stream_goes_to_the_kernel_and_back_over_net_af_xdp",
+        || {
+            veth();
+            let port = start_one(device("net_af_xdp0", "iface=veth0"));
+            let told = port.capabilities();
+            assert!(!told.checksum && !told.segmentation);
             echo(port.into());
         },
     );

@@ -3,13 +3,17 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use braid_dataplane::port::dpdk::{DeviceOptions, Dpdk, DpdkError, DpdkPort, EXAMPLE_KEY, Spread};
+use braid_dataplane::port::dpdk::{
+    DeviceOptions, Dpdk, DpdkError, DpdkPort, EXAMPLE_KEY, EalOptions, Spread,
+};
 use braid_dataplane::port::{BURST, Burst, Port};
 use braid_engine::stack::PortId;
 use braid_engine::storage::frame::FramePool;
 
 use crate::namespace;
-use crate::{PATIENCE, device, eal, numbered, pool, queues, receive, send, start, start_one};
+use crate::{
+    PATIENCE, device, eal, numbered, pool, queues, receive, run_as_root, send, start, start_one,
+};
 
 #[test]
 fn a_ring_brings_back_every_frame_in_order_even_when_it_was_full() {
@@ -197,4 +201,82 @@ fn two_ends_of_a_shared_memory_interface_exchange_frames() {
             }
         },
     );
+}
+
+/// Pages of 2 MiB, given back with this.
+struct HugePages {
+    before: u64,
+}
+
+impl HugePages {
+    const FILE: &str = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+
+    fn number() -> Option<u64> {
+        fs::read_to_string(Self::FILE).ok()?.trim().parse().ok()
+    }
+
+    /// So many more; `None` where the kernel gives none.
+    fn reserve(count: u64) -> Option<Self> {
+        let before = Self::number()?;
+        fs::write(Self::FILE, (before + count).to_string()).ok()?;
+        let reserved = Self { before };
+        (Self::number()? >= before + count).then_some(reserved)
+    }
+}
+
+impl Drop for HugePages {
+    fn drop(&mut self) {
+        fs::write(Self::FILE, self.before.to_string()).unwrap();
+    }
+}
+
+#[test]
+fn buffers_are_in_huge_pages() {
+    const NAME: &str = "local::buffers_are_in_huge_pages";
+    run_as_root(NAME, || {
+        let Some(_pages) = HugePages::reserve(64) else {
+            eprintln!("skipped {NAME}: the kernel gives no 64 pages of 2 MiB");
+            return;
+        };
+        let eal = EalOptions {
+            arguments: vec!["--no-pci".into()],
+            ..eal()
+        };
+        let mut dpdk = Dpdk::start(&eal, &[device("net_ring0", "")]).unwrap();
+        let mut port = dpdk.take_devices().remove(0).ports.remove(0);
+        let told = fs::read_to_string("/proc/self/smaps").unwrap();
+        let kilobytes: u64 = told
+            .lines()
+            .filter_map(|line| line.strip_prefix("Private_Hugetlb:"))
+            .filter_map(|rest| rest.split_whitespace().next()?.parse::<u64>().ok())
+            .sum();
+        assert!(kilobytes >= 10 << 10, "{kilobytes} KiB are in huge pages");
+        for number in 0..100 {
+            assert!(send(&mut port, &numbered(number, 1_514)));
+            let frames = receive(&mut port, &mut pool(), 1);
+            assert_eq!(frames, [numbered(number, 1_514)]);
+        }
+    });
+}
+
+#[test]
+fn what_a_device_counts_is_told_by_its_names() {
+    namespace::run("local::what_a_device_counts_is_told_by_its_names", || {
+        let options = DeviceOptions {
+            queues: queues(2),
+            ..device("net_ring0", "")
+        };
+        let mut devices = start(&[options]);
+        assert!(devices[0].link.state().up);
+        let ports = &mut devices[0].ports;
+        for number in 0..3 {
+            assert!(send(&mut ports[0], &numbered(number, 100)));
+        }
+        ports[0].flush().unwrap();
+        let counters = ports[0].device_counters();
+        let sent = counters.iter().find(|(name, _)| name == "tx_good_packets");
+        assert_eq!(sent.map(|(_, count)| *count), Some(3), "{counters:?}");
+        // They are those of the whole device.
+        assert_eq!(ports[1].device_counters(), []);
+    });
 }

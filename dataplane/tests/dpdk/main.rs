@@ -14,6 +14,7 @@ mod namespace;
 mod echo;
 
 use std::num::NonZeroU16;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use braid_dataplane::port::dpdk::{DeviceOptions, Dpdk, DpdkDevice, DpdkPort, EalOptions};
@@ -30,6 +31,19 @@ fn eal() -> EalOptions {
         worker_cores: vec![0],
         arguments: ["--no-huge", "--no-pci"].map(String::from).into(),
     }
+}
+
+/// Runs a test in a network namespace, as the root of the host: some is not for that of a user namespace.
+/// Where this process is not that, the test is skipped by name.
+fn run_as_root(test: &str, body: impl FnOnce()) {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let words: Vec<&str> = map.split_whitespace().collect();
+    let unshare = Command::new("unshare").args(["-n", "true"]).status();
+    if words != ["0", "0", "4294967295"] || !unshare.is_ok_and(|status| status.success()) {
+        eprintln!("skipped {test}: this process is not root of the host");
+        return;
+    }
+    namespace::run_with(&["-n"], test, body);
 }
 
 /// A virtual device with its arguments.

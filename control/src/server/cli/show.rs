@@ -205,7 +205,10 @@ fn owned<'a>(counters: impl Iterator<Item = (&'a str, u64)>) -> BTreeMap<String,
 
 fn port_counters(turn: &Turn<'_>, port: PortId) -> BTreeMap<String, u64> {
     let counters = turn.ports.counters(port).unwrap_or_default();
-    owned(counters.iter())
+    let mut counters = owned(counters.iter());
+    let of_device = turn.ports.device_counters(port).into_iter();
+    counters.extend(of_device.map(|(name, value)| (format!("Device_{name}"), value)));
+    counters
 }
 
 fn port_name(stack: &Stack, port: PortId) -> String {

@@ -5,7 +5,7 @@
 //! workers ([`Dpdk::run`]). What capsule lacks goes by its bindings, capsule-ffi, directly: it sets
 //! devices up without offloads, with buffers of 2 KiB and a hash key of the driver's, and it
 //! allocates a vector for each burst. So each device is set up a second time before it starts, and
-//! bursts allocate nothing.
+//! bursts allocate nothing. A device of net_af_xdp can be set up once only, so capsule never sees it.
 //!
 //! A frame that comes in is copied once, from the buffer of the device into one of the engine's
 //! pool: the engine may keep it for as long as a hole is open, which must not starve the device of
@@ -28,6 +28,7 @@ mod setup;
 mod spread;
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
@@ -42,6 +43,7 @@ pub use runtime::{Dpdk, Turn};
 pub use spread::Spread;
 
 use super::{Burst, LeftOut, Port, PortCounters, PortError, Received, fill};
+use crate::sys::dpdk::device::Device;
 use crate::sys::dpdk::queue::QueuePair;
 use crate::sys::dpdk::{Packet, register_thread};
 use crate::sys::signal;
@@ -72,8 +74,22 @@ pub struct DpdkDevice {
     pub ethernet_address: MacAddress,
     /// How it spreads flows over its queues.
     pub spread: Spread,
+    /// Its link.
+    pub link: DeviceLink,
     /// One port for each pair of queues.
     pub ports: Vec<DpdkPort>,
+}
+
+/// The link of a device, which any thread may look at: asking a network card takes it microseconds, which
+/// the steps of a worker do not have.
+#[derive(Clone, Debug)]
+pub struct DeviceLink(Arc<Device>);
+
+impl DeviceLink {
+    /// Its state now.
+    pub fn state(&self) -> LinkState {
+        self.0.link()
+    }
 }
 
 /// A pair of queues of a device.
@@ -220,5 +236,14 @@ impl Port for DpdkPort {
             counters.transmit_dropped += statistics.transmit_errors;
         }
         counters
+    }
+
+    /// Told at its first pair of queues.
+    fn device_counters(&self) -> Vec<(String, u64)> {
+        if self.queues.number() == 0 {
+            self.queues.device().extended_statistics()
+        } else {
+            Vec::new()
+        }
     }
 }

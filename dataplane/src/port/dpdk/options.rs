@@ -82,6 +82,12 @@ impl DeviceOptions {
         self.device.starts_with("net_tap")
     }
 
+    /// Whether its driver is net_af_xdp, which can be set up once only, and keeps as many buffers as
+    /// its rings have room for.
+    pub(super) fn is_af_xdp(&self) -> bool {
+        self.device.starts_with("net_af_xdp")
+    }
+
     /// Whether the device is one of the PCI bus, rather than a virtual one.
     pub fn is_pci(&self) -> bool {
         is_pci_address(&self.device)

@@ -22,6 +22,8 @@ const SHARED: [&str; 2] = ["mlx4_core", "mlx5_core"];
 const CAP_NET_ADMIN: u32 = 12;
 const CAP_NET_RAW: u32 = 13;
 const CAP_IPC_LOCK: u32 = 14;
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_BPF: u32 = 39;
 
 /// Something that is missing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -57,7 +59,11 @@ pub fn check(
             findings.extend(host.virtual_device(device));
         }
     }
-    if devices.iter().any(DeviceOptions::is_pci) {
+    // net_af_xdp has the kernel write into its buffers.
+    if devices
+        .iter()
+        .any(|device| device.is_pci() || device.is_af_xdp())
+    {
         findings.extend(host.locked_memory());
     }
     findings
@@ -304,7 +310,10 @@ impl Host<'_> {
             }
             return self.lacks(CAP_NET_ADMIN, "cap_net_admin", name);
         }
-        if !name.starts_with("net_af_packet") && !name.starts_with("net_af_xdp") {
+        if name.starts_with("net_pcap") {
+            return self.capture(device);
+        }
+        if !name.starts_with("net_af_packet") && !device.is_af_xdp() {
             return None;
         }
         let Some(interface) = device.argument("iface") else {
@@ -313,6 +322,60 @@ impl Host<'_> {
                 command: format!("none; write arguments = \"iface=NAME\" for {name}"),
             });
         };
+        self.interface(name, interface).or_else(|| {
+            if device.is_af_xdp() {
+                self.express_path(name)
+            } else {
+                None
+            }
+        })
+    }
+
+    /// What net_pcap reads: a file, or an interface.
+    fn capture(&self, device: &DeviceOptions) -> Option<Finding> {
+        let name = &device.device;
+        // One without a slash in front is where this process is.
+        let place = |file: &str| match file.strip_prefix('/') {
+            Some(file) => self.path(file),
+            None => file.into(),
+        };
+        if let Some(file) = device.argument("rx_pcap")
+            && let Err(error) = fs::File::open(place(file))
+        {
+            return Some(Finding {
+                what: format!("{name} cannot read the capture {file}: {error}"),
+                command: format!("tcpdump -w {file}, or name another in rx_pcap"),
+            });
+        }
+        let interfaces = ["iface", "rx_iface", "rx_iface_in", "tx_iface"];
+        let mut interfaces = interfaces
+            .into_iter()
+            .filter_map(|word| device.argument(word));
+        interfaces.find_map(|interface| self.interface(name, interface))
+    }
+
+    /// What it takes for a program of the kernel's express data path (XDP).
+    fn express_path(&self, device: &str) -> Option<Finding> {
+        let map = self.text("proc/thread-self/uid_map").unwrap_or_default();
+        let mut words = map.split_whitespace();
+        if words.next().is_some() && words.nth(1) != Some("4294967295") {
+            return Some(Finding {
+                what: format!("{device} loads a program into the kernel, which takes none from a user namespace"),
+                command: "start it as root outside of it; in a container, podman run --userns host --privileged".into(),
+            });
+        }
+        let may_load = [CAP_BPF, CAP_SYS_ADMIN];
+        if !may_load
+            .into_iter()
+            .any(|number| self.has_capability(number))
+        {
+            return self.lacks(CAP_BPF, "cap_bpf", device);
+        }
+        self.lacks(CAP_NET_ADMIN, "cap_net_admin", device)
+    }
+
+    /// An interface that a device is made of.
+    fn interface(&self, name: &str, interface: &str) -> Option<Finding> {
         // Of this process's network namespace, which sysfs may not be.
         let interfaces = self.text("proc/thread-self/net/dev").unwrap_or_default();
         let mut names = interfaces.lines().filter_map(|line| line.split_once(':'));

@@ -114,7 +114,8 @@ impl Dpdk {
     }
 
     /// Runs workers as capsule's pipelines, each on a core of
-    /// [`EalOptions::worker_cores`] on which a device has a queue. `install` is called on the core
+    /// [`EalOptions::worker_cores`] on which a device has a queue (of net_af_xdp, which capsule does not
+    /// know, that does not count). `install` is called on the core
     /// and returns what is called over and over, until it says that it is done.
     ///
     /// This can be done once. A port may be driven by any other thread as well.
@@ -176,8 +177,16 @@ fn configuration(eal: &EalOptions, devices: &[DeviceOptions]) -> Result<RuntimeC
         };
         arguments.extend([alone, "--no-telemetry"].map(String::from));
     }
-    let ports: Vec<_> = devices
-        .iter()
+    // capsule would set these up, and they can be set up once.
+    let (once, twice): (Vec<&DeviceOptions>, Vec<&DeviceOptions>) =
+        devices.iter().partition(|device| device.is_af_xdp());
+    for device in once {
+        let words = [Some(&device.device), device.arguments.as_ref()];
+        let words: Vec<_> = words.into_iter().flatten().map(String::as_str).collect();
+        arguments.extend(["--vdev".into(), words.join(",")]);
+    }
+    let ports: Vec<_> = twice
+        .into_iter()
         .map(|device| {
             let queues = usize::from(device.queues.get());
             let cores = match eal.worker_cores.as_slice() {
@@ -320,6 +329,20 @@ mod tests {
         );
         assert_eq!(told(&[]), "--in-memory --no-telemetry");
         assert_eq!(told(&["--file-prefix=x"]), "--file-prefix=x");
+    }
+
+    #[test]
+    fn a_device_that_can_be_set_up_once_is_kept_from_capsule() {
+        let mut once = DeviceOptions::new("net_af_xdp0");
+        once.arguments = Some("iface=veth0".into());
+        let devices = [once, DeviceOptions::new("net_null0")];
+        let config = configuration(&eal(&["--no-huge", "-m", "64"]), &devices).unwrap();
+        assert_eq!(
+            config.dpdk_args.unwrap(),
+            "--no-huge -m 64 --no-shconf --no-telemetry --vdev net_af_xdp0,iface=veth0"
+        );
+        let known: Vec<_> = config.ports.iter().map(|port| &port.device).collect();
+        assert_eq!(known, ["net_null0"]);
     }
 
     #[test]

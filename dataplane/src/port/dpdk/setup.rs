@@ -1,10 +1,12 @@
 //! How a device is set up: what the operator asks, as far as the driver can.
 
+use std::sync::Arc;
+
 use super::error::DpdkError;
 use super::offload::{LARGEST_SEGMENTED_FRAME, Offloads};
 use super::options::DeviceOptions;
 use super::spread::{Plan, queue_of_entry};
-use super::{DpdkDevice, DpdkPort};
+use super::{DeviceLink, DpdkDevice, DpdkPort};
 use crate::sys::dpdk::Refusal;
 use crate::sys::dpdk::device::{Abilities, Setup, Stopped};
 use crate::sys::dpdk::pool::{CACHE, Pool, Socket};
@@ -24,6 +26,9 @@ pub(super) const CAPSULE_BUFFERS: usize = 4_095;
 
 /// Bytes of each of them.
 const CAPSULE_BUFFER: usize = 2_048;
+
+/// Buffers that net_af_xdp puts into each of its rings, whatever it is asked for.
+const AF_XDP_RING: usize = 2_048;
 
 /// Sets the device up and starts it.
 pub(super) fn open(options: &DeviceOptions) -> Result<DpdkDevice, DpdkError> {
@@ -79,8 +84,9 @@ pub(super) fn open(options: &DeviceOptions) -> Result<DpdkDevice, DpdkError> {
             .set_table(plan.table, |entry| queue_of_entry(entry, queues))
             .map_err(refused("filling its table of queues"))?;
     }
+    let device = Arc::new(device);
     let ports = device
-        .into_queues(&transmit)
+        .queues(&transmit)
         .into_iter()
         .map(|pair| DpdkPort::new(pair, capabilities, options.is_tap()))
         .collect::<Result<_, _>>()
@@ -94,6 +100,7 @@ pub(super) fn open(options: &DeviceOptions) -> Result<DpdkDevice, DpdkError> {
         driver: abilities.driver,
         ethernet_address,
         spread: plan.spread,
+        link: DeviceLink(device),
         ports,
     })
 }
@@ -165,10 +172,13 @@ impl PoolSize {
     }
 
     fn receive(options: &DeviceOptions) -> Self {
-        Self::new(
-            usize::from(options.receive_descriptors) + BURST,
-            receive_buffer(options),
-        )
+        let descriptors = if options.is_af_xdp() {
+            // What is sent is copied into buffers of this pool too.
+            2 * AF_XDP_RING
+        } else {
+            usize::from(options.receive_descriptors)
+        };
+        Self::new(descriptors + BURST, receive_buffer(options))
     }
 
     fn transmit(options: &DeviceOptions, bytes: usize) -> Self {

@@ -225,6 +225,10 @@ impl<P: Port> Port for ImpairedPort<P> {
         self.port.prepare_to_sleep()
     }
 
+    fn device_counters(&self) -> Vec<(String, u64)> {
+        self.port.device_counters()
+    }
+
     fn counters(&self) -> PortCounters {
         let behind = self.port.counters();
         PortCounters {

@@ -260,6 +260,10 @@ impl<P: Port> Port for CapturedPort<P> {
     fn counters(&self) -> PortCounters {
         self.port.counters()
     }
+
+    fn device_counters(&self) -> Vec<(String, u64)> {
+        self.port.device_counters()
+    }
 }
 
 /// Where the checksum lies in a TCP header (RFC 9293, section 3.1).

@@ -80,7 +80,8 @@ pub(crate) struct Statistics {
 #[derive(Debug)]
 pub(crate) struct Stopped(u16);
 
-/// A device that runs; it is stopped and closed when the last of its queues is gone.
+/// A device that runs; it is stopped and closed when the last of its queues is gone, and whoever asks
+/// for its link.
 #[derive(Debug)]
 pub(crate) struct Device(u16);
 
@@ -214,12 +215,11 @@ impl Device {
         self.0
     }
 
-    /// Its pairs of queues, which build frames in the pool of the same place.
-    pub(crate) fn into_queues(self, transmit: &[Pool]) -> Vec<QueuePair> {
-        let device = Arc::new(self);
+    /// Its pairs of queues, which build frames in the pool of the same place. To be called once.
+    pub(crate) fn queues(self: &Arc<Self>, transmit: &[Pool]) -> Vec<QueuePair> {
         (0..)
             .zip(transmit)
-            .map(|(number, &pool)| QueuePair::new(Arc::clone(&device), number, pool))
+            .map(|(number, &pool)| QueuePair::new(Arc::clone(self), number, pool))
             .collect()
     }
 
@@ -274,6 +274,39 @@ impl Device {
             without_buffer: stats.rx_nombuf,
             transmit_errors: stats.oerrors,
         }
+    }
+}
+
+impl Device {
+    /// What its driver counts beside that, each with the driver's name for it; nothing where it counts
+    /// nothing.
+    pub(crate) fn extended_statistics(&self) -> Vec<(String, u64)> {
+        // SAFETY: without room nothing is written, and the number of counters is returned.
+        let count = unsafe { ffi::rte_eth_xstats_get(self.0, ptr::null_mut(), 0) };
+        let Ok(room) = u32::try_from(count) else {
+            return Vec::new();
+        };
+        let mut names = vec![ffi::rte_eth_xstat_name::default(); room as usize];
+        let mut values = vec![ffi::rte_eth_xstat::default(); room as usize];
+        // SAFETY: as many elements as told are there to be written.
+        let (named, valued) = unsafe {
+            (
+                ffi::rte_eth_xstats_get_names(self.0, names.as_mut_ptr(), room),
+                ffi::rte_eth_xstats_get(self.0, values.as_mut_ptr(), room),
+            )
+        };
+        // A driver whose counters have become more meanwhile has written none.
+        if named < 0 || named != valued || named.cast_unsigned() > room {
+            return Vec::new();
+        }
+        let of = |value: &ffi::rte_eth_xstat| {
+            let name = names.get(usize::try_from(value.id).ok()?)?.name;
+            let name = name.iter().take_while(|&&byte| byte != 0);
+            let name: Vec<u8> = name.map(|&byte| byte.cast_unsigned()).collect();
+            Some((String::from_utf8_lossy(&name).into_owned(), value.value))
+        };
+        let written = usize::try_from(valued).unwrap_or_default();
+        values.iter().take(written).filter_map(of).collect()
     }
 }
 

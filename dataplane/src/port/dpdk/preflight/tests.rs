@@ -214,6 +214,51 @@ fn virtual_devices_need_what_they_are_made_of() {
 }
 
 #[test]
+fn a_capture_to_be_read_has_to_be_there() {
+    let host = FakeHost::ready();
+    let missing = host.of("net_pcap0", "rx_pcap=/tmp/in.pcap,tx_pcap=/tmp/out.pcap");
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert!(
+        missing[0].contains("tcpdump -w /tmp/in.pcap"),
+        "{missing:?}"
+    );
+    host.write("tmp/in.pcap", "a capture");
+    assert_eq!(host.of("net_pcap0", "rx_pcap=/tmp/in.pcap"), [""; 0]);
+    assert_eq!(host.of("net_pcap0", "iface=veth0"), [""; 0]);
+    assert!(host.of("net_pcap0", "rx_iface=eth9")[0].contains("ip link"));
+}
+
+#[test]
+fn the_express_path_takes_the_hosts_root() {
+    let host = FakeHost::ready();
+    assert_eq!(host.of("net_af_xdp0", "iface=veth0"), [""; 0]);
+    assert!(host.of("net_af_xdp0", "")[0].contains("iface=NAME"));
+    let bits = |numbers: &[u32]| numbers.iter().map(|number| 1 << number).sum();
+    host.capabilities(bits(&[CAP_NET_RAW, CAP_NET_ADMIN, CAP_IPC_LOCK]));
+    let findings = host.of("net_af_xdp0", "iface=veth0");
+    assert!(findings[0].contains("setcap cap_bpf+ep"), "{findings:?}");
+    host.capabilities(bits(&[CAP_NET_RAW, CAP_BPF]));
+    let findings = host.of("net_af_xdp0", "iface=veth0");
+    assert!(
+        findings[0].contains("setcap cap_net_admin+ep"),
+        "{findings:?}"
+    );
+    assert!(findings[1].contains("LimitMEMLOCK"), "{findings:?}");
+    host.capabilities(!0);
+    host.write(
+        "proc/thread-self/uid_map",
+        "         0       1000          1",
+    );
+    let findings = host.of("net_af_xdp0", "iface=veth0");
+    assert!(findings[0].contains("--userns host"), "{findings:?}");
+    host.write(
+        "proc/thread-self/uid_map",
+        "         0          0 4294967295",
+    );
+    assert_eq!(host.of("net_af_xdp0", "iface=veth0"), [""; 0]);
+}
+
+#[test]
 fn a_library_that_is_too_old_is_told() {
     assert_eq!(outdated("DPDK 21.11.0"), None);
     assert_eq!(outdated("DPDK 25.11.0"), None);
