@@ -39,6 +39,7 @@ pub(super) fn ports() -> io::Result<(OpenPorts, MemoryPort)> {
         ports: vec![OpenPort::single(port, MAC)],
         hash: FlowHash::default(),
         interfaces: Vec::new(),
+        probes: Vec::new(),
         clock: Clock::start(),
     };
     Ok((ports, nowhere))

@@ -107,6 +107,7 @@ impl Topology {
             hash: FlowHash::default(),
             // They are in namespaces of the laboratory's own.
             interfaces: Vec::new(),
+            probes: Vec::new(),
             clock,
         };
         Ok((config, ports))

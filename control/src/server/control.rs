@@ -125,7 +125,8 @@ impl Control {
             let timeout = if asked {
                 Some(Duration::ZERO)
             } else {
-                self.time_of_attempts()
+                let times = [self.time_of_attempts(), self.links.time_of_probes()];
+                times.into_iter().flatten().min()
             };
             self.poller.wait(timeout, &mut ready)?;
             self.awake();
@@ -150,6 +151,10 @@ impl Control {
             self.take_reports()?;
             let ended = self.end_late_attempts();
             self.outlive(ended)?;
+            if self.links.time_of_probes() == Some(Duration::ZERO) {
+                let told = self.on_links()?;
+                self.outlive(told)?;
+            }
         }
     }
 

@@ -1,18 +1,24 @@
 //! DPDK, started once for all ports of its kind.
 
+use std::collections::HashMap;
 use std::num::NonZeroU8;
 
 use braid_dataplane::port::AnyPort;
 use braid_dataplane::port::dpdk::{
-    DeviceOptions, Dpdk, DpdkDevice, DpdkError, EXAMPLE_KEY, EalOptions, Spread,
+    DeviceLink, DeviceOptions, Dpdk, DpdkDevice, DpdkError, EXAMPLE_KEY, EalOptions, Spread,
 };
-use braid_engine::stack::FlowHash;
+use braid_engine::stack::{FlowHash, PortId};
 
-use super::ports::OpenPort;
+use super::ports::{LinkProbe, OpenPort};
 use crate::config::{self, Config, PortConfig, PortKind};
 
 /// The devices that run, each until its port takes it.
-pub(super) struct Devices(Vec<DpdkDevice>);
+pub(super) struct Devices {
+    untaken: Vec<DpdkDevice>,
+    links: HashMap<String, DeviceLink>,
+    /// How they spread flows, if they all do it alike.
+    toeplitz: bool,
+}
 
 impl Devices {
     /// Starts the devices of all ports that have one; without any, DPDK is left alone.
@@ -23,22 +29,32 @@ impl Devices {
             .filter_map(|port| options(port, config.workers))
             .collect();
         if devices.is_empty() {
-            return Ok(Self(Vec::new()));
+            return Ok(Self::running(Vec::new()));
         }
         let mut eal = EalOptions::on_first_core(config.dpdk.arguments.clone());
         if let Some(core) = config.dpdk.main_core {
             eal.main_core = core;
         }
-        Ok(Self(Dpdk::start(&eal, &devices)?.take_devices()))
+        Ok(Self::running(Dpdk::start(&eal, &devices)?.take_devices()))
+    }
+
+    fn running(devices: Vec<DpdkDevice>) -> Self {
+        let toeplitz = |device: &DpdkDevice| device.spread == Spread::Toeplitz;
+        let link = |device: &DpdkDevice| (device.name.clone(), device.link.clone());
+        Self {
+            toeplitz: devices.iter().all(toeplitz),
+            links: devices.iter().map(link).collect(),
+            untaken: devices,
+        }
     }
 
     /// The port of this device.
     pub(super) fn take(&mut self, wanted: &config::DpdkDevice) -> Result<OpenPort, DpdkError> {
         let place = self
-            .0
+            .untaken
             .iter()
             .position(|device| device.name == wanted.device);
-        let device = place.map(|place| self.0.swap_remove(place));
+        let device = place.map(|place| self.untaken.swap_remove(place));
         let device = device.ok_or_else(|| DpdkError::Device {
             device: wanted.device.clone(),
             action: "taking its port",
@@ -52,9 +68,23 @@ impl Devices {
 
     /// The hash by which all ports spread flows, if they are all of this kind and do it so.
     pub(super) fn hash(&self, ports: usize) -> Option<FlowHash> {
-        let all = !self.0.is_empty() && self.0.len() == ports;
-        let toeplitz = |device: &DpdkDevice| device.spread == Spread::Toeplitz;
-        (all && self.0.iter().all(toeplitz)).then_some(FlowHash::Toeplitz(EXAMPLE_KEY))
+        let all = !self.links.is_empty() && self.links.len() == ports;
+        (all && self.toeplitz).then_some(FlowHash::Toeplitz(EXAMPLE_KEY))
+    }
+
+    /// The links of the ports whose device is no interface of the kernel's, which would tell by itself.
+    pub(super) fn probes(&self, config: &Config) -> Vec<(PortId, LinkProbe)> {
+        let probe = |(number, port): (u16, &PortConfig)| {
+            let PortKind::Dpdk(device) = &port.kind else {
+                return None;
+            };
+            if port.kind.kernel_interface().is_some() {
+                return None;
+            }
+            let link = self.links.get(&device.device)?.clone();
+            Some((PortId(number), LinkProbe::new(move || link.state().up)))
+        };
+        (0..).zip(&config.ports).filter_map(probe).collect()
     }
 }
 

@@ -45,7 +45,7 @@ mod table;
 
 use std::path::Path;
 
-pub use ports::{OpenPort, OpenPorts};
+pub use ports::{LinkProbe, OpenPort, OpenPorts};
 pub use start::StartError;
 
 use crate::config::Config;

@@ -1,5 +1,6 @@
 //! The ports of the configuration, opened: a queue for each worker, where a port can have so many.
 
+use std::fmt;
 use std::num::NonZeroU8;
 
 use braid_dataplane::port::af_packet::{AfPacketOptions, AfPacketPort};
@@ -40,6 +41,26 @@ impl OpenPort {
     }
 }
 
+/// Whether frames can pass by a device of which the kernel tells nothing.
+pub struct LinkProbe(Box<dyn Fn() -> bool + Send>);
+
+impl LinkProbe {
+    /// Asks by `up`, which takes a moment at most.
+    pub fn new(up: impl Fn() -> bool + Send + 'static) -> Self {
+        Self(Box::new(up))
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for LinkProbe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LinkProbe")
+    }
+}
+
 /// The ports of the configuration, opened.
 #[derive(Debug)]
 pub struct OpenPorts {
@@ -50,6 +71,8 @@ pub struct OpenPorts {
     /// Which of them have an interface of the network namespace that the engine is started in, and
     /// its index: their links are watched.
     pub interfaces: Vec<(PortId, u32)>,
+    /// Which of the others have a link of which no kernel tells: they are asked now and then.
+    pub probes: Vec<(PortId, LinkProbe)>,
     /// The clock of the engine and of links that go wrong.
     pub clock: Clock,
 }
@@ -88,9 +111,14 @@ pub(super) fn open_ports(config: &Config) -> Result<OpenPorts, StartError> {
         });
         Some(index.map(|index| (PortId(number), index)))
     };
+    #[cfg(feature = "dpdk")]
+    let probes = devices.probes(config);
+    #[cfg(not(feature = "dpdk"))]
+    let probes = Vec::new();
     Ok(OpenPorts {
         ports,
         hash,
+        probes,
         interfaces: (0..)
             .zip(&config.ports)
             .filter_map(index)

@@ -106,10 +106,11 @@ pub(super) fn start(
         ports,
         hash,
         interfaces,
+        probes,
         clock,
     } = open()?;
     let system_links = system("cannot watch the links of the ports over netlink (AF_NETLINK)");
-    let mut links = Links::watch(interfaces).map_err(&system_links)?;
+    let mut links = Links::watch(interfaces, probes).map_err(&system_links)?;
     let changes = links.changes().map_err(&system_links)?;
     for change in &changes {
         if let Some(port) = config.ports.get(usize::from(change.port.0)) {

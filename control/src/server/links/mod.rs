@@ -5,19 +5,26 @@
 //! The kernel tells at once of an interface that is set down or deleted. Of a carrier it tells once a
 //! second at most, so that one which comes and goes costs little: the notice of a loss may be late by
 //! that. Until it comes, probes and timeouts of the subflows are all there is.
+//!
+//! Devices that the kernel has no part in (DPDK) tell nothing: they are asked ten times a second, here and
+//! not by the workers, whose steps have no time for that.
 
+mod probed;
 mod socket;
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use braid_engine::stack::PortId;
 
+use probed::Probed;
 pub(super) use socket::LinkState;
 use socket::{LinkSocket, Notice};
 
 use super::control::Control;
 use super::host::WorkerGone;
 use super::poller::{EventFlags, Poller};
+use super::ports::LinkProbe;
 use crate::management::EventKind;
 
 /// Messages that are read in one turn.
@@ -49,6 +56,7 @@ impl LinkChange {
 pub(super) struct Links {
     socket: LinkSocket,
     ports: Vec<Watched>,
+    probed: Probed,
     /// Something was lost: once what waits is read, the state of all is asked for.
     lost: bool,
 }
@@ -56,7 +64,10 @@ pub(super) struct Links {
 impl Links {
     /// Watches the interfaces of these indices from now on. Each counts as up at first; if it is not,
     /// that is the first change.
-    pub(super) fn watch(interfaces: impl IntoIterator<Item = (PortId, u32)>) -> io::Result<Self> {
+    pub(super) fn watch(
+        interfaces: impl IntoIterator<Item = (PortId, u32)>,
+        probes: Vec<(PortId, LinkProbe)>,
+    ) -> io::Result<Self> {
         let watched = |(port, interface)| Watched {
             port,
             interface,
@@ -65,6 +76,7 @@ impl Links {
         Ok(Self {
             socket: LinkSocket::open()?,
             ports: interfaces.into_iter().map(watched).collect(),
+            probed: Probed::new(probes),
             lost: true,
         })
     }
@@ -73,9 +85,14 @@ impl Links {
         poller.add(&self.socket, token, EventFlags::IN)
     }
 
+    /// How long until devices are to be asked; `None` where there are none.
+    pub(super) fn time_of_probes(&self) -> Option<Duration> {
+        self.probed.due_in(Instant::now())
+    }
+
     /// What changed since the last call, in order. The poller tells again when there is more.
     pub(super) fn changes(&mut self) -> io::Result<Vec<LinkChange>> {
-        let mut changes = Vec::new();
+        let mut changes = self.probed.changes(Instant::now());
         for _ in 0..NOTICES {
             match self.socket.next() {
                 Some(Notice::Link { index, state }) => changes.extend(self.note(index, state)),
@@ -111,7 +128,7 @@ impl Links {
 }
 
 impl Control {
-    /// The kernel has told something about interfaces.
+    /// The kernel has told something about interfaces, or devices are to be asked.
     pub(super) fn on_links(&mut self) -> io::Result<Result<(), WorkerGone>> {
         for change in self.links.changes()? {
             if let Err(gone) = self.link_changed(change) {
@@ -163,7 +180,7 @@ mod tests {
 
     #[test]
     fn only_what_matters_to_traffic_is_a_change() {
-        let mut links = Links::watch([(PortId(0), 4), (PortId(1), 5)]).unwrap();
+        let mut links = Links::watch([(PortId(0), 4), (PortId(1), 5)], Vec::new()).unwrap();
         let mut note = |interface, state| links.note(interface, state).map(|change| change.port);
         assert_eq!(note(4, LinkState::Up), None);
         assert_eq!(note(5, LinkState::NoCarrier), Some(PortId(1)));
@@ -177,7 +194,7 @@ mod tests {
 
     #[test]
     fn an_interface_that_is_not_there_is_the_first_change() {
-        let mut links = Links::watch([(PortId(3), 0x7fff_fff0)]).unwrap();
+        let mut links = Links::watch([(PortId(3), 0x7fff_fff0)], Vec::new()).unwrap();
         let gone = LinkChange {
             port: PortId(3),
             state: LinkState::Gone,

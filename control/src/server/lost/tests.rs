@@ -44,6 +44,7 @@ fn control(folder: &Path) -> Control {
         ports: vec![OpenPort::single(port, MacAddress([2, 0, 0, 0, 0, 1]))],
         hash: FlowHash::default(),
         interfaces: Vec::new(),
+        probes: Vec::new(),
         clock: Clock::start(),
     };
     let started = start::start(&config, || Ok(ports)).unwrap();
