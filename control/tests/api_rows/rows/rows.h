@@ -112,6 +112,9 @@ struct listed {
 	struct tcp_mp_subflow entries[32];
 };
 int list(int fd, struct listed *into);
+/* How often what is to be measured may fail. Subflows at two workers are two threads: one that the
+ * machine does not run for some milliseconds falls behind, and its copies are left out, as they should be. */
+enum { ATTEMPTS = 6 };
 /* Waits until so many subflows have completed their handshakes and no other is there. */
 void wait_for_subflows(int fd, unsigned count);
 /* Has the connection use the paths that the program names, and no others. */
