@@ -437,18 +437,52 @@ fn subflows_of_a_home_that_is_gone_are_reset_and_joins_to_it_refused() {
     let stack = lab.stack(1, other);
     assert_eq!((stack.subflow_count(), stack.flow_counts().0), (0, 0));
     assert_eq!(stack.usage().messages, 0);
-    // The worker that is left goes on to accept.
-    let now = lab.now();
-    let to = ConnectOptions::to(SocketAddr::new(v4(0, 2), PORT));
-    let tried: Vec<_> = (0..8)
-        .map(|_| lab.stack(0, 1).connect(now, to.clone()).expect("a way"))
-        .collect();
-    lab.run_for(Duration::from_millis(100));
-    let connected = |id: &&ConnectionId| {
-        let event = (1, Event::Connected(**id));
-        lab.events[0].contains(&event)
-    };
-    assert!(tried.iter().filter(connected).count() > 0);
+}
+
+#[test]
+fn those_that_are_left_take_the_flows_of_a_worker_that_is_gone() {
+    for arrival in [Arrival::Steered, Arrival::Scattered] {
+        let mut lab = Lab::new(4, PostConfig { arrival, ..POST });
+        for (side, gone) in [(1, 2), (0, 1), (1, 0)] {
+            lose(&mut lab, side, gone);
+        }
+        let now = lab.now();
+        let to = ConnectOptions::to(SocketAddr::new(v4(0, 2), PORT));
+        let tried: Vec<(usize, ConnectionId)> = [0, 2, 3]
+            .into_iter()
+            .cycle()
+            .take(48)
+            .map(|worker| {
+                let connected = lab.stack(0, worker).connect(now, to.clone());
+                (worker, connected.expect("a way"))
+            })
+            .collect();
+        lab.run_for(Duration::from_millis(100));
+        for (worker, id) in tried {
+            let event = (worker, Event::Connected(id));
+            assert!(lab.events[0].contains(&event), "{arrival:?}: {event:?}");
+        }
+        let accepted = [1, 3].map(|worker| {
+            let listener = lab.listener;
+            core::iter::from_fn(|| lab.stack(1, worker).accept(listener)).count()
+        });
+        assert_eq!(accepted.iter().sum::<usize>(), 48);
+        assert!(accepted.iter().all(|count| *count > 8), "{accepted:?}");
+    }
+}
+
+#[test]
+fn further_paths_are_opened_at_workers_that_are_left() {
+    let mut lab = Lab::new(3, POST);
+    lose(&mut lab, 0, 1);
+    lose(&mut lab, 1, 2);
+    let pair = lab.connect(0);
+    let subflows = lab.stack(0, 0).subflows(pair.ends[0]);
+    let established = subflows.iter().filter(|info| info.established);
+    assert_eq!(established.count(), usize::from(LINKS), "{subflows:?}");
+    assert_eq!(lab.spread(pair, 0), 2);
+    lab.send_all(pair, 0, &bytes(500_000));
+    lab.send_all(pair, 1, &bytes(500_000));
 }
 
 #[test]

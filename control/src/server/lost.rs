@@ -1,6 +1,7 @@
 //! The end of a worker: it panicked, and with it went the connections that were at home there. Their
-//! programs read ECONNRESET; everything else goes on at the other workers. New connections that the
-//! hash of the flows leads to it find nobody until the engine is started again.
+//! programs read ECONNRESET; everything else goes on at the other workers, which share the flows that
+//! would have been its. Its queues are closed with it: what the ports would have brought there they
+//! bring to the others, as far as a port can (packet sockets, TAP and memory ports do).
 
 use std::os::fd::AsFd;
 

@@ -280,9 +280,6 @@ impl Stack {
             && !self.config.place.owns(&flow)
         {
             let worker = self.config.place.steering().worker_of(&flow);
-            if self.outboxes.is_lost(worker) {
-                return Err(SocketError::AddressNotAvailable);
-            }
             self.order_subflow(now, worker, connection, order);
             return Ok(None);
         }
@@ -342,13 +339,12 @@ impl Stack {
             Some(flow) => place.steering().worker_of(&flow),
             None if self.config.spread_subflows => {
                 let slot = self.connections.get_mut(connection)?;
-                let outboxes = &self.outboxes;
                 // One that is gone is passed over; this worker is among those in turn.
                 let mut turns = (0..place.steering().workers()).map(|_| {
                     slot.joins = slot.joins.wrapping_add(1);
                     place.steering().after(place.worker(), slot.joins)
                 });
-                turns.find(|worker| !outboxes.is_lost(*worker))?
+                turns.find(|worker| !place.steering().has_lost(*worker))?
             }
             None => return None,
         };

@@ -228,7 +228,7 @@ impl Stack {
 
     /// Hands a received frame over to the worker that its flow belongs to.
     pub(super) fn hand_over(&mut self, to: WorkerId, frame: Frame, meta: ReceiveMeta) {
-        if self.outboxes.is_full(to) || self.outboxes.is_lost(to) {
+        if self.outboxes.is_full(to) {
             // As a full queue of a port does.
             self.counters.steered_dropped += 1;
             return self.pool.put(frame);

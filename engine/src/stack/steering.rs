@@ -4,6 +4,9 @@
 //! (receive-side scaling), so that most frames arrive where they belong. A frame that arrives
 //! elsewhere, because its port hashes otherwise or not at all, is handed over: each flow is on
 //! exactly one worker whatever the ports do.
+//!
+//! When a worker has ended, its flows are shared by those that are left; the others stay where they
+//! are.
 
 use crate::storage::flow_table::FourTuple;
 use crate::wire::mptcp_option::Token;
@@ -59,16 +62,22 @@ impl FlowHash {
     fn select(&self, flow: &FourTuple, workers: NonZeroU8) -> WorkerId {
         let workers = u32::from(workers.get());
         let selected = match self {
-            Self::Ports => {
-                let ports = u32::from(flow.remote.port()) << 16 | u32::from(flow.local.port());
-                // The lower bits of the product know little of the ports' upper ones, and Linux
-                // hands out ephemeral ports of one parity: so the highest decide.
-                ((ports.wrapping_mul(GOLDEN) >> 16) * workers) >> 16
-            }
+            Self::Ports => scale(ports_hash(flow), workers),
             Self::Toeplitz(key) => toeplitz(key, flow) % INDIRECTION % workers,
         };
         WorkerId(selected as u8)
     }
+}
+
+fn ports_hash(flow: &FourTuple) -> u32 {
+    let ports = u32::from(flow.remote.port()) << 16 | u32::from(flow.local.port());
+    ports.wrapping_mul(GOLDEN)
+}
+
+/// One of `count` by a hash. The lower bits of a product know little of the upper ones of its factor,
+/// and Linux hands out ephemeral ports of one parity: so the highest decide.
+const fn scale(hash: u32, count: u32) -> u32 {
+    ((hash >> 16) * count) >> 16
 }
 
 /// The hash over source address, destination address, source port and destination port of a
@@ -117,6 +126,8 @@ fn ipv6_octets(address: IpAddr) -> [u8; 16] {
 pub struct Steering {
     workers: NonZeroU8,
     hash: FlowHash,
+    /// The workers that have ended, a bit for each; never all of them.
+    lost: u32,
 }
 
 impl Steering {
@@ -127,6 +138,7 @@ impl Steering {
     pub const ALONE: Self = Self {
         workers: NonZeroU8::MIN,
         hash: FlowHash::Ports,
+        lost: 0,
     };
 
     /// The rule for so many workers, 1 to [`Self::MAX_WORKERS`]; `None` for another number.
@@ -135,6 +147,7 @@ impl Steering {
             Some(count) if workers <= Self::MAX_WORKERS => Some(Self {
                 workers: count,
                 hash,
+                lost: 0,
             }),
             _ => None,
         }
@@ -143,6 +156,11 @@ impl Steering {
     /// How many workers there are.
     pub const fn workers(&self) -> u8 {
         self.workers.get()
+    }
+
+    /// How a flow selects a worker.
+    pub const fn hash(&self) -> FlowHash {
+        self.hash
     }
 
     /// There is only one worker.
@@ -155,7 +173,49 @@ impl Steering {
         if self.is_alone() {
             return WorkerId::FIRST;
         }
-        self.hash.select(flow, self.workers)
+        let selected = self.hash.select(flow, self.workers);
+        if self.has_lost(selected) {
+            self.substitute(flow)
+        } else {
+            selected
+        }
+    }
+
+    /// Who takes a flow of a worker that has ended. Another hash than the one which led there, so that
+    /// each of those that are left has its share.
+    fn substitute(&self, flow: &FourTuple) -> WorkerId {
+        let hash = ports_hash(flow);
+        let hash = (hash ^ hash >> 15).wrapping_mul(GOLDEN);
+        let living = u32::from(self.workers.get()) - self.lost.count_ones();
+        let place = scale(hash, living) as usize;
+        let mut left = self.all().filter(|worker| !self.has_lost(*worker));
+        left.nth(place).unwrap_or(WorkerId::FIRST)
+    }
+
+    /// The rule once a worker has ended too. The last that lives is never without its flows.
+    #[must_use]
+    pub fn without(self, worker: WorkerId) -> Self {
+        let bit = self.bit(worker);
+        let lost = self.lost | bit;
+        let all_lost = lost.count_ones() == u32::from(self.workers.get());
+        Self {
+            lost: if all_lost { self.lost } else { lost },
+            ..self
+        }
+    }
+
+    /// A worker of this host has ended.
+    pub fn has_lost(&self, worker: WorkerId) -> bool {
+        self.lost & self.bit(worker) != 0
+    }
+
+    /// The bit of a worker; none for one that there is not.
+    fn bit(&self, worker: WorkerId) -> u32 {
+        if worker.0 < self.workers.get() {
+            1_u32.checked_shl(worker.0.into()).unwrap_or_default()
+        } else {
+            0
+        }
     }
 
     /// The worker that is home to the connection of a token of this host.
@@ -211,9 +271,16 @@ impl Place {
         &self.steering
     }
 
-    /// There is no other worker.
+    /// There is no other worker, nor ever was.
     pub const fn is_alone(&self) -> bool {
         self.steering.is_alone()
+    }
+
+    /// Another worker has ended.
+    pub(super) fn lose(&mut self, worker: WorkerId) {
+        if worker != self.worker {
+            self.steering = self.steering.without(worker);
+        }
     }
 
     /// A flow of this host belongs to this worker.
@@ -308,6 +375,52 @@ mod tests {
             }
             assert!(seen.iter().all(|count| *count > 3_000), "{local}: {seen:?}");
         }
+    }
+
+    /// Flows to one port, as Linux makes them, and the worker of each.
+    fn shares(steering: &Steering) -> Vec<(FourTuple, WorkerId)> {
+        let flows = (32_768..61_000).step_by(2).map(|remote| FourTuple {
+            local: ([10, 0, 0, 1], 80).into(),
+            remote: ([10, 0, 0, 2], remote).into(),
+        });
+        flows
+            .map(|flow| (flow, steering.worker_of(&flow)))
+            .collect()
+    }
+
+    #[test]
+    fn the_flows_of_a_worker_that_has_ended_are_shared_by_those_left() {
+        let key = FlowHash::Toeplitz(KEY);
+        for hash in [FlowHash::Ports, key] {
+            let all = Steering::new(4, hash).unwrap();
+            let (one, two) = (WorkerId(1), WorkerId(3));
+            let left = all.without(one).without(two);
+            assert!(left.has_lost(one) && left.has_lost(two) && !left.has_lost(WorkerId(0)));
+            let mut taken = [0_u32; 4];
+            for ((_, before), (_, after)) in shares(&all).into_iter().zip(shares(&left)) {
+                match before {
+                    WorkerId(1 | 3) => taken[after.index()] += 1,
+                    living => assert_eq!(after, living, "others stay where they are"),
+                }
+            }
+            assert_eq!((taken[1], taken[3]), (0, 0));
+            let least = taken.iter().sum::<u32>() / 3;
+            assert!(taken[0] > least && taken[2] > least, "{hash:?}: {taken:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_worker_keeps_its_flows_and_one_that_there_is_not_has_none() {
+        let two = Steering::new(2, FlowHash::Ports).unwrap();
+        assert_eq!(two.without(WorkerId(2)), two);
+        assert_eq!(two.without(WorkerId(40)), two);
+        let last = two.without(WorkerId(0));
+        assert_eq!(last.without(WorkerId(1)), last);
+        assert!(shares(&last).iter().all(|(_, worker)| worker.0 == 1));
+        let most = Steering::new(32, FlowHash::Ports).unwrap();
+        let all = |of: Steering, worker| of.without(WorkerId(worker));
+        let last = (0..32).fold(most, all);
+        assert!(shares(&last).iter().all(|(_, worker)| worker.0 == 31));
     }
 
     #[test]

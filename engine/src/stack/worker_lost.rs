@@ -21,13 +21,15 @@ impl Stack {
     /// connections are reset, and SYNs for them refused. Connections of this worker go on without
     /// the subflows that were there, as if their paths had failed; the links of ports that only
     /// that worker drove are down. Letters to it are dropped from now on, and what it wrote about
-    /// itself before it ended is ignored.
+    /// itself before it ended is ignored. New flows that would have been its are shared by those that
+    /// are left ([`super::steering`]); its old ones are reset there, as nobody knows them.
     ///
     /// This worker itself, and one that there is not, is ignored.
     pub fn worker_lost(&mut self, now: Instant, lost: WorkerId) {
         if !self.outboxes.lose(lost) {
             return;
         }
+        self.config.place.lose(lost);
         self.refuse_syns_of(now, lost);
         self.reset_subflows_of(now, lost);
         self.for_all_connections(|stack, connection| {

@@ -6,7 +6,7 @@
 
 use super::link::Chance;
 use crate::random::Random;
-use crate::stack::{Letter, ReceiveMeta, Stack, WorkerId};
+use crate::stack::{Letter, ReceiveMeta, Stack, Steering, WorkerId};
 use crate::storage::flow_table::FourTuple;
 use crate::storage::frame::Frame;
 use crate::time::{Duration, Instant};
@@ -208,14 +208,21 @@ impl Host {
         let Some(post) = &mut self.post else {
             return 0;
         };
-        match post.config.arrival {
+        // The queues of workers that have ended are closed; all that are left know of them.
+        let rules = self.workers.iter().map(|stack| *stack.place().steering());
+        let lost = |rule: &Steering| rule.all().filter(|it| rule.has_lost(*it)).count();
+        let rule = rules.max_by_key(lost).unwrap_or_default();
+        let living = || rule.all().filter(|worker| !rule.has_lost(*worker));
+        let count = living().count() as u64;
+        let nth = match post.config.arrival {
             Arrival::First => 0,
-            Arrival::Scattered => post.random.below(self.workers.len() as u64) as usize,
-            Arrival::Steered => {
-                let steering = *self.workers[0].place().steering();
-                flow_of(bytes).map_or(0, |flow| steering.worker_of(&flow).index())
-            }
-        }
+            Arrival::Scattered => post.random.below(count),
+            Arrival::Steered => match flow_of(bytes) {
+                Some(flow) => return rule.worker_of(&flow).index(),
+                None => 0,
+            },
+        };
+        living().nth(nth as usize).unwrap_or_default().index()
     }
 }
 

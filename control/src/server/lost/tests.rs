@@ -1,5 +1,6 @@
 //! Workers that panic while programs are connected.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::os::unix::thread::JoinHandleExt;
 use std::path::Path;
@@ -22,6 +23,8 @@ use crate::server::{OpenPort, OpenPorts, ServerError, start};
 #[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
 #[path = "../../../tests/sockets/support/client.rs"]
 mod client;
+
+mod wire;
 
 use client::{Client, Socket};
 
@@ -58,8 +61,13 @@ fn answers(from: &Socket, to: &Socket) {
 }
 
 /// The pairs of connected sockets, each with the workers of both of its ends.
-fn connect(client: &Client, count: usize, rows: impl Fn() -> Vec<ConnectionRow>) -> Vec<Pair> {
-    let to: SocketAddr = LISTENER.parse().unwrap();
+fn connect(
+    client: &Client,
+    to: &str,
+    count: usize,
+    rows: impl Fn() -> Vec<ConnectionRow>,
+) -> Vec<Pair> {
+    let to: SocketAddr = to.parse().unwrap();
     let listener = client.open();
     listener.bind(to).unwrap();
     listener.listen(64).unwrap();
@@ -113,7 +121,7 @@ fn a_worker_that_panics_takes_its_connections_with_it_and_no_others() {
         asking.ask(&Request::ShowConnections).unwrap()
     };
     let client = Client::attach(&path);
-    let pairs = connect(&client, 24, rows);
+    let pairs = connect(&client, LISTENER, 24, rows);
     let together = pairs.iter().filter(|pair| pair.workers == [0, 0]).count();
     assert!(together > 0 && together < pairs.len(), "{together} of 24");
     let [first, second] = bombs;
@@ -137,6 +145,12 @@ fn a_worker_that_panics_takes_its_connections_with_it_and_no_others() {
         }
     }
     assert!(rows().iter().all(|row| row.worker == 0), "{:?}", rows());
+    // What would have been its is done by the one that is left.
+    for Pair { near, far, workers } in connect(&client, "10.7.7.7:9", 24, rows) {
+        assert_eq!(workers, [0, 0]);
+        answers(&near, &far);
+        answers(&far, &near);
+    }
     // Slots of sockets that are reset are given back like others.
     drop(pairs);
     let again = client.open();
@@ -214,9 +228,16 @@ fn a_connect_goes_to_another_worker_when_its_own_ends() {
     go.send(()).unwrap();
     serve(&mut control, |control| begun_at(control).is_some());
     assert_eq!(begun_at(&control), Some(WORKERS[1]));
-    // The answer may belong to the worker that has ended, and never come; the engine's end does.
+    // Whoever the answer would have belonged to, it comes once the other knows of the end.
+    let end = Instant::now() + PATIENCE;
+    while !program.is_finished() {
+        assert!(Instant::now() < end, "the program hangs");
+        control.take_reports().unwrap();
+        let turns = Cell::new(0);
+        serve(&mut control, |_| turns.replace(1) == 1);
+    }
+    assert_eq!(program.join().unwrap(), Err(libc::ECONNREFUSED));
     drop(control);
-    program.join().unwrap().unwrap_err();
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(super) struct Lane {
     pub(super) spare: ArrayQueue<Frame>,
     /// The sender found no room, and sleeps.
     pub(super) sender_waits: AtomicBool,
+    /// The queue at the far end is closed: nobody takes anything here any more.
+    pub(super) closed: AtomicBool,
 }
 
 impl Lane {
@@ -35,7 +37,17 @@ impl Lane {
             under_way: ArrayQueue::new(queue),
             spare: ArrayQueue::new(queue),
             sender_waits: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         })
+    }
+
+    /// Whether it takes nothing now. A closed one is never full, as it is never chosen.
+    pub(super) fn is_full(&self) -> bool {
+        self.under_way.is_full() && !self.is_closed()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 }
 
@@ -87,4 +99,12 @@ pub(super) struct Outgoing {
 pub(super) struct Incoming {
     pub(super) lane: Arc<Lane>,
     pub(super) sender: Arc<Bell>,
+}
+
+impl Drop for Incoming {
+    /// The sender may wait for room.
+    fn drop(&mut self) {
+        self.lane.closed.store(true, Ordering::Relaxed);
+        self.sender.event.ring();
+    }
 }

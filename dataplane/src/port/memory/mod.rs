@@ -26,7 +26,7 @@ use braid_engine::wire::ip::Protocol;
 use self::lane::{Bell, Incoming, Lane, Outgoing, Sent};
 
 use super::{
-    Burst, LARGEST_FRAME, POOL_FRAME_CAPACITY, Port, PortCounters, PortError, Received, fill,
+    BURST, Burst, LARGEST_FRAME, POOL_FRAME_CAPACITY, Port, PortCounters, PortError, Received, fill,
 };
 
 /// Least capacity of the frames of a link that carries no large segments.
@@ -110,7 +110,7 @@ impl MemoryPort {
     /// Both ends of a new link, each with so many queues. A TCP segment comes in at the queue
     /// whose number is that of the worker which its flow belongs to, by the steering of the end it
     /// arrives at. At queue 0 comes what belongs to a worker without a queue, and all that is no
-    /// whole segment.
+    /// whole segment. What would come at a queue that is closed comes at the first that is open.
     ///
     /// [`MemoryOptions::queue`] counts the frames from one queue to one of the other end. A queue
     /// takes no frame while there is no room on the way to each of them.
@@ -171,7 +171,7 @@ impl MemoryPort {
     }
 
     fn is_full(&self) -> bool {
-        self.outgoing.iter().any(|to| to.lane.under_way.is_full())
+        self.outgoing.iter().any(|to| to.lane.is_full())
     }
 
     fn frame_for(&self, length: usize) -> Frame {
@@ -186,15 +186,20 @@ impl MemoryPort {
         })
     }
 
-    /// The lane to the queue that a frame belongs to.
+    /// The lane to the queue that a frame belongs to; one that is open, if there is any.
     fn lane_for(&self, frame: &[u8]) -> usize {
         if self.outgoing.len() == 1 {
             return 0;
         }
         let worker = arriving_flow(frame).map(|flow| self.steering.worker_of(&flow).index());
-        worker
+        let lane = worker
             .filter(|index| *index < self.outgoing.len())
-            .unwrap_or(0)
+            .unwrap_or(0);
+        if !self.outgoing[lane].lane.is_closed() {
+            return lane;
+        }
+        let mut lanes = self.outgoing.iter();
+        lanes.position(|to| !to.lane.is_closed()).unwrap_or(lane)
     }
 }
 
@@ -260,9 +265,11 @@ impl Port for MemoryPort {
     }
 
     fn room(&self) -> usize {
-        let lanes = self.outgoing.iter().map(|to| &to.lane.under_way);
+        let open = self.outgoing.iter().filter(|to| !to.lane.is_closed());
+        let lanes = open.map(|to| &to.lane.under_way);
         let free = lanes.map(|queue| queue.capacity() - queue.len().min(queue.capacity()));
-        free.min().unwrap_or(0)
+        // What is sent to nobody is lost, and takes no room.
+        free.min().unwrap_or(BURST)
     }
 
     fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {

@@ -263,6 +263,29 @@ fn a_queue_that_nobody_reads_holds_up_its_senders_until_somebody_does() {
 }
 
 #[test]
+fn what_was_meant_for_a_queue_that_is_closed_comes_in_at_another() {
+    let (mut near, mut far) = queues(1, 3, 3);
+    let closed = far.remove(0);
+    drop(closed);
+    for number in 0..100 {
+        send(&mut near[0], &segment(1, 40_000 + number, 443));
+    }
+    send(&mut near[0], &[0; 60]);
+    let mut received: Vec<Received> = Vec::new();
+    for port in &mut far {
+        received.extend((0..3).flat_map(|_| receive(port)));
+    }
+    assert_eq!(received.len(), 101);
+    // And what nobody takes holds up nobody.
+    drop(far);
+    for _ in 0..2 * MemoryOptions::default().queue {
+        send(&mut near[0], &[0; 60]);
+    }
+    assert!(near[0].room() > 0);
+    assert!(near[0].counters().transmit_dropped > 0);
+}
+
+#[test]
 fn no_lane_starves_another() {
     let two = NonZeroU8::new(2).unwrap();
     let (options, alone) = (MemoryOptions::default(), Steering::ALONE);

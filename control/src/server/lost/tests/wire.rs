@@ -1,0 +1,135 @@
+//! Workers that panic while their port is a packet socket: Linux, at the other end of the link, notices
+//! nothing but resets.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::thread::JoinHandleExt;
+use std::path::Path;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Instant;
+
+use nix::sys::pthread::pthread_kill;
+use nix::sys::signal::Signal;
+
+use super::PATIENCE;
+use super::client::{Client, Socket};
+use crate::config::Config;
+use crate::lab::link::{Family, Link, Side};
+use crate::lab::namespace::Namespace;
+use crate::management::{Client as Asking, ConnectionRow, Request};
+use crate::server::control::Control;
+use crate::server::{ports, start};
+use braid_engine::stack::WorkerId;
+
+#[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
+#[path = "../../../../tests/sockets/support/namespaces.rs"]
+mod namespaces;
+
+const LINK: Link = Link(1);
+const PORT: u16 = 5011;
+/// So many that each of four workers has some.
+const CONNECTIONS: usize = 32;
+
+/// An engine of four workers.
+fn control(folder: &Path) -> Control {
+    let text = format!(
+        "[engine]\nsocket = {:?}\nworkers = 4\nshutdown_timeout = \"100ms\"\n\
+         [[port]]\nkind = \"af_packet\"\ninterface = \"{}\"\naddresses = [\"{}/24\"]\n",
+        folder.join("engine.sock").display().to_string(),
+        LINK.interface(),
+        LINK.address(Family::V4, Side::Engine),
+    );
+    let config = Config::parse(&text, Path::new("the test")).unwrap();
+    let started = start::start(&config, || ports::open_ports(&config)).unwrap();
+    Control::new(config, Path::new("the test"), started).unwrap()
+}
+
+/// As many connections of Linux as [`CONNECTIONS`], and the sockets that took them, in any order.
+fn come(peer: &Namespace, listener: &Socket) -> (Vec<TcpStream>, Vec<Socket>) {
+    let to = SocketAddr::new(LINK.address(Family::V4, Side::Engine), PORT);
+    let connect = || TcpStream::connect_timeout(&to, PATIENCE);
+    let there = (0..CONNECTIONS).map(|_| peer.run(connect).unwrap().unwrap());
+    let there: Vec<TcpStream> = there.collect();
+    let here = there.iter().map(|_| listener.accept().0).collect();
+    (there, here)
+}
+
+#[test]
+fn packets_for_workers_that_panicked_find_those_that_are_left() {
+    let test =
+        "server::lost::tests::wire::packets_for_workers_that_panicked_find_those_that_are_left";
+    namespaces::run(test, || {
+        let folder = std::env::temp_dir().join(format!("braid-left-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (near, peer) = (Namespace::create().unwrap(), Namespace::create().unwrap());
+        LINK.add_veth(&near, &peer).unwrap();
+        let mut routes = near.routes().unwrap();
+        routes.set_up(&LINK.interface(), true).unwrap();
+        LINK.configure(&peer, Side::Peer).unwrap();
+        let (send, receive) = channel();
+        let at = folder.clone();
+        let engine = thread::spawn(move || {
+            near.enter().unwrap();
+            let control = control(&at);
+            // The first has what is no segment too, such as ARP.
+            let bombs = [0, 2].map(|worker| control.hosts.bomb(WorkerId::new(worker)));
+            send.send(bombs).unwrap();
+            control.run()
+        });
+        let bombs = receive.recv().unwrap();
+        let path = folder.join("engine.sock");
+        let client = Client::attach(&path);
+        let listener = client.open();
+        let anywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), PORT);
+        listener.bind(anywhere).unwrap();
+        listener.listen(64).unwrap();
+        let (mut before, taken) = come(&peer, &listener);
+        for bomb in bombs {
+            bomb();
+        }
+        // Linux is told of those that were at home there as soon as it says something.
+        let reset = |there: &mut TcpStream| {
+            there.set_read_timeout(Some(PATIENCE)).unwrap();
+            let answered = there.write_all(b"?").and_then(|()| there.read(&mut [0; 1]));
+            answered.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+        };
+        let homes = || -> Vec<u8> {
+            let mut asking = Asking::connect(&path).unwrap();
+            let rows: Vec<ConnectionRow> = asking.ask(&Request::ShowConnections).unwrap();
+            rows.iter().map(|row| row.worker).collect()
+        };
+        let end = Instant::now() + PATIENCE;
+        while homes().iter().any(|worker| [0, 2].contains(worker)) {
+            assert!(Instant::now() < end, "{:?}", homes());
+        }
+        let left = homes().len();
+        assert!(left > 0 && left < CONNECTIONS, "{left}");
+        drop(taken);
+        let resets = before
+            .iter_mut()
+            .filter_map(|there| reset(there).then_some(()));
+        assert!(resets.count() >= CONNECTIONS - left);
+        // From outside, and to there.
+        let (mut there, here) = come(&peer, &listener);
+        for there in &mut there {
+            there.write_all(b"ping").unwrap();
+        }
+        for here in &here {
+            assert_eq!(here.recv(&mut [0; 8]), Ok(4));
+        }
+        let far = SocketAddr::new(LINK.address(Family::V4, Side::Peer), PORT);
+        let server = peer.run(|| TcpListener::bind(far)).unwrap().unwrap();
+        for _ in 0..CONNECTIONS {
+            let socket = client.open();
+            socket.connect(far).unwrap();
+            let mut there = server.accept().unwrap().0;
+            there.write_all(b"pong").unwrap();
+            assert_eq!(socket.recv(&mut [0; 8]), Ok(4));
+        }
+        pthread_kill(engine.as_pthread_t(), Signal::SIGTERM).unwrap();
+        let ended = engine.join().unwrap();
+        assert!(ended.is_ok(), "{ended:?}");
+        std::fs::remove_dir_all(folder).unwrap();
+    });
+}
