@@ -24,8 +24,8 @@ pub(super) struct Turn<'a> {
     pub(super) now: Instant,
     /// The protocols.
     pub(super) stack: &'a mut Stack,
-    /// The ports, to be looked at.
-    pub(super) ports: &'a Ports,
+    /// The ports.
+    pub(super) ports: &'a mut Ports,
     /// The sockets of applications.
     pub(super) applications: &'a mut Applications,
 }

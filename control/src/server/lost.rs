@@ -71,6 +71,7 @@ impl Control {
         }
         self.hosts
             .call_all(move |turn| turn.stack.worker_lost(turn.now, worker))?;
+        self.reopen_without_queues()?;
         self.after_sockets()
     }
 }

@@ -38,6 +38,7 @@ mod pair;
 mod peers;
 pub(crate) mod poller;
 pub(crate) mod ports;
+mod reopen;
 mod shares;
 mod socket;
 mod start;

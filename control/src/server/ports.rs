@@ -85,18 +85,14 @@ pub(super) fn open_ports(config: &Config) -> Result<OpenPorts, StartError> {
     #[cfg(not(feature = "dpdk"))]
     let hash = FlowHash::default();
     let mut open = |port: &PortConfig| {
-        let refused = |source| StartError::Port {
+        #[cfg(feature = "dpdk")]
+        if let PortKind::Dpdk(device) = &port.kind {
+            return Ok(devices.take(device)?);
+        }
+        open_port(port, config.workers, hash).map_err(|source| StartError::Port {
             name: port.name.clone(),
             source,
-        };
-        match &port.kind {
-            PortKind::AfPacket(name) => {
-                open_packet_sockets(name, port.offload, config.workers, hash).map_err(refused)
-            }
-            PortKind::Tap(name) => open_tap(name, port.offload, config.workers).map_err(refused),
-            #[cfg(feature = "dpdk")]
-            PortKind::Dpdk(device) => Ok(devices.take(device)?),
-        }
+        })
     };
     let ports = config
         .ports
@@ -125,6 +121,26 @@ pub(super) fn open_ports(config: &Config) -> Result<OpenPorts, StartError> {
             .collect::<Result<_, StartError>>()?,
         clock: Clock::start(),
     })
+}
+
+/// Opens a port of the kernel's.
+///
+/// # Errors
+///
+/// Those of the port; and a device of DPDK is opened once and for all, when the engine starts.
+pub(super) fn open_port(
+    port: &PortConfig,
+    queues: NonZeroU8,
+    hash: FlowHash,
+) -> Result<OpenPort, PortError> {
+    match &port.kind {
+        PortKind::AfPacket(name) => open_packet_sockets(name, port.offload, queues, hash),
+        PortKind::Tap(name) => open_tap(name, port.offload, queues),
+        #[cfg(feature = "dpdk")]
+        PortKind::Dpdk(device) => Err(PortError::Gone {
+            name: device.device.clone(),
+        }),
+    }
 }
 
 fn open_packet_sockets(

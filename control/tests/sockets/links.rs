@@ -15,7 +15,7 @@ use braid_control::peer::{Listener, PeerProtocol};
 use braid_shm::abi::{TCP_MP_PROFILE, TCP_MP_PROFILE_STANDBY};
 use braid_socket::{BraidStream, Domain, Socket, attachment};
 
-use crate::support::engine::{Net, SOON, linux, within};
+use crate::support::engine::{Net, SOON, linux, usual_workers, within};
 use crate::support::namespaces;
 
 const PORT: u16 = 5011;
@@ -46,7 +46,7 @@ fn apart(name: &str) -> Net {
 }
 
 /// The server announces its address on the second link.
-fn announce(net: &Net) {
+fn announce(net: &Net, workers: u8) {
     let mut server = net.peer.path_manager().unwrap();
     server.set_limits(8, 8).unwrap();
     let endpoint = Endpoint {
@@ -56,7 +56,8 @@ fn announce(net: &Net) {
         interface: None,
     };
     server.add_endpoint(&endpoint).unwrap();
-    net.configure("[limits]\nsubflows = 2\nadd_addr_accepted = 2\n");
+    let limits = "[limits]\nsubflows = 2\nadd_addr_accepted = 2\n";
+    net.configure_workers(workers, limits);
 }
 
 /// Sends back what comes on one connection.
@@ -167,10 +168,10 @@ fn cut(net: &Net, stream: &mut BraidStream, set: SetLink) -> (Link, Duration) {
 }
 
 /// Cuts the link that carries the requests, twice in different ways, and mends it again.
-fn cut_and_mend(test: &str, name: &str, profile: Option<i32>) {
+fn cut_and_mend(test: &str, name: &str, profile: Option<i32>, workers: u8) {
     namespaces::run(test, || {
         let net = apart(name);
-        announce(&net);
+        announce(&net, workers);
         let engine = net.start();
         attachment::use_engine(&net.socket());
         let echo = echo(&net);
@@ -213,6 +214,7 @@ fn a_lost_link_hardly_delays_answers_by_default() {
         "links::a_lost_link_hardly_delays_answers_by_default",
         "link",
         None,
+        usual_workers(),
     );
 }
 
@@ -222,6 +224,24 @@ fn a_lost_link_hardly_delays_answers_with_hot_standby() {
         "links::a_lost_link_hardly_delays_answers_with_hot_standby",
         "link-standby",
         Some(TCP_MP_PROFILE_STANDBY),
+        usual_workers(),
+    );
+}
+
+/// Each of the two subflows is at a worker of its own.
+#[test]
+fn a_lost_link_hardly_delays_answers_at_two_workers() {
+    let test = "links::a_lost_link_hardly_delays_answers_at_two_workers";
+    cut_and_mend(test, "link-workers", None, 2);
+}
+
+#[test]
+fn a_lost_link_hardly_delays_answers_with_hot_standby_at_another_worker() {
+    cut_and_mend(
+        "links::a_lost_link_hardly_delays_answers_with_hot_standby_at_another_worker",
+        "link-standby-workers",
+        Some(TCP_MP_PROFILE_STANDBY),
+        2,
     );
 }
 
@@ -278,6 +298,53 @@ fn the_engine_tells_of_links_from_its_start() {
         );
         drop(engine);
     });
+}
+
+#[test]
+fn an_interface_that_is_made_again_is_used_again() {
+    namespaces::run(
+        "links::an_interface_that_is_made_again_is_used_again",
+        || {
+            let net = apart("link-again");
+            announce(&net, usual_workers());
+            let engine = net.start();
+            attachment::use_engine(&net.socket());
+            let echo = echo(&net);
+            let mut stream = connect(None);
+            longest_gap(&mut stream, Duration::from_millis(100));
+            let established = |count| {
+                let joined = || {
+                    let rows: Vec<SubflowRow> =
+                        ask(&net, &Request::ShowSubflows { connection: None });
+                    rows.iter().filter(|row| row.state == "established").count() == count
+                };
+                within(SOON, joined)
+            };
+            assert!(established(2), "there is no second subflow");
+            for round in 0..2 {
+                delete(&net.engine, SECOND);
+                assert!(within(SOON, || !port_is_up(&net, SECOND)), "round {round}");
+                longest_gap(&mut stream, Duration::from_millis(200));
+                SECOND.add_veth(&net.engine, &net.peer).unwrap();
+                SECOND.configure(&net.peer, Side::Peer).unwrap();
+                set_own_end(&net, SECOND, true);
+                assert!(within(SOON, || port_is_up(&net, SECOND)), "round {round}");
+                longest_gap(&mut stream, Duration::from_millis(200));
+                // The other link fails: what is left is the one that was made again.
+                let before = sent(&net)[1];
+                set_own_end(&net, FIRST, false);
+                longest_gap(&mut stream, Duration::from_millis(300));
+                assert!(sent(&net)[1] > before, "round {round}: it is not used");
+                set_own_end(&net, FIRST, true);
+                assert!(within(SOON, || port_is_up(&net, FIRST)), "round {round}");
+                longest_gap(&mut stream, Duration::from_millis(300));
+                assert!(established(2), "round {round}");
+            }
+            drop(stream);
+            echo.join().unwrap();
+            drop(engine);
+        },
+    );
 }
 
 fn delete(namespace: &Namespace, link: Link) {

@@ -71,7 +71,7 @@ pub enum PortError {
         fix: &'static str,
     },
     /// The interface was deleted while the port used it.
-    #[error("interface \"{name}\" is gone: create it again and restart the port")]
+    #[error("interface \"{name}\" is gone: create it again")]
     Gone {
         /// The interface.
         name: String,

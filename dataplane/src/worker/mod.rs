@@ -157,8 +157,8 @@ impl<E: Engine> Worker<E> {
     }
 
     /// The engine, for its owner to serve sockets, beside the ports.
-    pub fn engine_and_ports(&mut self) -> (&mut E, &Ports) {
-        (&mut self.engine, &self.ports)
+    pub fn engine_and_ports(&mut self) -> (&mut E, &mut Ports) {
+        (&mut self.engine, &mut self.ports)
     }
 
     /// The ports.
@@ -177,7 +177,7 @@ impl<E: Engine> Worker<E> {
     }
 
     /// The next port that failed, and why. It is told once; from then on the port loses what is
-    /// sent by it.
+    /// sent by it, until it is replaced ([`Ports::replace`]).
     pub fn take_failure(&mut self) -> Option<(PortId, PortError)> {
         self.failures.pop_front()
     }
@@ -242,7 +242,7 @@ impl<E: Engine> Worker<E> {
         transmitted
     }
 
-    /// A port fails once at most, which bounds the queue.
+    /// A port fails once at most until it is replaced, which bounds the queue.
     fn note(&mut self, now: Instant, port: PortId, error: PortError) {
         self.engine.set_link(now, port, false);
         self.failures.push_back((port, error));

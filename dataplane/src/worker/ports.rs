@@ -39,8 +39,13 @@ impl From<AnyPort> for Seat {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a worker has few of them, and nearly all work"
+)]
 enum Slot {
-    Working(AnyPort),
+    /// With what queues that it took the place of have done.
+    Working(AnyPort, PortCounters),
     /// Nothing comes or goes here.
     Elsewhere(Capabilities),
     /// A port beyond use. It takes frames and loses them, as a link that is down does.
@@ -61,7 +66,7 @@ pub struct Ports {
 impl Ports {
     pub(super) fn new(seats: Vec<Seat>) -> Self {
         let slot = |seat| match seat {
-            Seat::Here(port) => Slot::Working(port),
+            Seat::Here(port) => Slot::Working(port, PortCounters::default()),
             Seat::Elsewhere(capabilities) => Slot::Elsewhere(capabilities),
         };
         Self {
@@ -80,7 +85,7 @@ impl Ports {
     /// What the port takes over from the engine; `None` when there is no such port or it failed.
     pub fn capabilities(&self, port: PortId) -> Option<Capabilities> {
         match self.slots.get(usize::from(port.0))? {
-            Slot::Working(port) => Some(port.capabilities()),
+            Slot::Working(port, _) => Some(port.capabilities()),
             Slot::Elsewhere(capabilities) => Some(*capabilities),
             Slot::Failed { .. } => None,
         }
@@ -89,7 +94,7 @@ impl Ports {
     /// What this worker's queue of the port has done so far; `None` when there is none.
     pub fn counters(&self, port: PortId) -> Option<PortCounters> {
         match self.slots.get(usize::from(port.0))? {
-            Slot::Working(port) => Some(port.counters()),
+            Slot::Working(port, before) => Some([port.counters(), *before].into_iter().sum()),
             Slot::Elsewhere(_) => None,
             Slot::Failed { counters, .. } => Some(*counters),
         }
@@ -98,8 +103,26 @@ impl Ports {
     /// What the device behind the port counts by itself; see [`Port::device_counters`].
     pub fn device_counters(&self, port: PortId) -> Vec<(String, u64)> {
         match self.slots.get(usize::from(port.0)) {
-            Some(Slot::Working(port)) => port.device_counters(),
+            Some(Slot::Working(port, _)) => port.device_counters(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Whether this worker has a queue of the port that works.
+    pub fn has_queue(&self, port: PortId) -> bool {
+        let slot = self.slots.get(usize::from(port.0));
+        matches!(slot, Some(Slot::Working(..)))
+    }
+
+    /// Goes on with another part in a port, be it that the one before has failed or not. A port that
+    /// there is not is ignored.
+    pub fn replace(&mut self, port: PortId, seat: Seat) {
+        let before = self.counters(port).unwrap_or_default();
+        if let Some(slot) = self.slots.get_mut(usize::from(port.0)) {
+            *slot = match seat {
+                Seat::Here(port) => Slot::Working(port, before),
+                Seat::Elsewhere(capabilities) => Slot::Elsewhere(capabilities),
+            };
         }
     }
 
@@ -127,7 +150,7 @@ impl Ports {
         burst: &mut Burst,
     ) -> Result<usize, PortError> {
         let received = match self.slots.get_mut(usize::from(id.0)) {
-            Some(Slot::Working(port)) => port.receive(id, pool, burst),
+            Some(Slot::Working(port, _)) => port.receive(id, pool, burst),
             _ => Ok(0),
         };
         received.inspect_err(|_| self.fail(id))
@@ -135,7 +158,7 @@ impl Ports {
 
     pub(super) fn flush(&mut self, id: PortId) -> Result<(), PortError> {
         let flushed = match self.slots.get_mut(usize::from(id.0)) {
-            Some(Slot::Working(port)) => port.flush(),
+            Some(Slot::Working(port, _)) => port.flush(),
             _ => Ok(()),
         };
         flushed.inspect_err(|_| self.fail(id))
@@ -143,9 +166,9 @@ impl Ports {
 
     fn fail(&mut self, id: PortId) {
         if let Some(slot) = self.slots.get_mut(usize::from(id.0))
-            && let Slot::Working(port) = slot
+            && let Slot::Working(port, before) = slot
         {
-            let counters = port.counters();
+            let counters = [port.counters(), *before].into_iter().sum();
             let scratch = vec![0; LARGEST_FRAME].into_boxed_slice();
             *slot = Slot::Failed { scratch, counters };
         }
@@ -154,7 +177,7 @@ impl Ports {
     /// The ports that work, in order.
     pub(super) fn working(&self) -> impl Iterator<Item = &AnyPort> {
         self.slots.iter().filter_map(|slot| match slot {
-            Slot::Working(port) => Some(port),
+            Slot::Working(port, _) => Some(port),
             Slot::Elsewhere(_) | Slot::Failed { .. } => None,
         })
     }
@@ -164,7 +187,7 @@ impl Ports {
         self.slots
             .iter_mut()
             .fold(true, |nothing, slot| match slot {
-                Slot::Working(port) => port.prepare_to_sleep() && nothing,
+                Slot::Working(port, _) => port.prepare_to_sleep() && nothing,
                 Slot::Elsewhere(_) | Slot::Failed { .. } => nothing,
             })
     }
@@ -173,7 +196,7 @@ impl Ports {
 impl TransmitBatch for Ports {
     fn room(&self, port: PortId) -> usize {
         let room = match self.slots.get(usize::from(port.0)) {
-            Some(Slot::Working(port)) => port.room(),
+            Some(Slot::Working(port, _)) => port.room(),
             _ => 1,
         };
         room.min(self.budget)
@@ -185,7 +208,7 @@ impl TransmitBatch for Ports {
             return None;
         }
         match self.slots.get_mut(usize::from(port.0))? {
-            Slot::Working(port) => port.reserve(length),
+            Slot::Working(port, _) => port.reserve(length),
             Slot::Elsewhere(_) => None,
             Slot::Failed { scratch, .. } => scratch.get_mut(..length),
         }
@@ -194,7 +217,7 @@ impl TransmitBatch for Ports {
     fn commit(&mut self, port: PortId, length: usize, meta: TransmitMeta) {
         self.budget = self.budget.saturating_sub(1);
         match self.slots.get_mut(usize::from(port.0)) {
-            Some(Slot::Working(port)) => port.commit(length, meta),
+            Some(Slot::Working(port, _)) => port.commit(length, meta),
             Some(Slot::Failed { counters, .. }) => counters.transmit_dropped += 1,
             Some(Slot::Elsewhere(_)) | None => {}
         }

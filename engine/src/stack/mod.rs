@@ -285,6 +285,23 @@ impl Stack {
         Ok(())
     }
 
+    /// A port was opened again, on an interface that took the place of another. False, and nothing
+    /// changes, when it has no interface here or cannot do what the one before could.
+    pub fn replace_port(
+        &mut self,
+        port: PortId,
+        mac: crate::wire::ethernet::MacAddress,
+        capabilities: Capabilities,
+    ) -> bool {
+        let interface = self.interfaces.by_port_mut(port);
+        let alike = interface.filter(|found| found.config.capabilities == capabilities);
+        let Some(interface) = alike.filter(|_| mac.is_unicast()) else {
+            return false;
+        };
+        interface.config.mac = mac;
+        true
+    }
+
     /// Adds a route to `prefix` by `port`: over `gateway`, or directly on the link.
     ///
     /// # Errors

@@ -25,7 +25,7 @@ use super::control::Control;
 use super::host::WorkerGone;
 use super::poller::{EventFlags, Poller};
 use super::ports::LinkProbe;
-use crate::management::EventKind;
+use crate::management::{EventKind, EventRecord};
 
 /// Messages that are read in one turn.
 const NOTICES: usize = 256;
@@ -34,9 +34,15 @@ const NOTICES: usize = 256;
 #[derive(Copy, Clone, Debug)]
 struct Watched {
     port: PortId,
-    /// The index of its interface.
+    /// The index of its interface; another one's once it is gone, so it is not looked at then.
     interface: u32,
     state: LinkState,
+}
+
+impl Watched {
+    fn is_gone(&self) -> bool {
+        self.state == LinkState::Gone
+    }
 }
 
 /// A link that went down or came back.
@@ -59,6 +65,8 @@ pub(super) struct Links {
     probed: Probed,
     /// Something was lost: once what waits is read, the state of all is asked for.
     lost: bool,
+    /// An interface came or went, so that one of the name of a port's may be there again.
+    look: bool,
 }
 
 impl Links {
@@ -78,7 +86,32 @@ impl Links {
             ports: interfaces.into_iter().map(watched).collect(),
             probed: Probed::new(probes),
             lost: true,
+            look: false,
         })
+    }
+
+    /// The ports whose interfaces are gone, if there is reason to look for them since the last call.
+    pub(super) fn take_missed(&mut self) -> Vec<PortId> {
+        let look = std::mem::take(&mut self.look);
+        let gone = self.ports.iter().filter(|watched| watched.is_gone());
+        gone.filter(|_| look).map(|watched| watched.port).collect()
+    }
+
+    /// Whether the interface of a port was deleted.
+    pub(super) fn is_gone(&self, port: PortId) -> bool {
+        let mut ports = self.ports.iter();
+        ports.any(|watched| watched.port == port && watched.is_gone())
+    }
+
+    /// Watches another interface for a port. It counts as down until the kernel has said otherwise.
+    pub(super) fn watch_instead(&mut self, port: PortId, interface: u32) -> io::Result<()> {
+        let mut ports = self.ports.iter_mut();
+        if let Some(watched) = ports.find(|watched| watched.port == port) {
+            watched.interface = interface;
+            watched.state = LinkState::SetDown;
+            self.socket.ask(interface)?;
+        }
+        Ok(())
     }
 
     pub(super) fn add_to(&self, poller: &Poller, token: u64) -> io::Result<()> {
@@ -113,11 +146,13 @@ impl Links {
 
     fn note(&mut self, interface: u32, state: LinkState) -> Option<LinkChange> {
         let mut of_interface = self.ports.iter_mut();
-        let watched = of_interface.find(|watched| watched.interface == interface)?;
-        // A port never comes back from an interface that was deleted, whatever has its index now.
-        if watched.state == LinkState::Gone {
+        let watched =
+            of_interface.find(|watched| watched.interface == interface && !watched.is_gone());
+        let Some(watched) = watched else {
+            self.look = true;
             return None;
-        }
+        };
+        self.look |= state == LinkState::Gone;
         let before = std::mem::replace(&mut watched.state, state);
         let change = LinkChange {
             port: watched.port,
@@ -135,14 +170,14 @@ impl Control {
                 return Ok(Err(gone));
             }
         }
-        Ok(Ok(()))
+        self.reopen_what_returned()
     }
 
     fn link_changed(&mut self, change: LinkChange) -> Result<(), WorkerGone> {
         let LinkChange { port, state } = change;
         let up = change.is_up();
         self.hosts.call_all(move |turn| {
-            // A port that has failed never works again.
+            // One that has failed works again once it was opened again.
             let up = up && turn.ports.capabilities(port).is_some();
             turn.stack.set_link(turn.now, port, up);
         })?;
@@ -159,7 +194,7 @@ impl Control {
                 reason: state.name().replace(' ', "_"),
             }
         };
-        self.tell_monitors(vec![event])
+        self.tell_monitors(&[EventRecord::now(event)])
     }
 }
 
@@ -190,6 +225,24 @@ mod tests {
         assert_eq!(note(4, LinkState::Gone), Some(PortId(0)));
         // Another interface of the same index.
         assert_eq!(note(4, LinkState::Up), None);
+    }
+
+    #[test]
+    fn one_that_is_gone_is_looked_for_when_another_comes() {
+        let mut links = Links::watch([(PortId(0), 4), (PortId(1), 5)], Vec::new()).unwrap();
+        links.note(5, LinkState::SetDown);
+        assert!(links.take_missed().is_empty());
+        links.note(4, LinkState::Gone);
+        assert!(links.is_gone(PortId(0)) && !links.is_gone(PortId(1)));
+        assert_eq!(links.take_missed(), [PortId(0)]);
+        assert!(links.take_missed().is_empty(), "nothing has come since");
+        links.note(9, LinkState::SetDown);
+        assert_eq!(links.take_missed(), [PortId(0)]);
+        links.watch_instead(PortId(0), 9).unwrap();
+        let up = links.note(9, LinkState::Up).unwrap();
+        assert!(up.is_up() && up.port == PortId(0));
+        links.note(10, LinkState::Up);
+        assert!(links.take_missed().is_empty(), "none is gone");
     }
 
     #[test]
