@@ -65,11 +65,12 @@ fn a_download_uses_both_links_whichever_side_serves() {
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
         .collect();
     std::fs::write(folder.join("data"), &data).unwrap();
-    for reverse in [false, true] {
+    for (reverse, workers) in [(false, "1"), (true, "1"), (false, "2"), (true, "2")] {
         let json = folder.join("report.json");
         let mut arguments = vec!["--rate", "100M", "--delay", "2ms", "--wait-port", "8000"];
         let server = format!("cd {} && {SERVER}", folder.display());
         arguments.extend(["--json", json.to_str().unwrap(), "--peer", &server]);
+        arguments.extend(["--workers", workers]);
         if reverse {
             arguments.push("--reverse");
         }

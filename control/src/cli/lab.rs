@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -28,6 +29,11 @@ pub(super) struct LabArguments {
     #[arg(long, value_name = "N", default_value_t = 2,
           value_parser = clap::value_parser!(u8).range(1..=8))]
     links: u8,
+
+    /// How many workers the engine has.
+    #[arg(long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u8).range(1..=32))]
+    workers: u8,
 
     /// Bits a second that each link carries in either direction, such as 100M; one for all links or
     /// one for each, with commas.
@@ -99,6 +105,7 @@ pub(super) fn run(arguments: LabArguments) -> Result<(), Failure> {
     let json = json.transpose()?;
     let report = open_lab::run(Plan {
         links,
+        workers: NonZeroU8::new(arguments.workers).unwrap_or(NonZeroU8::MIN),
         family: match arguments.family {
             Family::V4 => link::Family::V4,
             Family::V6 => link::Family::V6,

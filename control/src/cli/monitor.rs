@@ -32,8 +32,10 @@ pub(super) fn run(arguments: &MonitorArguments) -> Result<(), Failure> {
 }
 
 fn line(record: &EventRecord) -> String {
+    let worker = record.worker;
+    let worker = worker.map_or_else(String::new, |worker| format!(" worker={worker}"));
     format!(
-        "[{:.6}] {} {}\n",
+        "[{:.6}] {} {}{worker}\n",
         record.time,
         record.event.name(),
         details(&record.event)

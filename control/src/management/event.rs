@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 pub struct EventRecord {
     /// Seconds since 1970, when the engine told it.
     pub time: f64,
+    /// The worker it happened at: of a subflow the one that has it, else the home of its connection.
+    /// `None` for what is of no connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<u8>,
     /// What happened.
     #[serde(flatten)]
     pub event: EventKind,
@@ -124,12 +128,21 @@ pub struct SubflowTotals {
 }
 
 impl EventRecord {
-    /// An event of the present.
+    /// An event of the present, of no worker.
     pub fn now(event: EventKind) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             time: since.unwrap_or_default().as_secs_f64(),
+            worker: None,
             event,
+        }
+    }
+
+    /// An event of the present at a worker.
+    pub fn at(worker: u8, event: EventKind) -> Self {
+        Self {
+            worker: Some(worker),
+            ..Self::now(event)
         }
     }
 }
@@ -160,6 +173,7 @@ mod tests {
     fn an_event_is_one_flat_object() {
         let record = EventRecord {
             time: 1.5,
+            worker: Some(2),
             event: EventKind::SubflowClosed {
                 connection: 3,
                 subflow: 1,
@@ -177,7 +191,7 @@ mod tests {
         assert_eq!(
             value,
             serde_json::json!({
-                "time": 1.5, "event": "subflow_closed", "connection": 3, "subflow": 1,
+                "time": 1.5, "worker": 2, "event": "subflow_closed", "connection": 3, "subflow": 1,
                 "local": "10.0.0.2:5", "remote": "10.0.0.1:6", "reason": "closed",
                 "established": true, "bytes_sent": 7, "bytes_received": 0, "retransmissions": 0,
                 "srtt_us": null,

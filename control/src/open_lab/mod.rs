@@ -13,6 +13,7 @@ mod used;
 
 use std::ffi::OsString;
 use std::io;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -34,6 +35,8 @@ use topology::Topology;
 pub struct Plan {
     /// How each link behaves in either direction; there are as many links, 1 to 8.
     pub links: Vec<MemoryLinks>,
+    /// How many workers the engine has, 1 to 32.
+    pub workers: NonZeroU8,
     /// The internet protocol of the addresses that the programs are told.
     pub family: Family,
     /// The command, run directly.

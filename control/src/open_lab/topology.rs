@@ -69,7 +69,12 @@ impl Topology {
             .links
             .iter()
             .any(|link| *link != MemoryLinks::default());
-        let queues = NonZeroU8::MIN;
+        // Queues do not share what comes in, so a link of a rate has one, whose worker has it for all.
+        let queues = if impaired {
+            NonZeroU8::MIN
+        } else {
+            plan.workers
+        };
         let ports = match &self.engine {
             // A link that is slow is slow by the frame, so none may be of many segments.
             None => open_taps(&self.peer, self.links, !impaired, queues)?,
@@ -101,7 +106,7 @@ impl Topology {
             mac: MacAddress([0x02, 0x62, 0x72, 2, 0, link.0]),
         });
         let ports = ports.collect();
-        let config = Config::parse(&self.configuration(plan.reverse), Path::new("braid lab"))?;
+        let config = Config::parse(&self.configuration(plan), Path::new("braid lab"))?;
         let ports = OpenPorts {
             ports,
             hash: FlowHash::default(),
@@ -114,14 +119,16 @@ impl Topology {
     }
 
     /// The engine's configuration; its ports are opened already.
-    fn configuration(&self, server: bool) -> String {
+    fn configuration(&self, plan: &Plan) -> String {
+        let server = plan.reverse;
         let others = self.links - 1;
         let add_addr_accepted = if server { 0 } else { others };
         let socket = self.socket();
         let mut text = format!(
-            "[engine]\nsocket = {:?}\nshutdown_timeout = \"1s\"\n\
+            "[engine]\nsocket = {:?}\nshutdown_timeout = \"1s\"\nworkers = {}\n\
              [limits]\nsubflows = {others}\nadd_addr_accepted = {add_addr_accepted}\n",
             socket.display().to_string(),
+            plan.workers,
         );
         for link in Link::all(self.links) {
             let addresses = [Family::V4, Family::V6].map(|family| {

@@ -44,7 +44,7 @@ impl Control {
         &mut self,
         events: Vec<(WorkerId, Event)>,
     ) -> Result<(), WorkerGone> {
-        let mut kinds = Vec::new();
+        let mut records = Vec::new();
         // Events of one worker in a row in one go; those of several stay in their order.
         let mut events = events.into_iter().peekable();
         while let Some((worker, first)) = events.next() {
@@ -53,21 +53,24 @@ impl Control {
                 in_a_row.push(event);
             }
             let told = self.hosts.call_on(worker, move |turn| {
-                let kind = |event| kind_of(turn.stack, worker, event);
-                in_a_row.into_iter().filter_map(kind).collect::<Vec<_>>()
+                let record = |event| {
+                    let at = worker_of(&event).unwrap_or(worker).number();
+                    Some(EventRecord::at(at, kind_of(turn.stack, worker, event)?))
+                };
+                in_a_row.into_iter().filter_map(record).collect::<Vec<_>>()
             });
             // Of one that has ended there is nothing more to be known.
-            kinds.extend(told.unwrap_or_default());
+            records.extend(told.unwrap_or_default());
         }
-        self.tell_monitors(kinds)
+        self.tell_monitors(&records)
     }
 
     /// Something happened: it is queued for all monitors.
     pub(in super::super) fn tell_monitors(
         &mut self,
-        kinds: Vec<EventKind>,
+        records: &[EventRecord],
     ) -> Result<(), WorkerGone> {
-        if kinds.is_empty() {
+        if records.is_empty() {
             return Ok(());
         }
         let monitors: Vec<Key> = self
@@ -77,8 +80,8 @@ impl Control {
             .map(|(key, _)| key)
             .collect();
         let lost = self.events_lost()?;
-        for kind in kinds {
-            let packets = packets_of(&EventRecord::now(kind));
+        for record in records {
+            let packets = packets_of(record);
             for &monitor in &monitors {
                 if let Some(peer) = self.peers.get_mut(monitor) {
                     peer.cli.tell(&packets, lost);
@@ -91,6 +94,15 @@ impl Control {
             }
         }
         Ok(())
+    }
+}
+
+/// The worker that has the subflow which an event is about.
+fn worker_of(event: &Event) -> Option<WorkerId> {
+    match event {
+        Event::SubflowEstablished(_, handle) => Some(handle.worker()),
+        Event::SubflowClosed { info, .. } => Some(info.handle.worker()),
+        _ => None,
     }
 }
 
