@@ -30,11 +30,15 @@ fn bulk_fills_both_paths() {
         let [address, port] = to(peer::DISCARD_PORT);
         let driver = Driver::BraidH;
         let said = driver
-            .start(net, &driver.example("bulk"), &[&address, &port, "500"])
+            // Linux may take half a second to announce its second address to one that sends so fast.
+            .start(net, &driver.example("bulk"), &[&address, &port, "2000"])
             .end();
         let subflows: Vec<&str> = said.lines().collect();
         assert_eq!(subflows.len(), 2, "{said}");
-        assert!(!said.contains(" 0.0 %"), "a path carried nothing:\n{said}");
+        assert!(
+            !said.contains(": 0 bytes"),
+            "a path carried nothing:\n{said}"
+        );
     });
 }
 
@@ -50,7 +54,7 @@ fn a_standby_takes_over() {
         let said = running.end();
         let mut words = said.split_whitespace();
         let responses: u32 = words.next().unwrap().parse().unwrap();
-        assert!(responses > 500, "{said}");
+        assert!(responses > 100, "{said}");
         let longest: f64 = words.rev().nth(1).unwrap().parse().unwrap();
         assert!(longest < 1000.0, "{said}");
     });
