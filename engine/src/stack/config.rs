@@ -107,7 +107,8 @@ pub struct StackConfig {
     pub scheduler: Option<Scheduler>,
     /// Bytes of each frame of the pool that ports fill and reassembly holds.
     pub frame_capacity: usize,
-    /// Free frames that the pool keeps.
+    /// Free frames that the pool keeps; while there are connections, as many as were under way at the
+    /// same time if that is more.
     pub frame_pool: usize,
     /// Ports for outgoing connections.
     pub ephemeral_ports: RangeInclusive<u16>,

@@ -122,6 +122,9 @@ impl Stack {
         self.timers
             .set(&mut slot.timer, Timer::Connection(key), None);
         self.tokens.remove(slot.connection.local_token(), key);
+        if self.connections.is_empty() {
+            self.pool.trim();
+        }
     }
 
     /// Sends on what the subflow told its home, sets its timer and sees whether it ended: after

@@ -141,8 +141,10 @@ impl From<&[u8]> for Frame {
 
 /// Free frames of one size, last in first out so that the warmest is used next.
 ///
-/// The pool is bounded: what comes back past its limit is freed. Of several pools that exchange
-/// frames each has a name; frames of others are set aside, to be carried home.
+/// The pool keeps as many as were under way at the same time, so that a transfer which has reached its
+/// width takes no more from the heap, however small the limit is; [`Self::trim`] frees what is past the
+/// limit. Of several pools that exchange frames each has a name; frames of others are set aside, to be
+/// carried home.
 #[derive(Debug)]
 pub struct FramePool {
     id: Option<PoolId>,
@@ -150,11 +152,15 @@ pub struct FramePool {
     frame_capacity: usize,
     limit: usize,
     made: usize,
+    /// Frames under way, and the most that there were since the last [`Self::trim`].
+    out: usize,
+    most_out: usize,
     strangers: Vec<Frame>,
 }
 
 impl FramePool {
-    /// A pool of frames of `frame_capacity` bytes that keeps at most `limit` free ones.
+    /// A pool of frames of `frame_capacity` bytes that keeps at most `limit` free ones, or as many as
+    /// were under way.
     pub fn new(frame_capacity: usize, limit: usize) -> Self {
         Self {
             id: None,
@@ -162,6 +168,8 @@ impl FramePool {
             frame_capacity,
             limit,
             made: 0,
+            out: 0,
+            most_out: 0,
             strangers: Vec::new(),
         }
     }
@@ -177,6 +185,8 @@ impl FramePool {
 
     /// The warmest free frame, or a new one when none is free.
     pub fn take(&mut self) -> Frame {
+        self.out += 1;
+        self.most_out = self.most_out.max(self.out);
         if let Some(frame) = self.free.pop() {
             return frame;
         }
@@ -187,18 +197,31 @@ impl FramePool {
         }
     }
 
-    /// Takes a frame back. One of another size, or past the limit, is freed; one of another pool
-    /// waits for [`Self::take_stranger`]. A pool without a name takes any.
+    /// Takes a frame back. One of another size, or past what the pool keeps, is freed; one of another
+    /// pool waits for [`Self::take_stranger`]. A pool without a name takes any.
     pub fn put(&mut self, mut frame: Frame) {
         let stranger = self.id.is_some() && frame.origin.is_some() && frame.origin != self.id;
         if stranger {
             if self.strangers.len() < self.limit {
                 self.strangers.push(frame);
             }
-        } else if self.free.len() < self.limit && frame.capacity() == self.frame_capacity {
+            return;
+        }
+        if frame.capacity() != self.frame_capacity {
+            return;
+        }
+        self.out = self.out.saturating_sub(1);
+        if self.free.len() < self.limit.max(self.most_out - self.out) {
             frame.set_filled(0..0);
             self.free.push(frame);
         }
+    }
+
+    /// Frees what is past the limit: it is known that few frames will be under way.
+    pub fn trim(&mut self) {
+        self.free.truncate(self.limit);
+        self.free.shrink_to(self.limit);
+        self.most_out = self.out;
     }
 
     /// A frame of another pool, and which.
@@ -238,6 +261,23 @@ mod tests {
         frame.narrow(7..8);
         assert_eq!(frame.bytes(), b"");
         assert_eq!(size_of::<Frame>(), 32);
+    }
+
+    #[test]
+    fn as_many_are_kept_as_were_under_way_until_it_is_trimmed() {
+        let mut pool = FramePool::new(64, 2);
+        for _ in 0..3 {
+            let frames: Vec<Frame> = (0..9).map(|_| pool.take()).collect();
+            frames.into_iter().for_each(|frame| pool.put(frame));
+            assert_eq!((pool.made(), pool.free()), (9, 9));
+        }
+        // What comes from elsewhere is kept no further than that.
+        pool.put(Frame::with_capacity(64));
+        assert_eq!(pool.free(), 9);
+        let one = pool.take();
+        pool.trim();
+        pool.put(one);
+        assert_eq!(pool.free(), 2);
     }
 
     #[test]
