@@ -61,6 +61,8 @@ fn the_window_that_a_subflow_sees_never_shrinks_nor_moves_left() {
             "{before:?}, {seen:?}"
         );
         assert!(seen.data_ack - before.data_ack >= 0, "{before:?}, {seen:?}");
+        // What is small is written last, so all else is there that it says something about.
+        assert!(!seen.long_data_ack || seen.share > 0, "{seen:?}");
         home.join().unwrap();
         assert_eq!(block.load().0, after(9));
     });

@@ -81,7 +81,8 @@ impl PublishedBlock {
     /// A subflow: what home last made of it.
     pub(crate) fn load(&self) -> (Published, Marking) {
         let data_ack = self.data_ack.load(Ordering::Acquire);
-        let window_edge = self.window_edge.load(Ordering::Acquire);
+        // It is at least the one beside that number, and never less than before.
+        let window_edge = self.window_edge.load(Ordering::Relaxed);
         let small = self.small.load(Ordering::Acquire);
         let real = |word: &AtomicU64| f64::from_bits(word.load(Ordering::Relaxed));
         let published = Published {
