@@ -4,6 +4,9 @@
 //!
 //! - [`interleaved`]: two contenders in turn.
 //! - [`memory_links`]: two hosts of our engine in this process.
+//! - [`crowd`]: many connections between two such hosts, what they cost and what they take.
+//! - [`connect_rate`]: connections that come and go, over our engine and Linux.
+//! - [`hand_over`]: letters from workers to a worker.
 //! - [`one_thread`]: two stacks in one thread, ours and smoltcp's.
 //! - [`load`]: what applications do: move bytes, or ask and answer.
 //! - [`contender`]: what they do it over, each in a process of its own.
@@ -16,7 +19,10 @@
 
 pub use braid_control::bench::machine;
 
+pub mod connect_rate;
 pub mod contender;
+pub mod crowd;
+pub mod hand_over;
 pub mod interleaved;
 pub mod load;
 pub mod memory_links;

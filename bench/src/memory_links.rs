@@ -7,16 +7,13 @@ use std::num::NonZeroU8;
 
 use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
 use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, Port};
-use braid_dataplane::worker::{self, Clock, IdlePolicy, Worker};
+use braid_dataplane::worker::{self, Clock, IdlePolicy, LETTER_CAPACITY, Worker};
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
 use braid_engine::stack::{FlowHash, InterfaceConfig, Place, PortId, Stack, StackConfig, Steering};
 use braid_engine::wire::ethernet::MacAddress;
 
 /// The port that servers listen at.
 const PORT: u16 = 7;
-
-/// Letters under way from one worker to another.
-const LETTERS: usize = 1_024;
 
 /// How the hosts are joined, and what they have.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -57,6 +54,16 @@ pub fn anywhere() -> SocketAddr {
 ///
 /// What the ports or the engine refuse.
 pub fn hosts(links: Links) -> Result<[Workers; 2], String> {
+    hosts_of(links, &StackConfig::default())
+}
+
+/// The same, whose stacks have the bounds and defaults of `config`; their place and the size of their
+/// frames follow from the links.
+///
+/// # Errors
+///
+/// What the ports or the engine refuse.
+pub fn hosts_of(links: Links, config: &StackConfig) -> Result<[Workers; 2], String> {
     let steering = Steering::new(links.workers.get(), FlowHash::Ports);
     let steering = steering.ok_or("so many workers no host has")?;
     let options = MemoryOptions {
@@ -73,7 +80,10 @@ pub fn hosts(links: Links) -> Result<[Workers; 2], String> {
         far.push(other);
     }
     let further = links.subflows.saturating_sub(1);
-    let mut hosts = [host(1, near, steering)?, host(2, far, steering)?];
+    let mut hosts = [
+        host(1, near, steering, config)?,
+        host(2, far, steering, config)?,
+    ];
     let limits = Limits {
         subflows: further,
         add_addr_accepted: further,
@@ -99,7 +109,12 @@ pub fn hosts(links: Links) -> Result<[Workers; 2], String> {
 }
 
 /// A host whose ports are given by link and then by worker.
-fn host(number: u8, ports: Vec<Vec<MemoryPort>>, steering: Steering) -> Result<Workers, String> {
+fn host(
+    number: u8,
+    ports: Vec<Vec<MemoryPort>>,
+    steering: Steering,
+    config: &StackConfig,
+) -> Result<Workers, String> {
     let clock = Clock::start();
     let mut queues: Vec<_> = ports.into_iter().map(Vec::into_iter).collect();
     let mut workers = Vec::new();
@@ -108,7 +123,7 @@ fn host(number: u8, ports: Vec<Vec<MemoryPort>>, steering: Steering) -> Result<W
         let config = StackConfig {
             frame_capacity: POOL_FRAME_CAPACITY,
             place: Place::new(worker, steering).ok_or("the worker is not of the host")?,
-            ..StackConfig::default()
+            ..config.clone()
         };
         let mut stack = Stack::new(config, [number * 16 + worker.number(); 32]);
         for (link, port) in (0..).zip(&ports) {
@@ -127,7 +142,7 @@ fn host(number: u8, ports: Vec<Vec<MemoryPort>>, steering: Steering) -> Result<W
         let worker = Worker::new(stack, seats.collect(), clock, IdlePolicy::Spin);
         workers.push(worker.map_err(text)?);
     }
-    worker::connect(&mut workers, LETTERS);
+    worker::connect(&mut workers, LETTER_CAPACITY);
     Ok(workers)
 }
 

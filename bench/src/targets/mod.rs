@@ -3,6 +3,9 @@
 //! each, told apart by a letter.
 
 mod bound;
+mod connect_rate;
+mod crowd;
+mod hand_over;
 mod one_thread;
 mod packets;
 mod round_trip;
@@ -40,6 +43,10 @@ impl Target {
         packets::SHARED_MEMORY,
         round_trip::MEDIAN,
         round_trip::TAIL,
+        connect_rate::CONNECTIONS,
+        crowd::MEMORY,
+        crowd::ALL_BUSY,
+        crowd::FEW_BUSY,
         packets::NULL,
         packets::RING,
         packets::MEMORY,
@@ -47,6 +54,7 @@ impl Target {
         to_linux::FROM_LINUX,
         to_linux::TO_LINUX_BY_TAP,
         to_linux::FROM_LINUX_BY_TAP,
+        hand_over::LETTERS,
     ];
 
     /// As it is called: `T1`, `T1b`.

@@ -6,13 +6,13 @@ use std::num::NonZeroU8;
 use braid_dataplane::port::POOL_FRAME_CAPACITY;
 use braid_dataplane::port::impaired::ImpairedPort;
 use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
-use braid_dataplane::worker::{self, Clock, IdlePolicy, Worker, allowed_cores};
+use braid_dataplane::worker::{self, Clock, IdlePolicy, LETTER_CAPACITY, Worker, allowed_cores};
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
 use braid_engine::stack::{Place, Stack, StackConfig};
 
 use super::server::PORT;
 use super::{BenchError, FarHost, Links};
-use crate::demo::engine_host::{LETTERS, interface, mac, random_seed};
+use crate::demo::engine_host::{interface, mac, random_seed};
 use crate::demo::linux::{PathRole, manage_paths};
 use crate::demo::linux_host::{LinuxHost, LinuxLinks};
 use crate::demo::ports::{Queues, impair, of_any_kind};
@@ -208,7 +208,7 @@ fn host(
         .map(|(stack, seats)| Worker::new(stack, seats, clock, idle))
         .collect::<Result<Vec<_>, _>>()
         .map_err(DemoError::from)?;
-    worker::connect(&mut workers, LETTERS);
+    worker::connect(&mut workers, LETTER_CAPACITY);
     for worker in &mut workers {
         manage(worker, side, links.count)?;
     }

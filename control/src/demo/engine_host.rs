@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 
 use braid_dataplane::port::POOL_FRAME_CAPACITY;
-use braid_dataplane::worker::{self, Clock, IdlePolicy, Worker, allowed_cores, pin};
+use braid_dataplane::worker::{
+    self, Clock, IdlePolicy, LETTER_CAPACITY, Worker, allowed_cores, pin,
+};
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
 use braid_engine::stack::{Capabilities, InterfaceConfig, Place, PortId, Stack, StackConfig};
 use braid_engine::wire::ethernet::MacAddress;
@@ -28,9 +30,6 @@ pub(super) const MTU: u16 = 1_500;
 
 /// Free frames kept for reception, 64 KiB each.
 const FRAMES: usize = 512;
-
-/// Letters that may be under way from each worker to each other one.
-pub(crate) const LETTERS: usize = 1_024;
 
 /// A link of a host that another thread can take down.
 #[derive(Debug)]
@@ -104,7 +103,7 @@ impl EngineHost {
             .zip(seats)
             .map(|(stack, seats)| Worker::new(stack, seats, clock, IdlePolicy::default()))
             .collect::<Result<Vec<_>, _>>()?;
-        worker::connect(&mut workers, LETTERS);
+        worker::connect(&mut workers, LETTER_CAPACITY);
         Ok(Self {
             workers,
             side,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use braid_dataplane::application::{Applications, Reports};
 use braid_dataplane::port::PortError;
-use braid_dataplane::worker::{self, Worker};
+use braid_dataplane::worker::{self, LETTER_CAPACITY, Worker};
 use braid_engine::mptcp::path_manager::EndpointError;
 use braid_engine::stack::{ConfigError, FlowHash, Place, PortId, Stack, StackConfig, Steering};
 use braid_engine::time::Instant;
@@ -82,9 +82,6 @@ pub enum StartError {
 /// Events for watchers that wait for the control thread at most.
 const WATCHED: usize = 4_096;
 
-/// Letters that may be under way from each worker to each other one.
-const LETTERS: usize = 1_024;
-
 /// What the control thread takes over.
 pub(super) struct Started {
     pub(super) listener: Listener,
@@ -140,7 +137,7 @@ pub(super) fn start(
         let worker = Worker::new(stack, seats, clock, config.idle);
         workers.push(worker.map_err(StartError::Worker)?);
     }
-    worker::connect(&mut workers, LETTERS);
+    worker::connect(&mut workers, LETTER_CAPACITY);
     // One report for each region and each worker's part of a listener, two for each socket, and room
     // for watchers.
     let needed = config

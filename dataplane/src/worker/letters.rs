@@ -9,6 +9,10 @@ use crate::reassembly_ring::Exchange;
 /// How many letters a worker takes in one step at most.
 pub const LETTER_BUDGET: usize = 256;
 
+/// How many letters may be under way from a worker to another: as many as keep the ring within the first
+/// cache of a core.
+pub const LETTER_CAPACITY: usize = 256;
+
 /// The way to the other workers; a worker alone has none.
 #[derive(Debug)]
 pub(super) struct Letters<T>(Option<Exchange<T, Waker>>);

@@ -29,8 +29,8 @@ pub use clock::Clock;
 pub use engine::Engine;
 use idle::Nothing;
 pub use idle::{Beside, IdlePolicy, Waker};
-pub use letters::LETTER_BUDGET;
 use letters::Letters;
+pub use letters::{LETTER_BUDGET, LETTER_CAPACITY};
 pub use pin::{PinError, allowed_cores, pin};
 pub use ports::{Ports, Seat, TRANSMIT_BUDGET};
 

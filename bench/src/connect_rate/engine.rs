@@ -1,0 +1,131 @@
+//! Two of our hosts in this process: workers of the same number share a core.
+
+use std::num::NonZeroU8;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use braid_dataplane::worker::{allowed_cores, pin};
+use braid_engine::socket::SocketError;
+use braid_engine::stack::Event;
+
+use super::{MESSAGE, SAMPLE, WARM_UP};
+use crate::crowd::{Crowd, open};
+use crate::memory_links::{Links, text};
+
+/// Connections that each worker has on their way.
+const AT_A_TIME: u64 = 64;
+
+/// Bytes of each buffer.
+const BUFFER: u32 = 8 << 10;
+
+/// Two hosts of two workers each, with connections that stay.
+#[derive(Debug)]
+pub struct Engine {
+    crowds: Vec<Crowd>,
+}
+
+impl Engine {
+    /// Opens the connections that stay.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be made, or there are not two cores.
+    pub fn with(connections: usize) -> Result<Self, String> {
+        if allowed_cores().len() < 2 {
+            return Err("this takes two cores; this program may use one".into());
+        }
+        let workers = NonZeroU8::MIN.saturating_add(1);
+        let links = Links {
+            workers,
+            ..Links::ONE
+        };
+        let mut crowds = Crowd::between_hosts(links, connections, BUFFER)?;
+        let each = connections / crowds.len();
+        open(&mut crowds, each, 1)?;
+        Ok(Self { crowds })
+    }
+
+    /// Thousands of connections a second that come and go.
+    ///
+    /// # Errors
+    ///
+    /// When one fails.
+    pub fn rate(&mut self) -> Result<f64, String> {
+        let (gone, over) = (&AtomicU64::new(0), &AtomicBool::new(false));
+        thread::scope(|scope| {
+            let threads: Vec<_> = self
+                .crowds
+                .iter_mut()
+                .zip(allowed_cores())
+                .map(|(crowd, core)| {
+                    scope.spawn(move || {
+                        pin(core).map_err(text)?;
+                        come_and_go(crowd, gone, over)
+                    })
+                })
+                .collect();
+            thread::sleep(WARM_UP);
+            let (start, before) = (Instant::now(), gone.load(Ordering::Relaxed));
+            thread::sleep(SAMPLE);
+            let count = gone.load(Ordering::Relaxed) - before;
+            let time = start.elapsed();
+            over.store(true, Ordering::Relaxed);
+            for thread in threads {
+                let ended = thread.join();
+                ended.map_err(|_| String::from("a thread panicked"))??;
+            }
+            Ok(count as f64 / time.as_secs_f64() / 1e3)
+        })
+    }
+}
+
+/// Until it is over, and then until none is on its way.
+fn come_and_go(crowd: &mut Crowd, gone: &AtomicU64, over: &AtomicBool) -> Result<(), String> {
+    let (mut begun, mut ended) = (0, 0);
+    loop {
+        if over.load(Ordering::Relaxed) {
+            if begun == ended {
+                return Ok(());
+            }
+        } else {
+            while begun < ended + AT_A_TIME {
+                crowd.begin()?;
+                begun += 1;
+            }
+        }
+        crowd.step();
+        crowd.accept();
+        let before = ended;
+        while let Some((of_client, event)) = crowd.event() {
+            match event {
+                Event::Connected(connection) if of_client => {
+                    let now = crowd.client.now();
+                    let engine = crowd.client.engine_mut();
+                    engine.send(now, connection, &MESSAGE).map_err(text)?;
+                    engine.close(now, connection);
+                }
+                Event::Readable(connection) | Event::PeerFinished(connection) if !of_client => {
+                    let now = crowd.server.now();
+                    let engine = crowd.server.engine_mut();
+                    let mut into = MESSAGE;
+                    loop {
+                        match engine.recv(now, connection, &mut into) {
+                            Ok(0) => {
+                                engine.close(now, connection);
+                                ended += 1;
+                                break;
+                            }
+                            Ok(_) => {}
+                            // The second of two events finds the connection closed.
+                            Err(SocketError::WouldBlock | SocketError::NotConnected) => break,
+                            Err(_) => break,
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        gone.fetch_add(ended - before, Ordering::Relaxed);
+    }
+}
