@@ -2,6 +2,7 @@
 //! and is judged by the ratio of the figures of one round, with median, minimum and maximum. Times
 //! on a shared machine drift; ratios of neighbours in time do not.
 //!
+//! - [`flood`]: an engine under a flood of packets.
 //! - [`interleaved`]: two contenders in turn.
 //! - [`memory_links`]: two hosts of our engine in this process.
 //! - [`crowd`]: many connections between two such hosts, what they cost and what they take.
@@ -22,6 +23,7 @@ pub use braid_control::bench::machine;
 pub mod connect_rate;
 pub mod contender;
 pub mod crowd;
+pub mod flood;
 pub mod hand_over;
 pub mod interleaved;
 pub mod load;

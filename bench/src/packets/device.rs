@@ -8,7 +8,7 @@ use super::{PACKET, forwarding, launch, rate};
 /// Which of this process's cores a worker has: the other is that of the environment's main thread,
 /// which sleeps.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub(super) enum Core {
+pub(crate) enum Core {
     /// The first.
     First,
     /// The last.
@@ -16,7 +16,7 @@ pub(super) enum Core {
 }
 
 /// Starts the device, and keeps the calling thread on a core.
-pub(super) fn open(device: DeviceOptions, core: Core) -> Result<DpdkPort, String> {
+pub(crate) fn open(device: DeviceOptions, core: Core) -> Result<DpdkPort, String> {
     let cores = allowed_cores();
     let (first, last) = cores.first().zip(cores.last()).ok_or("no core is known")?;
     let (worker, main) = match core {

@@ -5,10 +5,10 @@
 //! device and into another, as the engine may keep what came in for long; the figures contain both copies.
 
 mod forwarder;
-mod testpmd;
+pub(crate) mod testpmd;
 
 #[cfg(feature = "dpdk")]
-mod device;
+pub(crate) mod device;
 #[cfg(feature = "dpdk")]
 mod memif;
 pub mod part;

@@ -125,8 +125,8 @@ mod present {
     }
 
     pub(in super::super) fn goodput() -> Result<f64, String> {
-        let name = format!("braid-bench-memif-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let path = folder.path().join("memif");
         let socket = path.to_string_lossy().into_owned();
         let mut sink = Part::Receive {
             socket: socket.clone(),
@@ -135,8 +135,6 @@ mod present {
         // That it is there for the source to find.
         sink.hear()?;
         let _source = Part::Send { socket }.start()?;
-        let figure = sink.hear_figure();
-        let _ = std::fs::remove_file(path);
-        figure
+        sink.hear_figure()
     }
 }

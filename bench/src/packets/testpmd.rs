@@ -1,13 +1,16 @@
 //! dpdk-testpmd, DPDK's own program for such measurements.
 
-use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use braid_dataplane::worker::allowed_cores;
+#[cfg(feature = "dpdk")]
+use nix::sys::signal::{Signal, kill};
+#[cfg(feature = "dpdk")]
+use nix::unistd::Pid;
 
 use super::PACKET;
 use crate::report::Spread;
@@ -25,14 +28,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const FULL_FRAME: usize = 1_514;
 
 /// testpmd on this machine.
-pub(super) struct Testpmd {
+pub(crate) struct Testpmd {
     /// A core for what it measures, and one for its main thread, which sleeps.
     cores: [usize; 2],
 }
 
 impl Testpmd {
     /// Looks for it.
-    pub(super) fn find() -> Result<Self, String> {
+    pub(crate) fn find() -> Result<Self, String> {
         let found = Command::new(PROGRAM)
             .arg("--version")
             .stdin(Stdio::null())
@@ -63,7 +66,7 @@ impl Testpmd {
         };
         let run = start(
             SECONDS,
-            &device,
+            &[device],
             work,
             main,
             &["--forward-mode=io", "--tx-first"],
@@ -74,60 +77,78 @@ impl Testpmd {
     /// Gbit/s of frames that come in over net_memif from another testpmd.
     pub(super) fn memif_bits_per_second(&self) -> Result<f64, String> {
         let [first, second] = self.cores;
-        let socket = Socket::new();
+        let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let socket = folder.path().join("memif");
         let device = |role| {
             format!(
                 "net_memif0,role={role},id=0,socket={},socket-abstract=no",
-                socket.0.display()
+                socket.display()
             )
         };
         let sink = ["--forward-mode=rxonly"];
-        let sink = start(SECONDS + 2, &device("server"), first, second, &sink)?;
-        socket.wait()?;
+        let sink = start(SECONDS + 2, &[device("server")], first, second, &sink)?;
+        wait_for(&socket)?;
         let size = format!("--txpkts={FULL_FRAME}");
         let source = ["--forward-mode=txonly", &size];
-        let source = start(SECONDS + 2, &device("client"), second, first, &source)?;
+        let source = start(SECONDS + 2, &[device("client")], second, first, &source)?;
         let bits = rates(sink, "Rx-bps:")?;
         // It has ended, or does so at once without its peer.
         let _ = source.wait_with_output();
         Ok(bits / 1e9)
     }
+
+    #[cfg(feature = "dpdk")]
+    /// Sends the packets of a file over and over into net_memif, whose other end has its socket at this
+    /// path, for so many seconds.
+    pub(crate) fn replay(
+        &self,
+        file: &Path,
+        socket: &Path,
+        seconds: u32,
+    ) -> Result<Source, String> {
+        let [work, main] = self.cores;
+        let (file, socket) = (file.display(), socket.display());
+        let devices = [
+            format!("net_pcap0,rx_pcap={file},infinite_rx=1"),
+            format!("net_memif0,role=client,id=0,socket={socket},socket-abstract=no"),
+        ];
+        // The engine has the core that testpmd measures on otherwise.
+        start(seconds, &devices, main, work, &["--forward-mode=io"]).map(Source)
+    }
 }
 
-/// A socket in the file system by which two ends of net_memif find each other.
-struct Socket(PathBuf);
+#[cfg(feature = "dpdk")]
+/// testpmd that sends, until it is dropped or its time is over.
+pub(crate) struct Source(Child);
 
-impl Socket {
-    fn new() -> Self {
-        let name = format!("braid-bench-testpmd-{}", std::process::id());
-        let socket = Self(std::env::temp_dir().join(name));
-        // One of an earlier process of this number.
-        let _ = fs::remove_file(&socket.0);
-        socket
-    }
-
-    fn wait(&self) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
-        while !Path::exists(&self.0) {
-            if Instant::now() > deadline {
-                return Err(format!("{PROGRAM} makes no end of net_memif"));
-            }
-            thread::sleep(Duration::from_millis(10));
+#[cfg(feature = "dpdk")]
+impl Source {
+    /// Ends it: by timeout(1), which passes the signal on.
+    pub(crate) fn end(mut self) {
+        // Fails when it has ended already.
+        if let Ok(process) = i32::try_from(self.0.id()) {
+            let _ = kill(Pid::from_raw(process), Signal::SIGTERM);
         }
-        Ok(())
+        let _ = self.0.wait();
     }
 }
 
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
+/// Waits for the socket in the file system by which two ends of net_memif find each other.
+fn wait_for(socket: &Path) -> Result<(), String> {
+    let deadline = Instant::now() + PATIENCE;
+    while !socket.exists() {
+        if Instant::now() > deadline {
+            return Err(format!("{PROGRAM} makes no end of net_memif"));
+        }
+        thread::sleep(Duration::from_millis(10));
     }
+    Ok(())
 }
 
 /// Starts it for so many seconds. It writes what it has to tell once it ends.
 fn start(
     seconds: u32,
-    device: &str,
+    devices: &[String],
     work: usize,
     main: usize,
     forwarding: &[&str],
@@ -141,7 +162,9 @@ fn start(
         ])
         .args(["--no-huge", "--no-pci", "--no-shconf", "--no-telemetry"])
         .args(["-m", "256", "-l", &format!("{work},{main}")])
-        .args(["--main-lcore", &main.to_string(), "--vdev", device, "--"])
+        .args(["--main-lcore", &main.to_string()])
+        .args(devices.iter().flat_map(|device| ["--vdev", device]))
+        .arg("--")
         .args(forwarding)
         .args(["--auto-start", "--nb-cores=1", "--total-num-mbufs=8191"])
         .arg("--stats-period=1")
