@@ -83,6 +83,9 @@ impl Control {
             self.complaints
                 .say(format!("port {name} cannot be opened again: {error}"));
         }
+        if matches!(reopened, Err(NotReopened::Port(_))) {
+            self.links.look_again();
+        }
         Ok(reopened.is_ok())
     }
 
@@ -90,7 +93,8 @@ impl Control {
         let Some(config) = self.config.ports.get(usize::from(port.0)) else {
             return Ok(Err(NotReopened::NotOfKernel));
         };
-        if config.kind.kernel_interface().is_none() {
+        #[cfg(feature = "dpdk")]
+        if matches!(config.kind, crate::config::PortKind::Dpdk(_)) {
             return Ok(Err(NotReopened::NotOfKernel));
         }
         let hash = self

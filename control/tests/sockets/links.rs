@@ -1,8 +1,10 @@
 //! Links that go down while a program waits for answers: how long it waits then, what the engine
 //! tells about it, and that the link is used again when it is back.
 
+use std::fs;
 use std::io::{Read, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +15,7 @@ use braid_control::lab::netlink::{Endpoint, EndpointFlags};
 use braid_control::management::{Client, EventKind, PortRow, Request, SubflowRow};
 use braid_control::peer::{Listener, PeerProtocol};
 use braid_shm::abi::{TCP_MP_PROFILE, TCP_MP_PROFILE_STANDBY};
-use braid_socket::{BraidStream, Domain, Socket, attachment};
+use braid_socket::{BraidListener, BraidStream, Domain, Socket, attachment};
 
 use crate::support::engine::{Net, SOON, linux, usual_workers, within};
 use crate::support::namespaces;
@@ -347,10 +349,67 @@ fn an_interface_that_is_made_again_is_used_again() {
     );
 }
 
+/// What the engine is asked by is the interface itself, whose kernel side has an address.
+#[test]
+fn a_tap_device_that_is_made_again_is_used_again() {
+    namespaces::run(
+        "links::a_tap_device_that_is_made_again_is_used_again",
+        || {
+            let net = Net::create("link-tap");
+            net.configure(
+                "[[port]]\nkind = \"tap\"\ninterface = \"tap9\"\naddresses = [\"10.9.0.2/24\"]\n",
+            );
+            let ip = |words: &str| {
+                let run = || Command::new("ip").args(words.split(' ')).status().unwrap();
+                assert!(net.engine.run(run).unwrap().success(), "ip {words}");
+            };
+            let make = || {
+                ip("tuntap add dev tap9 mode tap multi_queue");
+                ip("address add 10.9.0.1/24 dev tap9");
+                ip("link set tap9 up");
+            };
+            make();
+            // A device for several queues takes no port that wants one.
+            let several = std::cmp::max(usual_workers(), 2);
+            let text = fs::read_to_string(net.configuration()).unwrap();
+            let workers = format!("workers = {}\n", usual_workers());
+            let text = text.replace(&workers, &format!("workers = {several}\n"));
+            fs::write(net.configuration(), text).unwrap();
+            let engine = net.start();
+            attachment::use_engine(&net.socket());
+            let here = SocketAddr::from(([10, 9, 0, 2], PORT));
+            let listener = BraidListener::bind(here).unwrap();
+            let reached = || {
+                let connect = || TcpStream::connect_timeout(&here, SOON);
+                let mut there = net.engine.run(connect).unwrap().unwrap();
+                there.write_all(b"hello").unwrap();
+                let (mut taken, _) = listener.accept().unwrap();
+                taken.set_read_timeout(Some(SOON)).unwrap();
+                taken.read_exact(&mut [0; 5]).unwrap();
+            };
+            let is_up = || {
+                let rows: Vec<PortRow> = ask(&net, &Request::ShowPorts);
+                rows.iter().any(|row| row.name == "tap9" && row.up)
+            };
+            for _ in 0..8 {
+                reached();
+            }
+            ip("link delete tap9");
+            assert!(within(SOON, || !is_up()), "it is not told");
+            make();
+            assert!(within(SOON, is_up), "it is not used again");
+            for _ in 0..8 {
+                reached();
+            }
+            drop(engine);
+        },
+    );
+}
+
 fn delete(namespace: &Namespace, link: Link) {
     let done = namespace
         .run(|| {
-            std::process::Command::new("ip")
+            Command::new("ip")
                 .args(["link", "delete", &link.interface()])
                 .status()
                 .unwrap()

@@ -98,6 +98,10 @@ impl TapPort {
                 _ => PortError::refused(action, "CAP_NET_ADMIN", source),
             }
         })?;
+        // While another process holds a queue, the kernel leaves the device as that one wants it.
+        if !tun::identify(&device).is_ok_and(|(_, suitable)| suitable) {
+            return Err(PortError::TapQueues { name: name.into() });
+        }
         Self::from_device(device, interface, offload)
     }
 

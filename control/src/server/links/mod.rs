@@ -27,6 +27,10 @@ use super::poller::{EventFlags, Poller};
 use super::ports::LinkProbe;
 use crate::management::{EventKind, EventRecord};
 
+/// How long after an interface could not be used again that is tried once more: whoever made it may hold
+/// it for a moment.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// Messages that are read in one turn.
 const NOTICES: usize = 256;
 
@@ -67,6 +71,8 @@ pub(super) struct Links {
     lost: bool,
     /// An interface came or went, so that one of the name of a port's may be there again.
     look: bool,
+    /// Until then nothing is looked for, as it was in vain.
+    retry: Option<Instant>,
 }
 
 impl Links {
@@ -87,11 +93,16 @@ impl Links {
             probed: Probed::new(probes),
             lost: true,
             look: false,
+            retry: None,
         })
     }
 
     /// The ports whose interfaces are gone, if there is reason to look for them since the last call.
     pub(super) fn take_missed(&mut self) -> Vec<PortId> {
+        if self.retry.is_some_and(|at| at > Instant::now()) {
+            return Vec::new();
+        }
+        self.retry = None;
         let look = std::mem::take(&mut self.look);
         let gone = self.ports.iter().filter(|watched| watched.is_gone());
         gone.filter(|_| look).map(|watched| watched.port).collect()
@@ -118,9 +129,17 @@ impl Links {
         poller.add(&self.socket, token, EventFlags::IN)
     }
 
-    /// How long until devices are to be asked; `None` where there are none.
+    /// How long until devices are to be asked, or interfaces looked for; `None` for neither.
     pub(super) fn time_of_probes(&self) -> Option<Duration> {
-        self.probed.due_in(Instant::now())
+        let now = Instant::now();
+        let retry = self.retry.map(|at| at.saturating_duration_since(now));
+        [self.probed.due_in(now), retry].into_iter().flatten().min()
+    }
+
+    /// An interface that is there again cannot be used yet.
+    pub(super) fn look_again(&mut self) {
+        self.look = true;
+        self.retry = Some(Instant::now() + PAUSE);
     }
 
     /// What changed since the last call, in order. The poller tells again when there is more.
