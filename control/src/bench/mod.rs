@@ -1,8 +1,8 @@
 //! `braid bench`: what the engine does on this machine over links of the kind that was asked for.
 //!
 //! A [`Plan`] names the links and the [`Workload`]s. Each workload is a file of [`workload`]: it makes
-//! its hosts afresh, puts a client on each worker of ours ([`driver`]), has the far host serve it
-//! ([`server`] on an engine, [`linux_server`] on the kernel), and says what came of it.
+//! its hosts afresh, puts a client on each worker of ours (`driver`), has the far host serve it
+//! (`server` on an engine, `linux_server` on the kernel), and says what came of it.
 
 mod arrivals;
 mod driver;

@@ -22,7 +22,7 @@ impl Stack {
     /// the subflows that were there, as if their paths had failed; the links of ports that only
     /// that worker drove are down. Letters to it are dropped from now on, and what it wrote about
     /// itself before it ended is ignored. New flows that would have been its are shared by those that
-    /// are left ([`super::steering`]); its old ones are reset there, as nobody knows them.
+    /// are left, by a second hash; its old ones are reset there, as nobody knows them.
     ///
     /// This worker itself, and one that there is not, is ignored.
     pub fn worker_lost(&mut self, now: Instant, lost: WorkerId) {
