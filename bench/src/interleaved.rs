@@ -1,6 +1,8 @@
 //! Two contenders in turn, A B A B, so that whatever the machine does meanwhile it does to both; what
 //! counts is the ratio within each round.
 
+use serde::Serialize;
+
 use crate::report::Spread;
 
 /// What came of it.
@@ -12,6 +14,17 @@ pub struct Compared {
     pub theirs: Spread,
     /// The first's by the second's, within each round.
     pub ratio: Spread,
+    /// A third's, which is told and not judged.
+    pub beside: Option<Beside>,
+}
+
+/// What is told beside the two.
+#[derive(Copy, Clone, PartialEq, Debug, Serialize)]
+pub struct Beside {
+    /// Who it is.
+    pub name: &'static str,
+    /// Its figures.
+    pub figure: Spread,
 }
 
 /// Measures both in so many rounds, after one that does not count.
@@ -38,6 +51,34 @@ pub fn compare(
         ours: spread(|pair| pair.0)?,
         theirs: spread(|pair| pair.1)?,
         ratio: spread(|pair| pair.0 / pair.1)?,
+        beside: None,
+    })
+}
+
+/// The same with a third after each pair.
+///
+/// # Errors
+///
+/// As [`compare`].
+pub fn compare_beside(
+    rounds: u32,
+    ours: impl FnMut() -> Result<f64, String>,
+    mut theirs: impl FnMut() -> Result<f64, String>,
+    name: &'static str,
+    mut third: impl FnMut() -> Result<f64, String>,
+) -> Result<Compared, String> {
+    let mut figures = Vec::new();
+    let both = || {
+        let figure = theirs()?;
+        figures.push(third()?);
+        Ok(figure)
+    };
+    let compared = compare(rounds, ours, both)?;
+    // The first round does not count.
+    let figure = Spread::of(figures.into_iter().skip(1));
+    Ok(Compared {
+        beside: figure.map(|figure| Beside { name, figure }),
+        ..compared
     })
 }
 

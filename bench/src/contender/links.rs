@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 const LINKS: u8 = 2;
 
 /// How long each transfer is measured, about.
-const TIME: Duration = Duration::from_millis(1_500);
+const TIME: Duration = Duration::from_secs(2);
 
 /// How our engine reaches Linux.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -7,6 +7,7 @@ mod kernel;
 pub mod links;
 pub mod part;
 pub mod process;
+pub mod programs;
 pub mod serve;
 mod sockets;
 mod worker;

@@ -41,7 +41,7 @@ pub enum Failure {
     Failed(String),
 }
 
-fn failed(what: &str) -> impl FnOnce(io::Error) -> Failure {
+pub(super) fn failed(what: &str) -> impl FnOnce(io::Error) -> Failure {
     move |error| Failure::Failed(format!("{what}: {error}"))
 }
 
@@ -102,24 +102,16 @@ impl Processes {
     ///
     /// [`Failure::Failed`] when a process did not do what it was asked.
     pub fn measure(&self, task: Task) -> Result<Measured, Failure> {
-        let socket = self.folder.path().join("engine.sock");
         let mut applications = Command::new(&self.program);
         applications
             .arg(APPLICATIONS)
             .arg(json(&task)?)
-            .env("BRAID_SOCKET", &socket);
+            .env("BRAID_SOCKET", self.socket());
         if task.contender == Contender::BraidExec {
-            let library = self
-                .library
-                .as_ref()
-                .ok_or_else(|| Failure::Absent(format!("{LIBRARY} is not beside this program")))?;
-            applications
-                .env("LD_PRELOAD", library)
-                .env("BRAID_QUIET", "1")
-                .env("BRAID_STRICT", "1");
+            self.under_braid_exec(&mut applications);
         }
         let engine = match task.contender.needs_engine() {
-            true => Some(self.start_engine(&socket, task.pace)?),
+            true => Some(self.engine(task.pace)?),
             false => None,
         };
         let output = applications
@@ -157,14 +149,33 @@ impl Processes {
         figures(&output.stdout)
     }
 
-    fn start_engine(&self, socket: &Path, pace: Pace) -> Result<Engine, Failure> {
+    /// Where files of a measurement may be.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("engine.sock")
+    }
+
+    /// Has a program's sockets at the engine; [`Self::look_for`] says whether that can be.
+    pub(super) fn under_braid_exec(&self, program: &mut Command) {
+        program
+            .envs(self.library.iter().map(|library| ("LD_PRELOAD", library)))
+            .env("BRAID_SOCKET", self.socket())
+            .env("BRAID_QUIET", "1")
+            .env("BRAID_STRICT", "1");
+    }
+
+    /// Starts an engine for applications that wait so.
+    pub(super) fn engine(&self, pace: Pace) -> Result<Engine, Failure> {
         let idle = match pace {
             Pace::Sleeping => self.idle.as_deref(),
             Pace::Spinning => Some("spin"),
         };
         let mut child = Command::new(&self.program)
             .arg(ENGINE)
-            .arg(socket)
+            .arg(self.socket())
             .args(idle)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -207,7 +218,8 @@ fn library(program: &Path) -> Option<PathBuf> {
 }
 
 /// An engine that runs, until it is dropped.
-struct Engine(Child);
+#[derive(Debug)]
+pub(super) struct Engine(Child);
 
 impl Engine {
     fn sleeps(&self) -> u64 {

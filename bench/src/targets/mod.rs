@@ -8,6 +8,7 @@ mod crowd;
 mod hand_over;
 mod one_thread;
 mod packets;
+mod programs;
 mod round_trip;
 mod row;
 mod to_linux;
@@ -55,6 +56,9 @@ impl Target {
         to_linux::TO_LINUX_BY_TAP,
         to_linux::FROM_LINUX_BY_TAP,
         hand_over::LETTERS,
+        programs::REDIS,
+        programs::REDIS_PIPELINED,
+        programs::HTTP,
     ];
 
     /// As it is called: `T1`, `T1b`.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Mode, Target};
-use crate::interleaved::Compared;
+use crate::interleaved::{Beside, Compared};
 use crate::machine;
 use crate::report::CrossCore;
 
@@ -44,6 +44,9 @@ pub struct Measured {
     pub target: f64,
     /// Whether it is kept to.
     pub met: bool,
+    /// Another peer's figures, for orientation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub beside: Option<Beside>,
     /// What handing a line of cache to the other core cost, just before and just after.
     pub cross_core_nanoseconds: CrossCore,
 }
@@ -87,6 +90,7 @@ impl Measured {
             max: compared.ratio.max,
             target: target.bound.limit(mode),
             met: target.bound.is_met(compared, mode),
+            beside: compared.beside,
             cross_core_nanoseconds: cross_core,
         }
     }

@@ -33,14 +33,17 @@ pub fn linux_to_linux(links: u8, time: Duration) -> Result<Goodput, BenchError> 
     let hosts = Baseline::create(links, Family::V4, false)?;
     let linux = LinuxServer::listen(hosts.server(), Service::Sink)?;
     let arrivals = Arrivals::new();
-    let over = AtomicBool::new(false);
+    // The receiver goes on until the sender has ended, which could be stuck otherwise.
+    let (sent_all, over) = (AtomicBool::new(false), AtomicBool::new(false));
     thread::scope(|scope| {
         scope.spawn(|| linux.serve(&arrivals, &over));
-        let sender = scope.spawn(|| hosts.client().run(|| send(&over)));
+        let sender = scope.spawn(|| hosts.client().run(|| send(&sent_all)));
         thread::sleep(time.mul_f64(WARM_UP));
         let goodput = Goodput::watch(&arrivals, time.mul_f64(1.0 - WARM_UP), thread::sleep);
+        sent_all.store(true, Ordering::Release);
+        let sent = sender.join();
         over.store(true, Ordering::Release);
-        match sender.join() {
+        match sent {
             Ok(sent) => sent?.map_err(BenchError::system("Linux cannot send"))?,
             Err(panic) => std::panic::resume_unwind(panic),
         }
