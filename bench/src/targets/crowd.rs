@@ -34,13 +34,6 @@ pub(super) const ALL_BUSY: Target = Target {
     measure: |rounds| beside_few(rounds, BUSY),
 };
 
-pub(super) const FEW_BUSY: Target = Target {
-    part: "b",
-    what: "64 bytes and their acknowledgment, any 1,000 of 1,000,000 connections: ns",
-    measure: |rounds| beside_few(rounds, FEW),
-    ..ALL_BUSY
-};
-
 fn beside_few(rounds: u32, busy: usize) -> Result<Compared, String> {
     let mut many = Stage::with(MANY, busy)?;
     let mut few = Stage::with(FEW, FEW)?;

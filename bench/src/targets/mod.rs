@@ -47,7 +47,6 @@ impl Target {
         connect_rate::CONNECTIONS,
         crowd::MEMORY,
         crowd::ALL_BUSY,
-        crowd::FEW_BUSY,
         packets::NULL,
         packets::RING,
         packets::MEMORY,
