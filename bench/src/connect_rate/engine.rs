@@ -1,7 +1,7 @@
 //! Two of our hosts in this process: workers of the same number share a core.
 
 use std::num::NonZeroU8;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::crowd::{Crowd, open};
 use crate::memory_links::{Links, text};
 
 /// Connections that each worker has on their way.
-const AT_A_TIME: u64 = 64;
+const AT_A_TIME: usize = 64;
 
 /// Bytes of each buffer.
 const BUFFER: u32 = 8 << 10;
@@ -53,6 +53,7 @@ impl Engine {
     /// When one fails.
     pub fn rate(&mut self) -> Result<f64, String> {
         let (gone, over) = (&AtomicU64::new(0), &AtomicBool::new(false));
+        let busy = &AtomicUsize::new(self.crowds.len());
         thread::scope(|scope| {
             let threads: Vec<_> = self
                 .crowds
@@ -61,7 +62,7 @@ impl Engine {
                 .map(|(crowd, core)| {
                     scope.spawn(move || {
                         pin(core).map_err(text)?;
-                        come_and_go(crowd, gone, over)
+                        come_and_go(crowd, gone, over, busy)
                     })
                 })
                 .collect();
@@ -80,23 +81,36 @@ impl Engine {
     }
 }
 
-/// Until it is over, and then until none is on its way.
-fn come_and_go(crowd: &mut Crowd, gone: &AtomicU64, over: &AtomicBool) -> Result<(), String> {
-    let (mut begun, mut ended) = (0, 0);
+/// Until it is over, and then until none is on its way: neither of this worker's connections nor of those of
+/// the `busy` others, whose far end may be here.
+fn come_and_go(
+    crowd: &mut Crowd,
+    gone: &AtomicU64,
+    over: &AtomicBool,
+    busy: &AtomicUsize,
+) -> Result<(), String> {
+    let mut is_busy = true;
+    let on_their_way = |crowd: &Crowd| {
+        let open = crowd.client.engine().connection_count();
+        open.saturating_sub(crowd.connections.len())
+    };
     loop {
         if over.load(Ordering::Relaxed) {
-            if begun == ended {
+            if is_busy && on_their_way(crowd) == 0 {
+                is_busy = false;
+                busy.fetch_sub(1, Ordering::Relaxed);
+            }
+            if busy.load(Ordering::Relaxed) == 0 {
                 return Ok(());
             }
         } else {
-            while begun < ended + AT_A_TIME {
+            while on_their_way(crowd) < AT_A_TIME {
                 crowd.begin()?;
-                begun += 1;
             }
         }
         crowd.step();
         crowd.accept();
-        let before = ended;
+        let mut ended = 0;
         while let Some((of_client, event)) = crowd.event() {
             match event {
                 Event::Connected(connection) if of_client => {
@@ -126,6 +140,6 @@ fn come_and_go(crowd: &mut Crowd, gone: &AtomicU64, over: &AtomicBool) -> Result
                 _ => {}
             }
         }
-        gone.fetch_add(ended - before, Ordering::Relaxed);
+        gone.fetch_add(ended, Ordering::Relaxed);
     }
 }

@@ -39,6 +39,9 @@ pub struct Crowd {
     /// Connections on the client's side that stay open.
     pub connections: Vec<ConnectionId>,
     begun: usize,
+    /// Connections that the client knows to be there.
+    connected: usize,
+    /// Those that the server's worker has taken: with several, as many as find their way to it.
     accepted: usize,
 }
 
@@ -77,6 +80,7 @@ impl Crowd {
                 },
                 connections: Vec::new(),
                 begun: 0,
+                connected: 0,
                 accepted: 0,
             };
             crowd.listen(connections.div_ceil(TO_A_PORT).max(1))?;
@@ -161,12 +165,12 @@ fn port(index: usize) -> u16 {
 pub fn open(crowds: &mut [Crowd], each: usize, subflows: usize) -> Result<(), String> {
     let mut idle = 0;
     let mut known = 0;
-    while crowds
-        .iter()
-        .any(|crowd| crowd.accepted < each || crowd.subflows() < each * subflows)
+    let all = each * crowds.len();
+    let sum = |crowds: &[Crowd], of: fn(&Crowd) -> usize| crowds.iter().map(of).sum::<usize>();
+    while sum(crowds, |crowd| crowd.accepted) < all || sum(crowds, Crowd::subflows) < all * subflows
     {
         for crowd in &mut *crowds {
-            while crowd.begun < each && crowd.begun < crowd.accepted + HANDSHAKES {
+            while crowd.begun < each && crowd.begun < crowd.connected + HANDSHAKES {
                 let connection = crowd.begin()?;
                 crowd.connections.push(connection);
             }
@@ -174,7 +178,11 @@ pub fn open(crowds: &mut [Crowd], each: usize, subflows: usize) -> Result<(), St
             crowd.accept();
             while let Some((of_client, event)) = crowd.event() {
                 match event {
-                    Event::Connected(connection) if of_client && subflows > 1 => {
+                    Event::Connected(connection) if of_client => {
+                        crowd.connected += 1;
+                        if subflows == 1 {
+                            continue;
+                        }
                         let now = crowd.client.now();
                         let sent = crowd.client.engine_mut().send(now, connection, &[7]);
                         sent.map_err(text)?;
@@ -192,7 +200,7 @@ pub fn open(crowds: &mut [Crowd], each: usize, subflows: usize) -> Result<(), St
                 }
             }
         }
-        let now: usize = crowds.iter().map(Crowd::subflows).sum();
+        let now = sum(crowds, Crowd::subflows);
         idle = if now == known { idle + 1 } else { 0 };
         known = now;
         if idle > PATIENCE {
