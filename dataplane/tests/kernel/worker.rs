@@ -147,7 +147,7 @@ fn an_interface_that_is_deleted_takes_no_other_with_it() {
             let failure = worker
                 .take_failure()
                 .map(|(port, error)| (port, error.to_string()));
-            let expected = "interface \"one\" is gone: create it again and restart the port";
+            let expected = "interface \"one\" is gone: create it again";
             assert_eq!(failure, Some((PortId(0), expected.to_string())));
             assert!(worker.take_failure().is_none());
             for port in [0, 1, 0, 1] {
