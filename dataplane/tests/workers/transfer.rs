@@ -9,7 +9,8 @@ use crate::load::Side;
 const LENGTH: usize = 2_000_000;
 
 /// Whose a flow is at the server follows from ports that the client draws: one of so many hosts has
-/// a connection there whose subflows are on two workers, but for once in a million times.
+/// a connection there whose subflows are on two workers, but for once in a million times. And a worker that
+/// does not get a core before all is over leaves the bytes of a connection to the other.
 const TRIES: u8 = 5;
 
 fn check(plan: Plan, from: &[usize], length: usize) {
@@ -17,13 +18,13 @@ fn check(plan: Plan, from: &[usize], length: usize) {
         let plan = Plan { seed, ..plan };
         let lab = Lab::new(plan, from, length).run();
         let client = lab.workers_used(Side::Client);
-        assert!(client.iter().all(|used| *used == 2), "{plan:?} {client:?}");
         let server = lab.workers_used(Side::Server);
+        eprintln!("seed {seed}: workers used at the client {client:?}, at the server {server:?}");
         assert_eq!(server.len(), from.len());
         let handed_over = lab.counter(Side::Server, "SteeredFrames") > 0;
         assert_eq!(handed_over, plan.queues == Queues::One);
         lab.assert_clean();
-        server.contains(&2)
+        client.iter().all(|used| *used == 2) && server.contains(&2)
     });
     assert!(spread_at_both, "{plan:?}");
 }
