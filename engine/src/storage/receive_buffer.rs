@@ -41,7 +41,8 @@ impl ReceiveBuffer {
         };
         let offset = offset.max(window.start);
         let room = usize::try_from(window.end.saturating_sub(offset)).unwrap_or(usize::MAX);
-        self.ring.write_at(offset, &bytes[..bytes.len().min(room)])
+        self.ring
+            .write_at(self.start, offset, &bytes[..bytes.len().min(room)])
     }
 
     /// Where nothing is readable and nothing was written ahead of order, has the next byte lie at the
@@ -126,9 +127,7 @@ impl ReceiveBuffer {
     pub fn set_capacity(&mut self, capacity: usize) {
         let capacity = capacity.min(ByteRing::MAX_CAPACITY);
         if capacity > self.capacity {
-            // Bytes ahead of order may lie anywhere in the old window: all of it is live.
-            self.ring
-                .grow(capacity, self.start..self.start + self.capacity as u64);
+            self.ring.grow(capacity);
             self.capacity = capacity;
         }
     }

@@ -30,7 +30,7 @@ impl SendBuffer {
     pub fn push(&mut self, bytes: &[u8]) -> usize {
         self.restart_if_empty();
         let count = bytes.len().min(self.free());
-        let written = self.ring.write_at(self.end, &bytes[..count]);
+        let written = self.ring.write_at(self.start, self.end, &bytes[..count]);
         self.end += written as u64;
         written
     }
@@ -40,7 +40,7 @@ impl SendBuffer {
     pub fn push_with(&mut self, length: usize, fill: impl FnOnce(&mut [u8], &mut [u8])) -> usize {
         self.restart_if_empty();
         let count = length.min(self.free());
-        let written = self.ring.write_with(self.end, count, fill);
+        let written = self.ring.write_with(self.start, self.end, count, fill);
         self.end += written as u64;
         written
     }
@@ -98,7 +98,7 @@ impl SendBuffer {
     /// means that nothing is taken until enough has been released.
     pub fn set_capacity(&mut self, capacity: usize) {
         self.capacity = capacity.min(ByteRing::MAX_CAPACITY);
-        self.ring.grow(self.capacity, self.start..self.end);
+        self.ring.grow(self.capacity);
     }
 
     /// Gives the memory back if the buffer is empty, for a connection that has gone quiet.
