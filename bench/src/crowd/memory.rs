@@ -3,8 +3,9 @@
 use super::{Crowd, open};
 use crate::memory_links::Links;
 
-/// Bytes of each buffer; where one was touched it is there in full, and does not count.
-const BUFFER: u32 = 8 << 10;
+/// Bytes of each buffer, the least memory that one takes: where it was touched it is there in full, and does
+/// not count.
+const BUFFER: u32 = 4 << 10;
 
 /// Of all connections, one of so many is open before the heap is measured first, so that what all of them
 /// share is there.
