@@ -79,8 +79,12 @@ impl Engine for Forwarder {
 
     fn advance(&mut self, _now: Instant) {}
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&mut self) -> Option<Instant> {
         None
+    }
+
+    fn is_due(&self, _now: Instant) -> bool {
+        false
     }
 
     fn transmit(&mut self, _now: Instant, batch: &mut impl TransmitBatch) -> usize {

@@ -38,7 +38,10 @@ pub trait Engine {
     fn advance(&mut self, now: Instant);
 
     /// When [`Engine::advance`] is due next; `None` when no timer runs.
-    fn poll_timeout(&self) -> Option<Instant>;
+    fn poll_timeout(&mut self) -> Option<Instant>;
+
+    /// Whether [`Engine::advance`] is due, as far as the last [`Engine::transmit`] knew.
+    fn is_due(&self, now: Instant) -> bool;
 
     /// Fills frames while there is something to send and the batch has room; says how many.
     fn transmit(&mut self, now: Instant, batch: &mut impl TransmitBatch) -> usize;

@@ -21,7 +21,6 @@ mod stack;
 
 use std::collections::VecDeque;
 
-use arrayvec::ArrayVec;
 use braid_engine::stack::PortId;
 use braid_engine::time::Instant;
 
@@ -185,14 +184,14 @@ impl<E: Engine> Worker<E> {
     /// Receives, advances and transmits once, each within its bound.
     pub fn step(&mut self) -> Work {
         let failures = self.failures.len();
-        let broken = self.gather();
+        self.gather();
         let now = self.clock.now();
         let received = self.deliver(now);
-        for (port, error) in broken {
-            self.note(now, port, error);
+        for (port, _) in self.failures.iter().skip(failures) {
+            self.engine.set_link(now, *port, false);
         }
         let delivered = self.letters.deliver(now, &mut self.engine);
-        let timers = self.engine.poll_timeout().is_some_and(|due| due <= now);
+        let timers = self.engine.is_due(now);
         if timers {
             self.engine.advance(now);
         }
@@ -207,16 +206,15 @@ impl<E: Engine> Worker<E> {
         }
     }
 
-    /// Takes what waits at the ports, and says which of them failed.
-    fn gather(&mut self) -> ArrayVec<(PortId, PortError), MAX_PORTS> {
-        let mut broken = ArrayVec::new();
+    /// Takes what waits at the ports, and notes which of them failed: each once at most until it is
+    /// replaced, which bounds the queue.
+    fn gather(&mut self) {
         for (id, burst) in self.ports.ids().zip(&mut self.bursts) {
             let pool = self.engine.frame_pool();
             if let Err(error) = self.ports.receive(id, pool, burst) {
-                broken.push((id, error));
+                self.failures.push_back((id, error));
             }
         }
-        broken
     }
 
     fn deliver(&mut self, now: Instant) -> usize {
@@ -236,16 +234,11 @@ impl<E: Engine> Worker<E> {
         let transmitted = self.engine.transmit(now, &mut self.ports);
         for id in self.ports.ids() {
             if let Err(error) = self.ports.flush(id) {
-                self.note(now, id, error);
+                self.engine.set_link(now, id, false);
+                self.failures.push_back((id, error));
             }
         }
         transmitted
-    }
-
-    /// A port fails once at most until it is replaced, which bounds the queue.
-    fn note(&mut self, now: Instant, port: PortId, error: PortError) {
-        self.engine.set_link(now, port, false);
-        self.failures.push_back((port, error));
     }
 
     /// Sleeps, if it is time to after a step that did `work`, until a frame comes, a port that

@@ -46,8 +46,12 @@ impl Engine for Stack {
         Self::advance(self, now);
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&mut self) -> Option<Instant> {
         Self::poll_timeout(self)
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        Self::is_due(self, now)
     }
 
     fn transmit(&mut self, now: Instant, batch: &mut impl TransmitBatch) -> usize {

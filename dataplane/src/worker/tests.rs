@@ -77,8 +77,12 @@ impl Engine for Mirror {
         self.fired += 1;
     }
 
-    fn poll_timeout(&self) -> Option<Instant> {
+    fn poll_timeout(&mut self) -> Option<Instant> {
         self.timer
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.timer.is_some_and(|due| due <= now)
     }
 
     fn transmit(&mut self, _now: Instant, batch: &mut impl TransmitBatch) -> usize {

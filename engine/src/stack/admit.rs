@@ -10,6 +10,7 @@ use super::flow::Flow;
 use super::handshake::{SynAnswer, SynWish};
 use super::route::Path;
 use super::subflow::{Home, SubflowKey, SubflowSlot};
+use super::timer::Deadline;
 use crate::mptcp::connection::{Connection, ConnectionConfig, Role, SubflowPath};
 use crate::mptcp::crypto::KeyDigest;
 use crate::mptcp::path_manager::{LocalAddresses, MAX_SUBFLOWS};
@@ -88,7 +89,7 @@ impl Stack {
             joins: 0,
             orders: Vec::new(),
             block: None,
-            timer: None,
+            deadline: Deadline::default(),
             pending: Pending::default(),
             closed: false,
             discards: false,
@@ -127,7 +128,7 @@ impl Stack {
             path,
             flow_label: self.random.next_u32() & 0xf_ffff,
             lost_syns: 0,
-            timer: None,
+            deadline: Deadline::default(),
             queued: false,
         };
         let key = self.subflows.insert(slot).ok()?;

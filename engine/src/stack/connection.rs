@@ -3,7 +3,7 @@
 use super::event::Pending;
 use super::published_block::{Marking, PublishedBlock};
 use super::steering::WorkerId;
-use super::timer::{Timer, TimerId};
+use super::timer::Deadline;
 use crate::mptcp::connection::Connection;
 use crate::mptcp::subflow::SendBytes;
 use crate::sequence::DataSequenceNumber;
@@ -73,7 +73,7 @@ pub(super) struct ConnectionSlot {
     pub(super) orders: Vec<Ordered>,
     /// What subflows on other workers read, once there may be any.
     pub(super) block: Option<Arc<PublishedBlock>>,
-    pub(super) timer: Option<TimerId<Timer>>,
+    pub(super) deadline: Deadline,
     pub(super) pending: Pending,
     /// The application has no handle any more.
     pub(super) closed: bool,

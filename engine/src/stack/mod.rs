@@ -99,7 +99,6 @@ use crate::sequence::DataSequenceNumber;
 use crate::storage::flow_table::FlowTable;
 use crate::storage::frame::{FramePool, PoolId};
 use crate::storage::slab::Slab;
-use crate::storage::timer_wheel::TimerWheel;
 use crate::time::Instant;
 use bind::Bindings;
 use coalesce::Coalescer;
@@ -125,7 +124,7 @@ use secrets::Secrets;
 use std::collections::VecDeque;
 use subflow::{MAX_SUBFLOWS, SubflowKey, SubflowSlot};
 use time_wait::TimeWaitTable;
-use timer::Timer;
+use timer::{Timer, Timers};
 use token::Tokens;
 
 /// One core's protocol engine.
@@ -167,7 +166,7 @@ pub struct Stack {
     /// SYNs whose home was asked what to answer.
     held_syns: Slab<HeldSyn>,
     relay: Relay,
-    timers: TimerWheel<Timer>,
+    timers: Timers,
     /// Subflows that may have something to send, each at most once.
     ready: VecDeque<SubflowKey>,
     /// Subflows that wait for a neighbour; none of them is in `ready`.
@@ -244,7 +243,7 @@ impl Stack {
             held_syns: Slab::new(max_held),
             relay: Relay::default(),
             mailbox: Mailbox::new(config.message_delay, random.fork("message delay")),
-            timers: TimerWheel::new(Instant::ZERO, max_timers),
+            timers: Timers::new(max_timers),
             ready: VecDeque::new(),
             waiting: Vec::new(),
             control: ControlQueue::new(config.control_queue.max(1), config.neighbor_queue),
@@ -432,7 +431,7 @@ impl Stack {
         // A timer may set the next one at once, but not for ever in one call.
         let bound = self.timers.len().saturating_mul(2).saturating_add(16);
         for _ in 0..bound {
-            let Some(timer) = self.timers.pop_expired(now) else {
+            let Some(timer) = self.pop_expired(now) else {
                 break;
             };
             match timer {
@@ -457,8 +456,26 @@ impl Stack {
         self.after_subflow(now, key);
     }
 
+    fn pop_expired(&mut self, now: Instant) -> Option<Timer> {
+        self.timers.pop_expired(now).or_else(|| {
+            self.set_timers();
+            self.timers.pop_expired(now)
+        })
+    }
+
     /// When to call [`Self::advance`] next, if nothing else is called before.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&mut self) -> Option<Instant> {
+        self.set_timers();
+        self.earliest_timer()
+    }
+
+    /// Whether [`Self::advance`] has something to do, as far as the last [`Self::transmit`] knew: it
+    /// saves the middle of a step a look at the deadlines of all that it has changed.
+    pub fn is_due(&self, now: Instant) -> bool {
+        self.earliest_timer().is_some_and(|due| due <= now)
+    }
+
+    fn earliest_timer(&self) -> Option<Instant> {
         [
             self.timers.next_timeout(),
             self.time_wait.next_timeout(),

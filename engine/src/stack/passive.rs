@@ -13,7 +13,7 @@ use super::request::{JoinTarget, Request, RequestKey, RequestKind, Verdict, capa
 use super::route::Path;
 use super::subflow::SubflowKey;
 use super::syn_cookie;
-use super::timer::Timer;
+use super::timer::{Deadline, Timer};
 use super::{ListenerId, SynCookies};
 use crate::mptcp::connection::Role;
 use crate::mptcp::message::FallbackReason;
@@ -205,7 +205,7 @@ impl Stack {
             timestamp_offset: self.secrets.timestamp_offset(&flow),
             syn_ack_sent: Some(now),
             repetitions: 0,
-            timer: None,
+            deadline: Deadline::default(),
         };
         let syn_ack = request.syn_ack(now);
         let due = now + request.timeout();
@@ -220,7 +220,7 @@ impl Stack {
         }
         if let Some(request) = self.requests.get_mut(key) {
             self.timers
-                .set(&mut request.timer, Timer::Request(key), Some(due));
+                .set(&mut request.deadline, Timer::Request(key), Some(due));
         }
         self.send_segment(segment.port, &flow, syn_ack);
     }
@@ -464,7 +464,7 @@ impl Stack {
             return;
         };
         self.timers
-            .set(&mut request.timer, Timer::Request(key), None);
+            .set(&mut request.deadline, Timer::Request(key), None);
         if self.flows.get(&request.flow) == Some(&Flow::Request(key)) {
             self.flows.remove(&request.flow);
         }
@@ -486,7 +486,7 @@ impl Stack {
         let flow = request.flow;
         let due = now + request.timeout();
         self.timers
-            .set(&mut request.timer, Timer::Request(key), Some(due));
+            .set(&mut request.deadline, Timer::Request(key), Some(due));
         self.counters.syn_ack_retransmissions += 1;
         if let Some(port) = self
             .interfaces

@@ -5,7 +5,7 @@ use super::connection::ConnectionSlot;
 use super::handshake::{SynAnswer, SynOffer, timestamp_clock};
 use super::join_letter::DistantConnection;
 use super::listener::ListenerKey;
-use super::timer::{Timer, TimerId};
+use super::timer::Deadline;
 use crate::mptcp::crypto::SenderKeys;
 use crate::mptcp::message::FallbackReason;
 use crate::mptcp::subflow::{CapableConfig, JoinConfig, JoinRequest};
@@ -134,7 +134,7 @@ pub(super) struct Request {
     pub(super) syn_ack_sent: Option<Instant>,
     /// SYN/ACKs sent on the timer's account.
     pub(super) repetitions: u8,
-    pub(super) timer: Option<TimerId<Timer>>,
+    pub(super) deadline: Deadline,
 }
 
 /// What a segment means to a half-open connection.

@@ -109,9 +109,8 @@ impl Stack {
             self.forget_connection(connection);
         } else if let Some(slot) = self.connections.get_mut(connection) {
             slot.refresh_block();
-            let due = slot.connection.next_timeout();
             self.timers
-                .set(&mut slot.timer, Timer::Connection(connection), due);
+                .note_change(&mut slot.deadline, Timer::Connection(connection));
         }
     }
 
@@ -120,7 +119,7 @@ impl Stack {
             return;
         };
         self.timers
-            .set(&mut slot.timer, Timer::Connection(key), None);
+            .set(&mut slot.deadline, Timer::Connection(key), None);
         self.tokens.remove(slot.connection.local_token(), key);
         if self.connections.is_empty() {
             self.pool.trim();
@@ -155,8 +154,8 @@ impl Stack {
             self.forget_subflow(now, key, &end);
             return;
         }
-        let due = slot.subflow.next_timeout();
-        self.timers.set(&mut slot.timer, Timer::Subflow(key), due);
+        self.timers
+            .note_change(&mut slot.deadline, Timer::Subflow(key));
         if !slot.queued {
             slot.queued = true;
             self.ready.push_back(key);
@@ -167,7 +166,8 @@ impl Stack {
         let Some(mut slot) = self.subflows.remove(key) else {
             return;
         };
-        self.timers.set(&mut slot.timer, Timer::Subflow(key), None);
+        self.timers
+            .set(&mut slot.deadline, Timer::Subflow(key), None);
         self.flows.remove(&slot.flow);
         if let End::TimeWait(record) = end {
             self.enter_time_wait(now, slot.flow, *record);

@@ -300,12 +300,14 @@ impl Stack {
         length: usize,
         take: impl FnOnce(&[u8], &[u8]),
     ) -> Result<usize, SocketError> {
-        if self
-            .connections
-            .get(connection.0)
-            .is_some_and(|slot| slot.discards)
-        {
-            return Ok(0);
+        if let Some(slot) = self.connections.get(connection.0) {
+            if slot.discards {
+                return Ok(0);
+            }
+            // Most of those who ask find nothing, which changes nothing.
+            if !slot.closed && slot.connection.has_nothing_to_read() {
+                return Err(SocketError::WouldBlock);
+            }
         }
         self.call(now, connection, |home, context| {
             home.read_with(length, take, context)

@@ -4,7 +4,7 @@ use super::connection::ConnectionKey;
 use super::published_block::PublishedBlock;
 use super::route::Path;
 use super::steering::WorkerId;
-use super::timer::{Timer, TimerId};
+use super::timer::Deadline;
 use crate::mptcp::connection::SubflowHandle;
 use crate::mptcp::subflow::Subflow;
 use crate::storage::flow_table::FourTuple;
@@ -23,7 +23,7 @@ pub(super) struct SubflowSlot {
     pub(super) flow_label: u32,
     /// SYNs that no neighbour took.
     pub(super) lost_syns: u8,
-    pub(super) timer: Option<TimerId<Timer>>,
+    pub(super) deadline: Deadline,
     /// It is in the ready list, or waits for a neighbour.
     pub(super) queued: bool,
 }

@@ -1,10 +1,15 @@
-//! Whose deadline a timer of the wheel is.
+//! Deadlines: whose each timer of the wheel is, and when it is set.
+//!
+//! Within a step a subflow and its connection change many times. Their deadlines follow from their
+//! state, so it is enough to look once, when the step is over.
 
+use super::Stack;
 use super::connection::ConnectionSlot;
 use super::request::Request;
 use super::subflow::SubflowSlot;
 use crate::storage::slab::Key;
-use crate::storage::timer_wheel;
+use crate::storage::timer_wheel::{TimerId, TimerWheel};
+use crate::time::Instant;
 
 /// The owner of a timer.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -17,4 +22,77 @@ pub(super) enum Timer {
     Request(Key<Request>),
 }
 
-pub(super) use timer_wheel::TimerId;
+/// The timer of one owner.
+#[derive(Debug, Default)]
+pub(super) struct Deadline {
+    timer: Option<TimerId<Timer>>,
+    /// The owner has changed since it was set.
+    changed: bool,
+}
+
+/// The timers of a stack.
+#[derive(Debug)]
+pub(super) struct Timers {
+    wheel: TimerWheel<Timer>,
+    /// Those whose owner has changed, each once.
+    changed: Vec<Timer>,
+}
+
+impl Timers {
+    /// For `max` owners.
+    pub(super) fn new(max: usize) -> Self {
+        Self {
+            wheel: TimerWheel::new(Instant::ZERO, max),
+            changed: Vec::new(),
+        }
+    }
+
+    /// The owner has changed: its deadline is looked at by [`Stack::set_timers`].
+    pub(super) fn note_change(&mut self, deadline: &mut Deadline, owner: Timer) {
+        if !core::mem::replace(&mut deadline.changed, true) {
+            self.changed.push(owner);
+        }
+    }
+
+    /// Sets the timer at once.
+    pub(super) fn set(&mut self, deadline: &mut Deadline, owner: Timer, at: Option<Instant>) {
+        deadline.changed = false;
+        self.wheel.set(&mut deadline.timer, owner, at);
+    }
+
+    /// Takes the next owner whose time has come.
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Timer> {
+        self.wheel.pop_expired(now)
+    }
+
+    /// When the earliest timer fires that was set.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.wheel.next_timeout()
+    }
+
+    /// How many are set.
+    pub(super) fn len(&self) -> usize {
+        self.wheel.len()
+    }
+}
+
+impl Stack {
+    /// Sets the timers of all that has changed.
+    pub(super) fn set_timers(&mut self) {
+        while let Some(owner) = self.timers.changed.pop() {
+            let (deadline, at) = match owner {
+                Timer::Subflow(key) => match self.subflows.get_mut(key) {
+                    Some(slot) => (&mut slot.deadline, slot.subflow.next_timeout()),
+                    None => continue,
+                },
+                Timer::Connection(key) => match self.connections.get_mut(key) {
+                    Some(slot) => (&mut slot.deadline, slot.connection.next_timeout()),
+                    None => continue,
+                },
+                // Set at once, always.
+                Timer::Request(_) => continue,
+            };
+            self.timers.set(deadline, owner, at);
+        }
+    }
+}

@@ -125,6 +125,7 @@ impl Stack {
         self.solicit_neighbors(now);
         self.transmit_control(now, batch);
         self.deliver_messages(now);
+        self.set_timers();
         usize::try_from(self.counters.frames_sent - before).unwrap_or(usize::MAX)
     }
 

@@ -166,13 +166,13 @@ impl Host {
     }
 
     /// When a letter arrives next, or is offered again.
-    pub(super) fn next_event(&self) -> Option<Instant> {
+    pub(super) fn next_event(&mut self) -> Option<Instant> {
         let rings = self
             .post
             .iter()
             .flat_map(|post| post.rings.iter().flatten());
         let letters = rings.filter_map(Ring::next_event);
-        let timers = self.workers.iter().filter_map(Stack::poll_timeout);
+        let timers = self.workers.iter_mut().filter_map(Stack::poll_timeout);
         letters.chain(timers).min()
     }
 

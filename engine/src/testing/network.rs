@@ -230,14 +230,14 @@ impl Network {
     }
 
     /// When something happens next: an arrival or a timer.
-    pub fn next_event(&self) -> Option<Instant> {
+    pub fn next_event(&mut self) -> Option<Instant> {
         let arrivals = self.wires.iter().flat_map(|wire| &wire.directions);
         let arrivals = arrivals
             .filter_map(Link::next_arrival)
             .map(|at| noticed(at, self.moderation));
         let released = self.wires.iter().flat_map(|wire| &wire.middleboxes);
         let released = released.filter_map(Middlebox::next_release);
-        let timers = self.hosts.iter().filter_map(Host::next_event);
+        let timers = self.hosts.iter_mut().filter_map(Host::next_event);
         arrivals.chain(released).chain(timers).min()
     }
 

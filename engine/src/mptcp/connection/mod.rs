@@ -443,6 +443,11 @@ impl Connection {
         self.failure
     }
 
+    /// True when a read would block: there are no bytes, no end and no failure.
+    pub fn has_nothing_to_read(&self) -> bool {
+        self.readable() == 0 && self.failure.is_none() && !self.receive.is_finished()
+    }
+
     /// Bytes that can be read now.
     pub fn readable(&self) -> usize {
         self.receive.buffer.readable()

@@ -107,6 +107,9 @@ impl Connection {
         let Some(peer) = self.peer else {
             return;
         };
+        if self.paths.next_announcement_due().is_none() {
+            return;
+        }
         let policy = RepeatPolicy {
             interval: self.config.add_address_interval,
             repetitions: self.config.add_address_retries,
@@ -135,6 +138,9 @@ impl Connection {
         let Some(peer) = self.peer else {
             return;
         };
+        if self.paths.next_attempt_due().is_none() {
+            return;
+        }
         loop {
             let room = self.has_room_for_one(&cx.endpoints.limits);
             self.slots_full = !room || !self.wants_one_more();

@@ -286,38 +286,48 @@ impl Connection {
 
     /// Starts the data-level timer where no subflow's own timer covers what is awaited.
     fn arm_send_timer(&mut self, cx: &mut Context<'_>) {
-        let fallback = matches!(self.mode, Mode::Fallback(_));
-        let outstanding = self.send.snd_una < self.send.snd_nxt && !fallback;
-        // A DATA_FIN is held by nobody, and a stale subflow says nothing of what it holds.
+        match self.awaited(cx.now) {
+            Some(wait) => self.send.start_timer(wait, cx.now, self.data_timeout()),
+            None => self.send.timer = None,
+        }
+    }
+
+    /// What is awaited that no subflow's own timer covers.
+    fn awaited(&self, now: Instant) -> Option<Wait> {
+        if self.state.is_finished() || !self.views.iter().any(SubflowView::is_ready) {
+            return None;
+        }
+        let again = !self.send.reinject.is_empty();
+        let outstanding = self.send.snd_una < self.send.snd_nxt;
+        if outstanding && !again && !matches!(self.mode, Mode::Fallback(_)) && !self.head_is_held()
+        {
+            return Some(Wait::DataAck);
+        }
+        let wants = again || !self.send.unsent().is_empty();
+        let idle = |view: &SubflowView| view.ledger.is_empty() || view.is_stale();
+        if wants && self.views.iter().all(idle) && !self.is_held_back(now) {
+            return Some(Wait::Window);
+        }
+        None
+    }
+
+    /// Whether a subflow carries the oldest byte that is not acknowledged. A DATA_FIN is held by
+    /// nobody, and a stale subflow says nothing of what it holds.
+    fn head_is_held(&self) -> bool {
         let head = self.send.snd_una;
-        let head_is_held = self
-            .views
+        self.views
             .iter()
             .filter(|view| view.is_open() && !view.is_stale())
-            .any(|view| view.ledger.ranges().any(|run| run.contains(&head)));
-        let idle = self
-            .views
-            .iter()
-            .all(|view| view.ledger.is_empty() || view.is_stale());
-        let wants = !self.send.unsent().is_empty() || !self.send.reinject.is_empty();
-        let ready = self.views.iter().any(SubflowView::is_ready);
-        // A scheduler that waits for a subflow with nothing in flight waits for the peer's window
-        // on that subflow.
+            .any(|view| view.ledger.ranges().any(|run| run.contains(&head)))
+    }
+
+    /// Whether the window has room that nothing goes into. A scheduler that waits for a subflow with
+    /// nothing in flight waits for the peer's window on that subflow.
+    fn is_held_back(&self, now: Instant) -> bool {
         let mut scheduler = self.scheduler;
-        let held_back = self.send.window_edge > self.send.data_nxt()
+        self.send.window_edge > self.send.data_nxt()
             && self.send.reinject.is_empty()
-            && self.pick(&mut scheduler, cx.now, |_| u64::MAX).is_some();
-        if self.state.is_finished() || !ready {
-            self.send.timer = None;
-        } else if outstanding && !head_is_held && self.send.reinject.is_empty() {
-            self.send
-                .start_timer(Wait::DataAck, cx.now, self.data_timeout());
-        } else if wants && idle && !held_back {
-            self.send
-                .start_timer(Wait::Window, cx.now, self.data_timeout());
-        } else {
-            self.send.timer = None;
-        }
+            && self.pick(&mut scheduler, now, |_| u64::MAX).is_some()
     }
 
     /// How long to wait before doing something again at data level.

@@ -147,7 +147,7 @@ impl Run {
     }
 
     /// The earliest of: what the network does next, a fault, a connect, the end of patience.
-    fn next_event(&self) -> Instant {
+    fn next_event(&mut self) -> Instant {
         let now = self.network.now();
         let live = self.sessions.iter().filter(|session| !session.is_over(now));
         let patience = live.map(|session| session.moved_at() + patience(session));
