@@ -2,6 +2,7 @@
 //! and is judged by the ratio of the figures of one round, with median, minimum and maximum. Times
 //! on a shared machine drift; ratios of neighbours in time do not.
 //!
+//! - [`flame`]: what samples of a profiler say.
 //! - [`flood`]: an engine under a flood of packets.
 //! - [`interleaved`]: two contenders in turn.
 //! - [`memory_links`]: two hosts of our engine in this process.
@@ -23,6 +24,7 @@ pub use braid_control::bench::machine;
 pub mod connect_rate;
 pub mod contender;
 pub mod crowd;
+pub mod flame;
 pub mod flood;
 pub mod hand_over;
 pub mod interleaved;
