@@ -9,7 +9,7 @@ pub mod spinning;
 use std::io;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
+use braid_control::bench::Latencies;
 use serde::{Deserialize, Serialize};
 
 /// What is done.
@@ -91,54 +91,8 @@ impl Outcome {
         }
     }
 
-    fn round_trips(times: &RoundTripTimes) -> Self {
-        let recorded = times.0.iter_recorded();
-        Self::RoundTrips(
-            recorded
-                .map(|step| (step.value_iterated_to(), step.count_at_value()))
-                .collect(),
-        )
-    }
-}
-
-/// Times of round trips in nanoseconds, with three digits.
-#[derive(Clone, Debug)]
-pub struct RoundTripTimes(Histogram<u64>);
-
-impl Default for RoundTripTimes {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl RoundTripTimes {
-    /// None yet.
-    pub fn new() -> Self {
-        let histogram = Histogram::new(3);
-        Self(histogram.unwrap_or_else(|_| unreachable!("three digits are within its bounds")))
-    }
-
-    fn record(&mut self, time: Duration) {
-        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        // It resizes by itself, up to 2^63.
-        let _ = self.0.record(nanoseconds);
-    }
-
-    /// Adds times that were told by [`Outcome::RoundTrips`].
-    pub fn add(&mut self, counts: &[(u64, u64)]) {
-        for &(nanoseconds, count) in counts {
-            let _ = self.0.record_n(nanoseconds, count);
-        }
-    }
-
-    /// The time in nanoseconds that this share of the round trips, 0 to 1, did not exceed.
-    pub fn at(&self, share: f64) -> u64 {
-        self.0.value_at_quantile(share)
-    }
-
-    /// The longest.
-    pub fn longest(&self) -> u64 {
-        self.0.max()
+    fn round_trips(times: &Latencies) -> Self {
+        Self::RoundTrips(times.counts())
     }
 }
 

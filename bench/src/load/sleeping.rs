@@ -4,7 +4,9 @@ use std::io::{self, Read, Write};
 use std::thread;
 use std::time::Instant;
 
-use super::{Load, Outcome, RoundTripTimes, ended, warm_up_bytes, warm_up_round_trips};
+use braid_control::bench::Latencies;
+
+use super::{Load, Outcome, ended, warm_up_bytes, warm_up_round_trips};
 
 /// Does `load` over the two ends of one connection.
 ///
@@ -90,7 +92,7 @@ fn round_trips<S: Read + Write + Send>(
         Ok(())
     };
     let ask = || {
-        let mut times = RoundTripTimes::new();
+        let mut times = Latencies::new();
         let mut message = vec![0x5a; size];
         for number in 0..warm_up + count {
             let start = Instant::now();

@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Instant;
 
-use super::{Load, Outcome, RoundTripTimes, ended, warm_up_bytes, warm_up_round_trips};
+use braid_control::bench::Latencies;
+
+use super::{Load, Outcome, ended, warm_up_bytes, warm_up_round_trips};
 
 /// One end of a connection.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -69,7 +71,7 @@ fn bulk(ends: &mut impl Ends, bytes: u64, buffer: usize) -> io::Result<Outcome> 
 }
 
 fn round_trips(ends: &mut impl Ends, size: usize, count: u32) -> io::Result<Outcome> {
-    let mut times = RoundTripTimes::new();
+    let mut times = Latencies::new();
     let mut message = vec![0x5a; size];
     let warm_up = warm_up_round_trips(count);
     for number in 0..warm_up + count {

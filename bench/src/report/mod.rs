@@ -5,13 +5,14 @@ mod table;
 
 use std::collections::BTreeMap;
 
+use braid_control::bench::Latencies;
 use serde::Serialize;
 
 pub use braid_control::bench::Spread;
 pub use braid_control::bench::machine::{CrossCore, Machine, Surroundings};
 
 use crate::contender::{Contender, Measured};
-use crate::load::{Load, Outcome, Pace, RoundTripTimes};
+use crate::load::{Load, Outcome, Pace};
 
 /// All of it.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -119,22 +120,22 @@ fn judged(outcome: &Outcome) -> f64 {
     match outcome {
         Outcome::Bulk { bytes, nanoseconds } => *bytes as f64 * 8.0 / *nanoseconds as f64,
         Outcome::RoundTrips(counts) => {
-            let mut times = RoundTripTimes::new();
-            times.add(counts);
+            let mut times = Latencies::new();
+            times.add_counts(counts);
             times.at(0.5) as f64
         }
     }
 }
 
 fn figure(measured: &[Measured]) -> Option<Figure> {
-    let mut times = RoundTripTimes::new();
+    let mut times = Latencies::new();
     for one in measured {
         match &one.outcome {
             Outcome::Bulk { .. } => {
                 let goodput = measured.iter().map(|one| judged(&one.outcome));
                 return Spread::of(goodput).map(Figure::Goodput);
             }
-            Outcome::RoundTrips(counts) => times.add(counts),
+            Outcome::RoundTrips(counts) => times.add_counts(counts),
         }
     }
     let microseconds = |nanoseconds: u64| nanoseconds as f64 / 1_000.0;

@@ -5,11 +5,13 @@
 //! engine, which is at both ends of the connection by its own loopback, is the other. Two engines would take
 //! a third.
 
+use braid_control::bench::Latencies;
+
 use super::{Bound, Target};
 use crate::contender::process::{Failure, Processes};
 use crate::contender::{Contender, Task};
 use crate::interleaved::{Compared, compare};
-use crate::load::{Load, Outcome, Pace, RoundTripTimes};
+use crate::load::{Load, Outcome, Pace};
 
 /// Round trips of each measurement.
 const LOAD: Load = Load::RoundTrips {
@@ -48,8 +50,8 @@ fn beside_linux(share: f64, rounds: u32) -> Result<Compared, String> {
         let Outcome::RoundTrips(counts) = measured.outcome else {
             return Err("round trips are told as such".into());
         };
-        let mut times = RoundTripTimes::new();
-        times.add(&counts);
+        let mut times = Latencies::new();
+        times.add_counts(&counts);
         Ok(times.at(share) as f64 / 1_000.0)
     };
     compare(

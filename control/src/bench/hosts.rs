@@ -42,6 +42,16 @@ pub(super) struct Demand<'a> {
     pub(super) behaviour: &'a [MemoryLinks],
 }
 
+impl Demand<'_> {
+    /// So many connections, over links as fast as they go.
+    pub(super) fn of(connections: u32) -> Self {
+        Self {
+            connections,
+            behaviour: &[],
+        }
+    }
+}
+
 /// Our host and the one at the far end of its links.
 #[derive(Debug)]
 pub(super) struct Hosts {

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// Each is counted from when its request was due, not from when it went out: a request that waits behind
 /// a slow one is late too (coordinated omission).
 #[derive(Clone, Debug)]
-pub(super) struct Latencies(Histogram<u64>);
+pub struct Latencies(Histogram<u64>);
 
 /// What a histogram says, in microseconds.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -31,22 +31,56 @@ pub struct Latency {
 /// Points of a curve for each halving of the distance to the longest.
 const POINTS_PER_HALVING: u32 = 4;
 
+impl Default for Latencies {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Latencies {
-    pub(super) fn new() -> Self {
+    /// None yet.
+    pub fn new() -> Self {
         let histogram = Histogram::new(3);
         Self(histogram.unwrap_or_else(|_| unreachable!("three digits are within its bounds")))
     }
 
-    pub(super) fn record(&mut self, time: Duration) {
+    /// Adds one.
+    pub fn record(&mut self, time: Duration) {
         // It resizes by itself, up to 2^63 ns.
         let _ = self
             .0
             .record(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
+    /// Adds those of another.
+    pub fn add(&mut self, other: &Self) {
         // Both resize.
         let _ = self.0.add(&other.0);
+    }
+
+    /// Times in nanoseconds, and how often each occurred: to be told to another process.
+    pub fn counts(&self) -> Vec<(u64, u64)> {
+        let recorded = self.0.iter_recorded();
+        recorded
+            .map(|step| (step.value_iterated_to(), step.count_at_value()))
+            .collect()
+    }
+
+    /// Adds what another process told as its [`Self::counts`].
+    pub fn add_counts(&mut self, counts: &[(u64, u64)]) {
+        for &(nanoseconds, count) in counts {
+            let _ = self.0.record_n(nanoseconds, count);
+        }
+    }
+
+    /// The time in nanoseconds that this share of them, 0 to 1, did not exceed.
+    pub fn at(&self, share: f64) -> u64 {
+        self.0.value_at_quantile(share)
+    }
+
+    /// The longest, in nanoseconds.
+    pub fn longest(&self) -> u64 {
+        self.0.max()
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -55,14 +89,14 @@ impl Latencies {
 
     pub(super) fn summary(&self) -> Latency {
         let microseconds = |nanoseconds: u64| nanoseconds as f64 / 1_000.0;
-        let at = |share| microseconds(self.0.value_at_quantile(share));
+        let at = |share| microseconds(self.at(share));
         let steps = self.0.iter_quantiles(POINTS_PER_HALVING);
         Latency {
             count: self.0.len(),
             p50_us: at(0.5),
             p99_us: at(0.99),
             p99_9_us: at(0.999),
-            max_us: microseconds(self.0.max()),
+            max_us: microseconds(self.longest()),
             curve: steps
                 .map(|step| {
                     (
@@ -93,5 +127,16 @@ mod tests {
         assert!(near(summary.p99_9_us, 999.0), "{summary:?}");
         assert!(near(summary.max_us, 1_000.0), "{summary:?}");
         assert!(summary.curve.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1));
+    }
+
+    #[test]
+    fn counts_tell_another_process_the_same() {
+        let (mut latencies, mut told) = (Latencies::new(), Latencies::new());
+        for micros in [3, 3, 5, 1_000] {
+            latencies.record(Duration::from_micros(micros));
+        }
+        told.add_counts(&latencies.counts());
+        assert_eq!(told.counts(), latencies.counts());
+        assert_eq!(told.summary(), latencies.summary());
     }
 }

@@ -22,7 +22,7 @@ use std::io;
 
 use braid_engine::socket::SocketError;
 
-pub use latencies::Latency;
+pub use latencies::{Latencies, Latency};
 pub use linux_pair::linux_to_linux;
 pub use plan::{FarHost, Links, Plan};
 pub use report::Report;

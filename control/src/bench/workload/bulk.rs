@@ -67,11 +67,7 @@ impl Bulk {
     }
 
     pub(super) fn measure(self, links: &Links, time: Duration) -> Result<Goodput, BenchError> {
-        let demand = Demand {
-            connections: self.connections,
-            behaviour: &[],
-        };
-        let hosts = Hosts::create(links, demand)?;
+        let hosts = Hosts::create(links, Demand::of(self.connections))?;
         let shares = shares(self.connections, links.workers);
         match self.direction {
             Direction::Upload => Goodput::of(

@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use braid_engine::socket::{ConnectOptions, SocketOptions};
 use braid_engine::stack::{ConnectionId, Event, Stack};
 use braid_engine::time::Instant;
 use serde::Serialize;
 
-use super::super::driver::{drive, some};
-use super::super::hosts::{Demand, Hosts, server, shares};
-use super::super::server::Service;
 use super::super::{BenchError, Links};
 use super::count;
-use super::paced::{Operation, Paced, Pacer, Rate, Slot, wait};
+use super::exchange::{Exchange, measure};
+use super::paced::{Operation, Paced, Rate, Slot};
 
 /// Bytes of the message and of its answer.
 const MESSAGE: [u8; 64] = [0x5a; 64];
@@ -36,20 +33,10 @@ impl ConnectRate {
     }
 
     pub(super) fn measure(self, links: &Links, time: Duration) -> Result<Paced, BenchError> {
-        let demand = Demand {
-            connections: self.connections,
-            behaviour: &[],
-        };
-        let hosts = Hosts::create(links, demand)?;
-        let rate = self.rate.of_each(links.workers);
-        let pacers = shares(self.connections, links.workers).map(|share| {
-            let slots = share as usize;
-            Pacer::new(Connects::new(slots), slots, time, rate)
-        });
-        let (pacers, ()) = drive(hosts, Service::Echo, pacers.collect(), |scene| {
-            wait(scene, time)
-        })?;
-        Paced::of(&pacers)
+        let pace = (self.rate, time);
+        measure(links, self.connections, usize::MAX, pace, |share| {
+            Connects::new(share as usize)
+        })
     }
 }
 
@@ -57,8 +44,7 @@ impl ConnectRate {
 #[derive(Copy, Clone, Debug)]
 struct Attempt {
     slot: Slot,
-    unsent: usize,
-    awaited: usize,
+    exchange: Exchange,
 }
 
 /// The connections of one worker.
@@ -86,22 +72,10 @@ impl Operation for Connects {
     }
 
     fn begin(&mut self, slot: Slot, now: Instant, stack: &mut Stack) -> Result<(), BenchError> {
-        let options = ConnectOptions {
-            socket: SocketOptions {
-                nodelay: true,
-                ..SocketOptions::default()
-            },
-            ..ConnectOptions::to(server())
-        };
-        let connection = stack
-            .connect(now, options)
-            .map_err(BenchError::engine("cannot connect"))?;
-        let attempt = Attempt {
-            slot,
-            unsent: MESSAGE.len(),
-            awaited: MESSAGE.len(),
-        };
-        self.attempts.insert(connection, attempt);
+        let mut exchange = Exchange::connect(now, stack)?;
+        exchange.begin(MESSAGE.len());
+        let attempt = Attempt { slot, exchange };
+        self.attempts.insert(exchange.connection(), attempt);
         Ok(())
     }
 
@@ -114,9 +88,7 @@ impl Operation for Connects {
         match event {
             Event::Connected(connection) | Event::Writable(connection) => {
                 if let Some(attempt) = self.attempts.get_mut(connection) {
-                    let rest = &MESSAGE[MESSAGE.len() - attempt.unsent..];
-                    let sent = stack.send(now, *connection, rest);
-                    attempt.unsent -= some(sent, "cannot send a message")?;
+                    attempt.exchange.send(now, stack, &MESSAGE)?;
                 }
                 Ok(None)
             }
@@ -125,11 +97,7 @@ impl Operation for Connects {
                     return Ok(None);
                 };
                 let mut into = MESSAGE;
-                let received = stack.recv(now, *connection, &mut into);
-                attempt.awaited = attempt
-                    .awaited
-                    .saturating_sub(some(received, "cannot receive an answer")?);
-                if attempt.awaited > 0 {
+                if !attempt.exchange.receive(now, stack, &mut into)? {
                     return Ok(None);
                 }
                 let slot = attempt.slot;

@@ -43,10 +43,7 @@ impl Failover {
             let what = "a single link has none to fail over to: give --links 2";
             return Err(BenchError::Impossible(what.into()));
         }
-        let demand = Demand {
-            connections: 1,
-            behaviour: &[],
-        };
+        let demand = Demand::of(1);
         let hosts = Hosts::create(links, demand)?;
         // The first worker has the connection; all have their part in its subflows.
         let writers = (0..links.workers.get()).map(|number| Writer::new(u32::from(number == 0)));

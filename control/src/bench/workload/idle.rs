@@ -55,11 +55,7 @@ impl Idle {
     }
 
     pub(super) fn measure(self, links: &Links, time: Duration) -> Result<Memory, BenchError> {
-        let demand = Demand {
-            connections: self.connections,
-            behaviour: &[],
-        };
-        let hosts = Hosts::create(links, demand)?;
+        let hosts = Hosts::create(links, Demand::of(self.connections))?;
         let state = Arc::new(State::default());
         let openers = shares(self.connections, links.workers)
             .map(|share| Opener::new(share, Arc::clone(&state)));

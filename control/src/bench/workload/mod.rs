@@ -3,6 +3,7 @@
 mod aggregation;
 mod bulk;
 mod connect_rate;
+mod exchange;
 mod failover;
 mod idle;
 mod paced;

@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use braid_engine::socket::{ConnectOptions, SocketOptions};
 use braid_engine::stack::{ConnectionId, Event, Stack};
 use braid_engine::time::Instant;
 use serde::Serialize;
 
-use super::super::driver::{drive, some};
-use super::super::hosts::{Demand, Hosts, server, shares};
-use super::super::server::Service;
 use super::super::{BenchError, Links};
 use super::count;
-use super::paced::{Operation, Paced, Pacer, Rate, Slot, wait};
+use super::exchange::{Exchange, measure};
+use super::paced::{Operation, Paced, Rate, Slot};
 
 /// Connections whose handshake is under way at a time.
 const HANDSHAKES: usize = 64;
@@ -42,29 +39,13 @@ impl RequestResponse {
     }
 
     pub(super) fn measure(self, links: &Links, time: Duration) -> Result<Paced, BenchError> {
-        let demand = Demand {
-            connections: self.connections,
-            behaviour: &[],
-        };
-        let hosts = Hosts::create(links, demand)?;
         let workers = usize::from(links.workers.get());
         let at_once = UNDER_WAY / self.size.max(1) / workers;
-        let rate = self.rate.of_each(links.workers);
-        let pacers = shares(self.connections, links.workers)
-            .map(|share| Pacer::new(Requests::new(self.size, share), at_once, time, rate));
-        let (pacers, ()) = drive(hosts, Service::Echo, pacers.collect(), |scene| {
-            wait(scene, time)
-        })?;
-        Paced::of(&pacers)
+        let pace = (self.rate, time);
+        measure(links, self.connections, at_once, pace, |share| {
+            Requests::new(self.size, share)
+        })
     }
-}
-
-/// A connection and how far its request has come.
-#[derive(Copy, Clone, Debug)]
-struct Exchange {
-    connection: ConnectionId,
-    unsent: usize,
-    awaited: usize,
 }
 
 /// The connections of one worker.
@@ -88,32 +69,6 @@ impl Requests {
             connected: 0,
         }
     }
-
-    /// Sends what there is room for.
-    fn send(&mut self, slot: Slot, now: Instant, stack: &mut Stack) -> Result<(), BenchError> {
-        let exchange = &mut self.exchanges[slot];
-        if exchange.unsent > 0 {
-            let rest = &self.message[self.message.len() - exchange.unsent..];
-            let sent = stack.send(now, exchange.connection, rest);
-            exchange.unsent -= some(sent, "cannot send a request")?;
-        }
-        Ok(())
-    }
-
-    /// Takes what has come; whether the answer is complete by that.
-    fn receive(&mut self, slot: Slot, now: Instant, stack: &mut Stack) -> Result<bool, BenchError> {
-        let exchange = &mut self.exchanges[slot];
-        while exchange.awaited > 0 {
-            let into = &mut self.into[..exchange.awaited];
-            let received = stack.recv(now, exchange.connection, into);
-            let count = some(received, "cannot receive an answer")?;
-            if count == 0 {
-                return Ok(false);
-            }
-            exchange.awaited -= count;
-        }
-        Ok(true)
-    }
 }
 
 impl Operation for Requests {
@@ -121,22 +76,10 @@ impl Operation for Requests {
         while self.exchanges.len() < self.connections
             && self.exchanges.len() < self.connected + HANDSHAKES
         {
-            let options = ConnectOptions {
-                socket: SocketOptions {
-                    nodelay: true,
-                    ..SocketOptions::default()
-                },
-                ..ConnectOptions::to(server())
-            };
-            let connection = stack
-                .connect(now, options)
-                .map_err(BenchError::engine("cannot connect"))?;
-            self.slots.insert(connection, self.exchanges.len());
-            self.exchanges.push(Exchange {
-                connection,
-                unsent: 0,
-                awaited: 0,
-            });
+            let exchange = Exchange::connect(now, stack)?;
+            self.slots
+                .insert(exchange.connection(), self.exchanges.len());
+            self.exchanges.push(exchange);
         }
         Ok(self.connected == self.connections)
     }
@@ -147,9 +90,8 @@ impl Operation for Requests {
 
     fn begin(&mut self, slot: Slot, now: Instant, stack: &mut Stack) -> Result<(), BenchError> {
         let exchange = &mut self.exchanges[slot];
-        exchange.unsent = self.message.len();
-        exchange.awaited = self.message.len();
-        self.send(slot, now, stack)
+        exchange.begin(self.message.len());
+        exchange.send(now, stack, &self.message)
     }
 
     fn on_event(
@@ -165,7 +107,7 @@ impl Operation for Requests {
             }
             Event::Writable(connection) => {
                 if let Some(&slot) = self.slots.get(connection) {
-                    self.send(slot, now, stack)?;
+                    self.exchanges[slot].send(now, stack, &self.message)?;
                 }
                 Ok(None)
             }
@@ -173,7 +115,7 @@ impl Operation for Requests {
                 let Some(&slot) = self.slots.get(connection) else {
                     return Ok(None);
                 };
-                let answered = self.receive(slot, now, stack)?;
+                let answered = self.exchanges[slot].receive(now, stack, &mut self.into)?;
                 Ok(answered.then_some(slot))
             }
             Event::Closed(_, result) => {
