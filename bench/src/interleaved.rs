@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::report::Spread;
 
 /// What came of it.
-#[derive(Copy, Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Compared {
     /// The first contender's figures.
     pub ours: Spread,
@@ -14,17 +14,70 @@ pub struct Compared {
     pub theirs: Spread,
     /// The first's by the second's, within each round.
     pub ratio: Spread,
-    /// A third's, which is told and not judged.
-    pub beside: Option<Beside>,
+    /// Others', which are told and not judged.
+    pub beside: Vec<Beside>,
 }
 
 /// What is told beside the two.
-#[derive(Copy, Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Beside {
     /// Who it is.
     pub name: &'static str,
-    /// Its figures.
-    pub figure: Spread,
+    /// What came of it.
+    #[serde(flatten)]
+    pub told: Told,
+}
+
+/// Figures, or why there are none.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// The figures.
+    Figure(Spread),
+    /// Why there are none, and what mends it.
+    Skipped(String),
+}
+
+/// Somebody who is measured beside the two.
+pub struct Other<'a> {
+    name: &'static str,
+    measure: Box<dyn FnMut() -> Result<f64, String> + 'a>,
+    figures: Result<Vec<f64>, String>,
+}
+
+impl<'a> Other<'a> {
+    /// Of this name. One that fails is not asked again, and the comparison goes on without it.
+    pub fn new(name: &'static str, measure: impl FnMut() -> Result<f64, String> + 'a) -> Self {
+        Self {
+            name,
+            measure: Box::new(measure),
+            figures: Ok(Vec::new()),
+        }
+    }
+
+    fn turn(&mut self) {
+        if let Ok(figures) = &mut self.figures {
+            match (self.measure)() {
+                Ok(figure) => figures.push(figure),
+                Err(reason) => self.figures = Err(reason),
+            }
+        }
+    }
+
+    fn tell(self) -> Beside {
+        let told = match self.figures {
+            // The first round does not count.
+            Ok(figures) => match Spread::of(figures.into_iter().skip(1)) {
+                Some(spread) => Told::Figure(spread),
+                None => Told::Skipped("no rounds were asked for".into()),
+            },
+            Err(reason) => Told::Skipped(reason),
+        };
+        Beside {
+            name: self.name,
+            told,
+        }
+    }
 }
 
 /// Measures both in so many rounds, after one that does not count.
@@ -51,33 +104,29 @@ pub fn compare(
         ours: spread(|pair| pair.0)?,
         theirs: spread(|pair| pair.1)?,
         ratio: spread(|pair| pair.0 / pair.1)?,
-        beside: None,
+        beside: Vec::new(),
     })
 }
 
-/// The same with a third after each pair.
+/// The same with others after each pair.
 ///
 /// # Errors
 ///
-/// As [`compare`].
+/// As [`compare`]; what goes wrong with another stands in its place.
 pub fn compare_beside(
     rounds: u32,
     ours: impl FnMut() -> Result<f64, String>,
     mut theirs: impl FnMut() -> Result<f64, String>,
-    name: &'static str,
-    mut third: impl FnMut() -> Result<f64, String>,
+    mut others: Vec<Other<'_>>,
 ) -> Result<Compared, String> {
-    let mut figures = Vec::new();
     let both = || {
         let figure = theirs()?;
-        figures.push(third()?);
+        others.iter_mut().for_each(Other::turn);
         Ok(figure)
     };
     let compared = compare(rounds, ours, both)?;
-    // The first round does not count.
-    let figure = Spread::of(figures.into_iter().skip(1));
     Ok(Compared {
-        beside: figure.map(|figure| Beside { name, figure }),
+        beside: others.into_iter().map(Other::tell).collect(),
         ..compared
     })
 }
@@ -109,5 +158,26 @@ mod tests {
             compare(1, || Err("no".into()), || Ok(1.0)),
             Err("no".into())
         );
+    }
+
+    #[test]
+    fn others_take_their_turn_and_one_that_is_absent_is_named() {
+        let mut figures = [100.0, 4.0, 6.0].into_iter();
+        let others = vec![
+            Other::new("there", || Ok(figures.next().unwrap())),
+            Other::new("absent", || Err("not installed".into())),
+        ];
+        let compared = compare_beside(2, || Ok(3.0), || Ok(2.0), others).unwrap();
+        assert_eq!(compared.ratio.median, 1.5);
+        let [there, absent] = compared.beside.as_slice() else {
+            panic!("{compared:?}");
+        };
+        let Told::Figure(figure) = there.told else {
+            panic!("{there:?}");
+        };
+        assert_eq!((figure.min, figure.max), (4.0, 6.0));
+        assert_eq!(absent.told, Told::Skipped("not installed".into()));
+        let json = serde_json::to_string(absent).unwrap();
+        assert_eq!(json, r#"{"name":"absent","skipped":"not installed"}"#);
     }
 }

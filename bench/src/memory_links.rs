@@ -9,6 +9,7 @@ use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
 use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, Port};
 use braid_dataplane::worker::{self, Clock, IdlePolicy, LETTER_CAPACITY, Worker};
 use braid_engine::mptcp::path_manager::{Endpoint, EndpointFlags, Limits};
+use braid_engine::socket::SocketError;
 use braid_engine::stack::{FlowHash, InterfaceConfig, Place, PortId, Stack, StackConfig, Steering};
 use braid_engine::wire::ethernet::MacAddress;
 
@@ -81,8 +82,8 @@ pub fn hosts_of(links: Links, config: &StackConfig) -> Result<[Workers; 2], Stri
     }
     let further = links.subflows.saturating_sub(1);
     let mut hosts = [
-        host(1, near, steering, config)?,
-        host(2, far, steering, config)?,
+        host_of_workers(1, near, steering, config)?,
+        host_of_workers(2, far, steering, config)?,
     ];
     let limits = Limits {
         subflows: further,
@@ -108,8 +109,20 @@ pub fn hosts_of(links: Links, config: &StackConfig) -> Result<[Workers; 2], Stri
     Ok(hosts)
 }
 
+/// A host of one worker, whose ports these are.
+pub(crate) fn host(
+    number: u8,
+    ports: Vec<MemoryPort>,
+    config: &StackConfig,
+) -> Result<Worker<Stack>, String> {
+    let steering = Steering::new(1, FlowHash::Ports).ok_or("so many workers no host has")?;
+    let ports = ports.into_iter().map(|port| vec![port]).collect();
+    let mut workers = host_of_workers(number, ports, steering, config)?;
+    workers.pop().ok_or_else(|| "the host has no worker".into())
+}
+
 /// A host whose ports are given by link and then by worker.
-fn host(
+fn host_of_workers(
     number: u8,
     ports: Vec<Vec<MemoryPort>>,
     steering: Steering,
@@ -130,7 +143,7 @@ fn host(
             let interface = InterfaceConfig {
                 port: PortId(u16::from(link)),
                 name: format!("link{link}"),
-                mac: MacAddress([2, 0, 0, 0, link, number]),
+                mac: mac(link, number),
                 mtu: 1_500,
                 addresses: vec![(address(link, number), 24)],
                 gateways: Vec::new(),
@@ -146,8 +159,26 @@ fn host(
     Ok(workers)
 }
 
-fn address(link: u8, host: u8) -> IpAddr {
+pub(crate) fn address(link: u8, host: u8) -> IpAddr {
     Ipv4Addr::new(10, 0, link, host).into()
+}
+
+pub(crate) fn mac(link: u8, host: u8) -> MacAddress {
+    MacAddress([2, 0, 0, 0, link, host])
+}
+
+/// A turn of a worker whose events nobody waits for.
+pub(crate) fn turn(worker: &mut Worker<Stack>) {
+    let _ = worker.step();
+    while worker.engine_mut().poll_event().is_some() {}
+}
+
+/// How many bytes went; none where the call would have blocked.
+pub(crate) fn some(result: Result<usize, SocketError>) -> Result<usize, String> {
+    match result {
+        Err(SocketError::WouldBlock | SocketError::NotConnected) => Ok(0),
+        other => other.map_err(text),
+    }
 }
 
 pub(crate) fn text(error: impl Display) -> String {

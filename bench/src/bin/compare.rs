@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use braid_bench::contender::part::Part;
+use braid_bench::interleaved::Told;
 use braid_bench::packets::part::run_if_asked;
 use braid_bench::report::{CrossCore, Machine, Surroundings};
 use braid_bench::targets::{Row, Selection, Target};
@@ -70,18 +71,31 @@ fn print(report: &Report) {
     println!("row    braid     peer   ratio   (least to most)   target        peer");
     for (name, row) in &report.rows {
         match row {
-            Row::Measured(row) => println!(
-                "{:<4} {:>7.2}  {:>7.2}  {:>6.2}   ({:.2} to {:.2})   {:>6.2} {:<6}  {}",
-                name,
-                row.braid,
-                row.peer,
-                row.ratio,
-                row.min,
-                row.max,
-                row.target,
-                if row.met { "met" } else { "missed" },
-                row.peer_name
-            ),
+            Row::Measured(row) => {
+                println!(
+                    "{:<4} {:>7.2}  {:>7.2}  {:>6.2}   ({:.2} to {:.2})   {:>6.2} {:<6}  {}",
+                    name,
+                    row.braid,
+                    row.peer,
+                    row.ratio,
+                    row.min,
+                    row.max,
+                    row.target,
+                    if row.met { "met" } else { "missed" },
+                    row.peer_name
+                );
+                for beside in &row.beside {
+                    match &beside.told {
+                        Told::Figure(figure) => println!(
+                            "     beside: {:.2} ({:.2} to {:.2})  {}",
+                            figure.median, figure.min, figure.max, beside.name
+                        ),
+                        Told::Skipped(reason) => {
+                            println!("     skipped: {}: {reason}", beside.name);
+                        }
+                    }
+                }
+            }
             Row::Skipped { skipped } => println!("{name:<4} skipped: {skipped}"),
         }
     }

@@ -6,8 +6,9 @@ use std::num::NonZeroU8;
 use std::time::Duration;
 
 use braid_control::bench::workload::{Bulk, Direction, Outcome};
-use braid_control::bench::{FarHost, Links, Workload, isolate, linux_to_linux};
+use braid_control::bench::{BenchError, FarHost, Links, LinuxPair, Workload, isolate};
 use braid_control::demo::PortKind;
+use braid_control::peer::PeerProtocol;
 use serde::{Deserialize, Serialize};
 
 /// Links between the hosts.
@@ -34,8 +35,28 @@ pub enum LinksTask {
     ToLinux(Way),
     /// Linux to our engine.
     FromLinux(Way),
-    /// Linux to Linux, over virtual Ethernet.
-    Linux,
+    /// Linux to Linux, over virtual Ethernet: both links, or TCP on one of them.
+    Linux(Protocol, Program),
+}
+
+/// What Linux speaks.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Protocol {
+    /// Multipath TCP, over all links.
+    Multipath,
+    /// TCP, over the first link.
+    Tcp,
+}
+
+/// Who uses its sockets.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Program {
+    /// This program, by the calls that it makes at the far end of an engine.
+    Own,
+    /// iperf3.
+    Iperf3,
 }
 
 impl LinksTask {
@@ -49,16 +70,25 @@ impl LinksTask {
         let goodput = match self {
             Self::ToLinux(way) => engine(way, Direction::Upload),
             Self::FromLinux(way) => engine(way, Direction::Download),
-            Self::Linux => linux_to_linux(LINKS, TIME).map(Outcome::Goodput),
+            Self::Linux(protocol, program) => linux(protocol, program),
         };
-        match goodput.map_err(io::Error::other)? {
-            Outcome::Goodput(goodput) => Ok(goodput.gbit_per_second.median),
-            _ => Err(io::Error::other("bulk is told as goodput")),
-        }
+        goodput.map_err(io::Error::other)
     }
 }
 
-fn engine(way: Way, direction: Direction) -> Result<Outcome, braid_control::bench::BenchError> {
+fn linux(protocol: Protocol, program: Program) -> Result<f64, BenchError> {
+    let pair = LinuxPair::create(LINKS)?;
+    let protocol = match protocol {
+        Protocol::Multipath => PeerProtocol::Multipath,
+        Protocol::Tcp => PeerProtocol::Plain,
+    };
+    match program {
+        Program::Own => Ok(pair.goodput(protocol, TIME)?.gbit_per_second.median),
+        Program::Iperf3 => pair.iperf3(protocol, TIME),
+    }
+}
+
+fn engine(way: Way, direction: Direction) -> Result<f64, BenchError> {
     let links = Links {
         far: FarHost::Linux(match way {
             Way::Tap => PortKind::Tap,
@@ -73,5 +103,8 @@ fn engine(way: Way, direction: Direction) -> Result<Outcome, braid_control::benc
         connections: 1,
         direction,
     };
-    Workload::Bulk(bulk).measure(&links, TIME)
+    match Workload::Bulk(bulk).measure(&links, TIME)? {
+        Outcome::Goodput(goodput) => Ok(goodput.gbit_per_second.median),
+        _ => Err(BenchError::Impossible("bulk is told as goodput".into())),
+    }
 }

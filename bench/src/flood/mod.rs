@@ -9,15 +9,15 @@ pub mod session;
 #[cfg(feature = "dpdk")]
 pub mod target;
 
-use std::fmt::Display;
 use std::net::Ipv4Addr;
 
 use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, Port};
 use braid_dataplane::worker::{Clock, IdlePolicy, Worker};
-use braid_engine::socket::SocketError;
 use braid_engine::stack::{InterfaceConfig, PortId, Stack, StackConfig};
 use braid_engine::wire::ethernet::MacAddress;
 use serde::Serialize;
+
+use crate::memory_links::text;
 
 /// What the engine is flooded with.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, clap::ValueEnum)]
@@ -77,21 +77,4 @@ fn host(number: u8, ports: Vec<(Station, AnyPort)>) -> Result<Worker<Stack>, Str
         seats.push(port.into());
     }
     Worker::new(stack, seats, Clock::start(), IdlePolicy::Spin).map_err(text)
-}
-
-fn turn(worker: &mut Worker<Stack>) {
-    let _ = worker.step();
-    while worker.engine_mut().poll_event().is_some() {}
-}
-
-/// How many bytes went; none where the call would have blocked.
-fn some(result: Result<usize, SocketError>) -> Result<usize, String> {
-    match result {
-        Err(SocketError::WouldBlock | SocketError::NotConnected) => Ok(0),
-        other => other.map_err(text),
-    }
-}
-
-fn text(error: impl Display) -> String {
-    error.to_string()
 }

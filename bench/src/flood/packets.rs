@@ -18,6 +18,7 @@ use braid_engine::wire::tcp::{TcpFlags, TcpHeader, set_checksum};
 use braid_engine::wire::tcp_option::{TcpOptions, Timestamps};
 
 use super::{FLOODED, FLOODING, PORT, Scenario, session};
+use crate::memory_links::text;
 
 /// Packets of a file: net_pcap keeps all of them in buffers of its pool.
 const COUNT: u16 = 1_000;
@@ -32,11 +33,11 @@ const SHORTEST: usize = 60;
 /// When the session to be replayed does not come to be.
 pub fn of(scenario: Scenario) -> Result<Vec<Vec<u8>>, String> {
     // So that the engine has somebody to answer.
-    let mut frames = vec![greeting().map_err(super::text)?];
+    let mut frames = vec![greeting().map_err(text)?];
     match scenario {
         Scenario::SynFlood => {
             for number in 0..COUNT {
-                frames.push(syn(number).map_err(super::text)?);
+                frames.push(syn(number).map_err(text)?);
             }
         }
         Scenario::Replay => frames.extend(session::record(COUNT.into())?),
@@ -47,7 +48,7 @@ pub fn of(scenario: Scenario) -> Result<Vec<Vec<u8>>, String> {
                 1_460
             };
             for number in 0..COUNT {
-                frames.push(segment(number, payload).map_err(super::text)?);
+                frames.push(segment(number, payload).map_err(text)?);
             }
         }
     }
@@ -64,7 +65,7 @@ pub fn write(path: &Path, frames: &[Vec<u8>]) -> Result<(), String> {
     const HEADER: [u32; 6] = [0xa1b2_c3d4, 0x0004_0002, 0, 0, 65_535, 1];
     let mut bytes: Vec<u8> = HEADER.iter().flat_map(|word| word.to_ne_bytes()).collect();
     for (number, frame) in (0..).zip(frames) {
-        let length = u32::try_from(frame.len()).map_err(super::text)?;
+        let length = u32::try_from(frame.len()).map_err(text)?;
         let record = [0, number, length, length];
         bytes.extend(record.iter().flat_map(|word: &u32| word.to_ne_bytes()));
         bytes.extend(frame);

@@ -8,7 +8,8 @@ use braid_engine::socket::{ConnectOptions, ListenOptions};
 use braid_engine::stack::{PortId, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
 
-use super::{FLOODED, FLOODING, PORT, host, some, text, turn};
+use super::{FLOODED, FLOODING, PORT, host};
+use crate::memory_links::{some, text, turn};
 
 /// Turns after which the session should long be over.
 const PATIENCE: usize = 100_000;

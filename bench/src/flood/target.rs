@@ -12,7 +12,8 @@ use braid_engine::stack::{ConnectionId, PortId, Stack};
 use braid_engine::wire::ethernet::MacAddress;
 use serde::Serialize;
 
-use super::{FLOODED, PORT, Scenario, Station, host, packets, some, text, turn};
+use super::{FLOODED, PORT, Scenario, Station, host, packets};
+use crate::memory_links::{some, text, turn};
 use crate::packets::device::{self, Core};
 use crate::packets::testpmd::Testpmd;
 

@@ -1,11 +1,11 @@
 //! Two of our stacks, each with its worker, over memory ports.
 
 use braid_dataplane::worker::Worker;
-use braid_engine::socket::{ConnectOptions, ListenOptions, SocketError, SocketOptions};
+use braid_engine::socket::{ConnectOptions, ListenOptions, SocketOptions};
 use braid_engine::stack::{ConnectionId, ListenerId, Stack};
 
 use super::{BUFFER, Hosts, TRANSFER};
-use crate::memory_links::{Links, anywhere, hosts, server, text};
+use crate::memory_links::{Links, anywhere, hosts, server, some, text, turn};
 
 /// Turns without a byte after which a transfer is given up.
 const PATIENCE: u32 = 1_000_000;
@@ -76,11 +76,6 @@ impl Pair {
     }
 }
 
-fn turn(worker: &mut Worker<Stack>) {
-    let _ = worker.step();
-    while worker.engine_mut().poll_event().is_some() {}
-}
-
 fn accept(
     client: &mut Worker<Stack>,
     server: &mut Worker<Stack>,
@@ -94,15 +89,6 @@ fn accept(
         }
     }
     Err("no connection came to be".into())
-}
-
-/// How many bytes went; none where the call would have blocked.
-fn some(result: Result<usize, SocketError>) -> Result<usize, String> {
-    match result {
-        Ok(count) => Ok(count),
-        Err(SocketError::WouldBlock | SocketError::NotConnected) => Ok(0),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 impl Hosts for Pair {

@@ -3,6 +3,7 @@
 //! the stack and out of it.
 
 pub mod braid;
+pub mod mptcp_rs;
 pub mod smoltcp;
 
 use std::time::{Duration, Instant};

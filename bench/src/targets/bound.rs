@@ -116,7 +116,7 @@ mod tests {
             ours: spread(ours),
             theirs: spread(theirs),
             ratio: spread(ours / theirs),
-            beside: None,
+            beside: Vec::new(),
         }
     }
 

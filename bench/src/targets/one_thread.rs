@@ -1,10 +1,10 @@
 //! Two stacks in one thread, ours and smoltcp's (T1, T2).
 
 use super::{Bound, Target};
-use crate::interleaved::{Compared, compare};
+use crate::interleaved::{Compared, Other, compare, compare_beside};
 use crate::memory_links::Links;
 use crate::one_thread::braid::Pair;
-use crate::one_thread::{goodput, smoltcp};
+use crate::one_thread::{goodput, mptcp_rs, smoltcp};
 
 pub(super) const ONE_SUBFLOW: Target = Target {
     number: 1,
@@ -12,14 +12,14 @@ pub(super) const ONE_SUBFLOW: Target = Target {
     what: "one thread, two stacks, 1,448-byte segments, one subflow: Gbit/s",
     peer: "smoltcp 0.14",
     bound: Bound::ratio_at_least(1.2),
-    measure: |rounds| beside_smoltcp(1, rounds),
+    measure: |rounds| beside_smoltcp(1, rounds, vec![beside_mptcp_rs()]),
 };
 
 pub(super) const TWO_SUBFLOWS: Target = Target {
     part: "b",
     what: "the same with two subflows: Gbit/s",
     bound: Bound::ratio_at_least(1.0),
-    measure: |rounds| beside_smoltcp(2, rounds),
+    measure: |rounds| beside_smoltcp(2, rounds, Vec::new()),
     ..ONE_SUBFLOW
 };
 
@@ -32,13 +32,27 @@ pub(super) const LARGE_SEGMENTS: Target = Target {
     measure: large_segments,
 };
 
-fn beside_smoltcp(subflows: u8, rounds: u32) -> Result<Compared, String> {
+fn beside_smoltcp(subflows: u8, rounds: u32, others: Vec<Other<'_>>) -> Result<Compared, String> {
     let mut ours = Pair::new(Links {
         subflows,
         ..Links::ONE
     })?;
     let mut theirs = smoltcp::Pair::new()?;
-    compare(rounds, || goodput(&mut ours), || goodput(&mut theirs))
+    compare_beside(
+        rounds,
+        || goodput(&mut ours),
+        || goodput(&mut theirs),
+        others,
+    )
+}
+
+/// The same with another client; what it says when it has no connection stands in the row.
+fn beside_mptcp_rs() -> Other<'static> {
+    let mut pair = mptcp_rs::Pair::new();
+    Other::new("mptcp-rs 0.2 to our server", move || match &mut pair {
+        Ok(pair) => goodput(pair),
+        Err(reason) => Err(reason.clone()),
+    })
 }
 
 fn large_segments(rounds: u32) -> Result<Compared, String> {

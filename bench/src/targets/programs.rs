@@ -4,7 +4,7 @@ use super::{Bound, Target};
 use crate::contender::Contender;
 use crate::contender::process::{Failure, Processes};
 use crate::contender::programs::{Programs, Under};
-use crate::interleaved::{Compared, compare_beside};
+use crate::interleaved::{Compared, Other, compare_beside};
 
 pub(super) const REDIS: Target = Target {
     number: 11,
@@ -55,7 +55,6 @@ fn beside_linux(programs: Programs, rounds: u32) -> Result<Compared, String> {
         rounds,
         || rate(Under::BraidExec),
         || rate(Under::Mptcpize),
-        "Linux TCP",
-        || rate(Under::Nothing),
+        vec![Other::new("Linux TCP", || rate(Under::Nothing))],
     )
 }

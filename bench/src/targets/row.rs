@@ -44,9 +44,9 @@ pub struct Measured {
     pub target: f64,
     /// Whether it is kept to.
     pub met: bool,
-    /// Another peer's figures, for orientation.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub beside: Option<Beside>,
+    /// Other peers' figures, for orientation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<Beside>,
     /// What handing a line of cache to the other core cost, just before and just after.
     pub cross_core_nanoseconds: CrossCore,
 }
@@ -62,10 +62,12 @@ impl Row {
                 Err(skipped) => return Self::Skipped { skipped },
             };
             let after = machine::cross_core_nanoseconds();
-            let mode = |cost: Option<f64>| cost.map_or(Mode::Near, Mode::of);
-            if mode(before) == mode(after) {
+            // Where one of them is not known, nothing says that the mode has changed.
+            let [first, last] = [before.or(after), after.or(before)].map(|cost| cost.map(Mode::of));
+            if first == last {
+                let mode = last.unwrap_or(Mode::Near);
                 let cross_core = CrossCore { before, after };
-                return Self::Measured(Measured::new(target, &compared, mode(after), cross_core));
+                return Self::Measured(Measured::new(target, &compared, mode, cross_core));
             }
             skipped = format!(
                 "a line of cache to the other core cost {:.0} ns before and {:.0} ns after: figures of \
@@ -90,7 +92,7 @@ impl Measured {
             max: compared.ratio.max,
             target: target.bound.limit(mode),
             met: target.bound.is_met(compared, mode),
-            beside: compared.beside,
+            beside: compared.beside.clone(),
             cross_core_nanoseconds: cross_core,
         }
     }

@@ -19,6 +19,7 @@ use super::server::{Server, Service};
 use crate::demo::DemoError;
 use crate::demo::engine_host::Gate;
 use crate::lab::link::Link;
+use crate::peer::PeerProtocol;
 
 /// How long a thread that may sleep does so at most, so that it notices what others tell it.
 const LONGEST_SLEEP: Duration = Duration::from_millis(1);
@@ -126,7 +127,7 @@ pub(super) fn drive<C: Client, R>(
     };
     let linux = linux
         .as_ref()
-        .map(|host| LinuxServer::listen(host.namespace(), service))
+        .map(|host| LinuxServer::listen(host.namespace(), PeerProtocol::Multipath, service))
         .transpose()?;
     let links = near
         .first()

@@ -1,4 +1,4 @@
-//! The applications of a far host that is Linux: one thread with sockets of Multipath TCP.
+//! The applications of a far host that is Linux: one thread with its sockets.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Socket, Type};
 
 use super::BenchError;
 use super::arrivals::Arrivals;
@@ -15,6 +15,7 @@ use super::server::{PORT, Service};
 use crate::lab::LabError;
 use crate::lab::link::Link;
 use crate::lab::namespace::Namespace;
+use crate::peer::PeerProtocol;
 use crate::server::poller::{EventFlags, Poller, Ready};
 
 /// Bytes that are taken at once.
@@ -35,9 +36,13 @@ pub(super) struct LinuxServer<'a> {
 
 impl<'a> LinuxServer<'a> {
     /// Listens at every address: Linux takes a join only where something listens.
-    pub(super) fn listen(namespace: &'a Namespace, service: Service) -> Result<Self, BenchError> {
+    pub(super) fn listen(
+        namespace: &'a Namespace,
+        protocol: PeerProtocol,
+        service: Service,
+    ) -> Result<Self, BenchError> {
         let open = || -> io::Result<Socket> {
-            let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::MPTCP))?;
+            let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(protocol.number()))?;
             listener.set_reuse_address(true)?;
             listener.bind(&SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), PORT).into())?;
             listener.listen(4_096)?;

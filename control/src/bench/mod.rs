@@ -23,7 +23,7 @@ use std::io;
 use braid_engine::socket::SocketError;
 
 pub use latencies::{Latencies, Latency};
-pub use linux_pair::linux_to_linux;
+pub use linux_pair::LinuxPair;
 pub use plan::{FarHost, Links, Plan};
 pub use report::Report;
 pub use spread::Spread;

@@ -22,12 +22,17 @@ pub enum PeerProtocol {
 }
 
 impl PeerProtocol {
-    fn open(self, address: SocketAddr) -> io::Result<socket2::Socket> {
-        let protocol = match self {
+    /// What `socket` takes for it.
+    pub(crate) fn number(self) -> Protocol {
+        match self {
             Self::Multipath => Protocol::MPTCP,
             Self::Plain => Protocol::TCP,
-        };
-        socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(protocol))
+        }
+    }
+
+    fn open(self, address: SocketAddr) -> io::Result<socket2::Socket> {
+        let protocol = Some(self.number());
+        socket2::Socket::new(Domain::for_address(address), Type::STREAM, protocol)
     }
 }
 
