@@ -14,6 +14,7 @@ mod harness;
 mod hosts;
 mod instructions;
 mod option;
+mod reassembly_ring;
 mod report;
 mod scheduler;
 mod segment;
@@ -26,11 +27,12 @@ use criterion::measurement::WallTime;
 use instructions::Marked;
 
 /// The structures, from the wire to the application.
-const STRUCTURES: [fn(&mut Criterion<Marked>); 10] = [
+const STRUCTURES: [fn(&mut Criterion<Marked>); 11] = [
     option::bench,
     checksum::bench,
     flow_table::bench,
     timer_wheel::bench,
+    reassembly_ring::bench,
     assembler::bench,
     scheduler::bench,
     controller::bench,
