@@ -91,22 +91,38 @@ struct Place<T> {
     value: Option<T>,
 }
 
+/// About how many bytes a page of places takes.
+const PAGE: usize = 16 << 10;
+
 /// A bounded set of values of one kind, each under a [`Key`].
+///
+/// Memory is taken a page of places at a time: none lies idle but on the last page, and nothing moves when
+/// there are more.
 ///
 /// Places are used again last in first out and iteration is in the order of places, so the same
 /// calls always give the same keys and the same order.
 #[derive(Debug)]
 pub struct Slab<T> {
-    places: Vec<Place<T>>,
+    /// All are full but the last, which has room for a page and no more.
+    pages: Vec<Vec<Place<T>>>,
+    /// Places on all pages.
+    places: usize,
     free: Vec<u32>,
     max: usize,
 }
 
 impl<T> Slab<T> {
+    /// A page has two to this power of places.
+    const PAGE_BITS: u32 = match PAGE / size_of::<Place<T>>() {
+        0..8 => 3,
+        places => places.ilog2(),
+    };
+
     /// An empty slab for at most `max` values. Memory is taken as values come.
     pub const fn new(max: usize) -> Self {
         Self {
-            places: Vec::new(),
+            pages: Vec::new(),
+            places: 0,
             free: Vec::new(),
             max,
         }
@@ -122,18 +138,28 @@ impl<T> Slab<T> {
             return Err(value);
         }
         if let Some(index) = self.free.pop()
-            && let Some(place) = self.places.get_mut(index as usize)
+            && let Some(place) = self.place_at_mut(index)
         {
             place.value = Some(value);
             return Ok(Key::new(index, place.generation));
         }
-        let Ok(index) = u32::try_from(self.places.len()) else {
+        let Ok(index) = u32::try_from(self.places) else {
             return Err(value);
         };
-        self.places.push(Place {
+        let place = Place {
             generation: 0,
             value: Some(value),
-        });
+        };
+        let of_a_page = 1 << Self::PAGE_BITS;
+        match self.pages.last_mut() {
+            Some(last) if last.len() < of_a_page => last.push(place),
+            _ => {
+                let mut page = Vec::with_capacity(of_a_page.min(self.max));
+                page.push(place);
+                self.pages.push(page);
+            }
+        }
+        self.places += 1;
         Ok(Key::new(index, 0))
     }
 
@@ -143,9 +169,9 @@ impl<T> Slab<T> {
             return None;
         }
         let Some(&index) = self.free.last() else {
-            return Some(Key::new(u32::try_from(self.places.len()).ok()?, 0));
+            return Some(Key::new(u32::try_from(self.places).ok()?, 0));
         };
-        let place = self.places.get(index as usize)?;
+        let place = self.place_at(index)?;
         Some(Key::new(index, place.generation))
     }
 
@@ -154,15 +180,12 @@ impl<T> Slab<T> {
     pub fn insert_with(&mut self, make: impl FnOnce(Key<T>) -> T) -> Option<Key<T>> {
         let index = match self.free.last() {
             Some(index) => *index,
-            None => u32::try_from(self.places.len()).ok()?,
+            None => u32::try_from(self.places).ok()?,
         };
         if self.is_full() {
             return None;
         }
-        let generation = self
-            .places
-            .get(index as usize)
-            .map_or(0, |place| place.generation);
+        let generation = self.place_at(index).map_or(0, |place| place.generation);
         self.insert(make(Key::new(index, generation))).ok()
     }
 
@@ -177,7 +200,7 @@ impl<T> Slab<T> {
 
     /// The value of `key`.
     pub fn get(&self, key: Key<T>) -> Option<&T> {
-        let place = self.places.get(key.index as usize)?;
+        let place = self.place_at(key.index)?;
         place
             .value
             .as_ref()
@@ -189,16 +212,6 @@ impl<T> Slab<T> {
         self.place_mut(key)?.value.as_mut()
     }
 
-    /// Two different values at once, or `None` when the keys are the same or find nothing.
-    pub fn get_two_mut(&mut self, first: Key<T>, second: Key<T>) -> Option<(&mut T, &mut T)> {
-        let indices = [first.index as usize, second.index as usize];
-        let [one, two] = self.places.get_disjoint_mut(indices).ok()?;
-        if one.generation != first.generation || two.generation != second.generation {
-            return None;
-        }
-        Some((one.value.as_mut()?, two.value.as_mut()?))
-    }
-
     /// True when `key` finds a value.
     pub fn contains(&self, key: Key<T>) -> bool {
         self.get(key).is_some()
@@ -206,7 +219,7 @@ impl<T> Slab<T> {
 
     /// How many values there are.
     pub fn len(&self) -> usize {
-        self.places.len() - self.free.len()
+        self.places - self.free.len()
     }
 
     /// True when there is no value.
@@ -226,22 +239,40 @@ impl<T> Slab<T> {
 
     /// Every value with its key, in the order of places.
     pub fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
-        (0..).zip(&self.places).filter_map(|(index, place)| {
-            Some((Key::new(index, place.generation), place.value.as_ref()?))
-        })
+        (0..)
+            .zip(self.pages.iter().flatten())
+            .filter_map(|(index, place)| {
+                Some((Key::new(index, place.generation), place.value.as_ref()?))
+            })
     }
 
     /// Every value with its key, to be changed, in the order of places.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (Key<T>, &mut T)> {
-        (0..).zip(&mut self.places).filter_map(|(index, place)| {
+        let places = self.pages.iter_mut().flatten();
+        (0..).zip(places).filter_map(|(index, place)| {
             Some((Key::new(index, place.generation), place.value.as_mut()?))
         })
     }
 
     fn place_mut(&mut self, key: Key<T>) -> Option<&mut Place<T>> {
-        self.places
-            .get_mut(key.index as usize)
+        self.place_at_mut(key.index)
             .filter(|place| place.generation == key.generation)
+    }
+
+    /// The page of an index, and the place there.
+    const fn split(index: u32) -> (usize, usize) {
+        let on_page = index & ((1 << Self::PAGE_BITS) - 1);
+        ((index >> Self::PAGE_BITS) as usize, on_page as usize)
+    }
+
+    fn place_at(&self, index: u32) -> Option<&Place<T>> {
+        let (page, on_page) = Self::split(index);
+        self.pages.get(page)?.get(on_page)
+    }
+
+    fn place_at_mut(&mut self, index: u32) -> Option<&mut Place<T>> {
+        let (page, on_page) = Self::split(index);
+        self.pages.get_mut(page)?.get_mut(on_page)
     }
 }
 
@@ -303,15 +334,17 @@ mod tests {
     }
 
     #[test]
-    fn two_values_at_once_must_be_two() {
-        let mut slab = Slab::new(4);
-        let (one, two) = (slab.insert(1).unwrap(), slab.insert(2).unwrap());
-        let (a, b) = slab.get_two_mut(two, one).unwrap();
-        core::mem::swap(a, b);
-        assert_eq!((slab.get(one), slab.get(two)), (Some(&2), Some(&1)));
-        assert_eq!(slab.get_two_mut(one, one), None);
-        slab.remove(two);
-        assert_eq!(slab.get_two_mut(one, two), None);
+    fn values_on_many_pages_are_all_found() {
+        let mut slab = Slab::new(100_000);
+        let keys: Vec<_> = (0..100_000).map(|n| slab.insert(n).unwrap()).collect();
+        assert!(slab.pages.len() > 10);
+        for (n, key) in (0..).zip(&keys) {
+            assert_eq!(slab.get(*key), Some(&n));
+        }
+        assert!(slab.iter().map(|(key, _)| key).eq(keys.iter().copied()));
+        assert_eq!(slab.remove(keys[70_000]), Some(70_000));
+        assert_eq!(slab.insert(7).map(Key::index), Ok(70_000));
+        assert_eq!(slab.insert(8), Err(8));
     }
 
     proptest! {
