@@ -59,6 +59,8 @@ impl Connection {
         if handle.worker() != self.worker {
             view.carries = Some(self.send.buffer.capacity() as u64);
         }
+        // There are few, on many connections.
+        self.views.reserve_exact(1);
         self.views.push(view);
         self.subflows_max = self.subflows_max.max(self.views.len() as u8);
     }

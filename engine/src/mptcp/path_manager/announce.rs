@@ -35,7 +35,7 @@ struct Entry {
 /// announcement that comes while it is still at work on the one before.
 #[derive(Debug, Default)]
 pub(super) struct Announcements {
-    entries: ArrayVec<Entry, MAX_ENDPOINTS>,
+    entries: Vec<Entry>,
 }
 
 impl Announcements {
@@ -47,9 +47,11 @@ impl Announcements {
             port: endpoint.port,
         };
         let known = |entry: &Entry| entry.announcement.id == endpoint.id;
-        if !self.entries.iter().any(known) {
-            // As many entries as endpoints: there is always room but for those since removed.
-            let _ = self.entries.try_push(Entry {
+        // As many entries as endpoints: there is always room but for those since removed.
+        if !self.entries.iter().any(known) && self.entries.len() < MAX_ENDPOINTS {
+            // There are few, on many connections.
+            self.entries.reserve_exact(1);
+            self.entries.push(Entry {
                 announcement,
                 sent: 0,
                 due: Some(now),

@@ -108,6 +108,8 @@ impl Attempts {
         if self.entries.len() >= MAX_ATTEMPTS {
             return false;
         }
+        // There are few, on many connections.
+        self.entries.reserve_exact(1);
         self.entries.push(Entry {
             number: self.next_number,
             attempt,

@@ -1,25 +1,28 @@
 //! The local addresses that a connection may use.
 
 use super::endpoint::MAX_ENDPOINTS;
-use arrayvec::ArrayVec;
 use core::net::IpAddr;
 
 /// The local addresses that a connection may use; none stands for all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LocalAddresses {
-    list: ArrayVec<IpAddr, MAX_ENDPOINTS>,
+    list: Box<[IpAddr]>,
 }
 
 impl LocalAddresses {
     /// These addresses, each counted once; an IPv4 address mapped to IPv6 stands for itself. `None` when they are more than [`MAX_ENDPOINTS`].
     pub fn new(addresses: &[IpAddr]) -> Option<Self> {
-        let mut list = ArrayVec::new();
+        let mut list = Vec::new();
         for address in addresses {
             let address = address.to_canonical();
             if !list.contains(&address) {
-                list.try_push(address).ok()?;
+                list.push(address);
+            }
+            if list.len() > MAX_ENDPOINTS {
+                return None;
             }
         }
+        let list = list.into_boxed_slice();
         Some(Self { list })
     }
 

@@ -48,9 +48,9 @@ pub(crate) struct PathManager {
     first: SubflowPath,
     active: bool,
     announcements: Announcements,
-    remote: ArrayVec<RemoteAddress, MAX_REMOTE_ADDRESSES>,
+    remote: Vec<RemoteAddress>,
     attempts: Attempts,
-    implicit: ArrayVec<IpAddr, MAX_IMPLICIT>,
+    implicit: Vec<IpAddr>,
     /// The peer removed the address of the first subflow.
     first_removed: bool,
 }
@@ -62,9 +62,9 @@ impl PathManager {
             first,
             active: false,
             announcements: Announcements::default(),
-            remote: ArrayVec::new(),
+            remote: Vec::new(),
             attempts: Attempts::default(),
-            implicit: ArrayVec::new(),
+            implicit: Vec::new(),
             first_removed: false,
         }
     }
@@ -106,9 +106,13 @@ impl PathManager {
         }
         let known = self.implicit.iter().position(|address| *address == local);
         let index = known.unwrap_or_else(|| {
-            let index = self.implicit.len().min(MAX_IMPLICIT - 1);
+            let index = self.implicit.len();
             // With the list full the last identifier stands for all that come.
-            let _ = self.implicit.try_push(local);
+            if index >= MAX_IMPLICIT {
+                return MAX_IMPLICIT - 1;
+            }
+            self.implicit.reserve_exact(1);
+            self.implicit.push(local);
             index
         });
         u8::MAX - index as u8
@@ -160,8 +164,14 @@ impl PathManager {
             }
             return moved;
         }
-        self.remote.len() < usize::from(limits.add_addr_accepted)
-            && self.remote.try_push(RemoteAddress { id, address }).is_ok()
+        let most = usize::from(limits.add_addr_accepted).min(MAX_REMOTE_ADDRESSES);
+        let accepted = self.remote.len() < most;
+        if accepted {
+            // There are few, on many connections.
+            self.remote.reserve_exact(1);
+            self.remote.push(RemoteAddress { id, address });
+        }
+        accepted
     }
 
     /// The peer has removed an address. True when it was known.
