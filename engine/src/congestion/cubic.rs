@@ -50,6 +50,11 @@ pub(super) struct Cubic {
 }
 
 impl Cubic {
+    /// It remembers a window to return to.
+    pub(super) fn has_lost(&self) -> bool {
+        self.epoch.is_some() || self.after_timeout || self.max_window > 0.0
+    }
+
     pub(super) fn increase(&mut self, window: &Window, acked: f64, ack: &AckSample) -> f64 {
         let current = window.segments();
         let mut epoch = self

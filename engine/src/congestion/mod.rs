@@ -124,7 +124,43 @@ pub struct Controller {
     before_reduction: Option<BeforeReduction>,
 }
 
+/// A [`Controller`] with nothing under way. What it would take back if the last loss was none is given up,
+/// and slow start begins a new round.
+#[derive(Clone, Debug)]
+pub struct RestingController {
+    window: Window,
+    kind: ControllerKind,
+    /// The memory of the algorithm, where it has any.
+    algorithm: Option<Box<Algorithm>>,
+}
+
+impl RestingController {
+    /// The controller as it was.
+    pub fn wake(&self) -> Controller {
+        let algorithm = self.algorithm.as_deref().copied();
+        Controller {
+            window: self.window,
+            algorithm: algorithm.unwrap_or_else(|| Algorithm::new(self.kind)),
+            before_reduction: None,
+        }
+    }
+}
+
 impl Controller {
+    /// What is left of it while nothing is under way.
+    pub fn rest(&self) -> RestingController {
+        let has_memory = match &self.algorithm {
+            Algorithm::Cubic(cubic) => cubic.has_lost(),
+            Algorithm::Reno(Reno) | Algorithm::Lia(Lia) => false,
+            Algorithm::Olia(_) | Algorithm::Balia(_) => true,
+        };
+        RestingController {
+            window: self.window,
+            kind: self.kind(),
+            algorithm: has_memory.then(|| Box::new(self.algorithm)),
+        }
+    }
+
     /// A controller at the initial window (RFC 6928) for segments of `mss` bytes of payload.
     pub fn new(kind: ControllerKind, mss: u32) -> Self {
         Self {

@@ -8,6 +8,7 @@ use super::connection::{ConnectionKey, ConnectionSlot};
 use super::event::Pending;
 use super::flow::Flow;
 use super::handshake::{SynAnswer, SynWish};
+use super::rest::Form;
 use super::route::Path;
 use super::subflow::{Home, SubflowKey, SubflowSlot};
 use super::timer::Deadline;
@@ -122,7 +123,7 @@ impl Stack {
         home: Home,
     ) -> Option<SubflowKey> {
         let slot = SubflowSlot {
-            subflow,
+            subflow: Form::Awake(Box::new(subflow)),
             flow,
             home,
             path,
@@ -130,6 +131,8 @@ impl Stack {
             lost_syns: 0,
             deadline: Deadline::default(),
             queued: false,
+            touched: Instant::ZERO,
+            noted: false,
         };
         let key = self.subflows.insert(slot).ok()?;
         if let Some(Flow::Request(request)) = self.flows.get(&flow).copied() {

@@ -118,6 +118,8 @@ pub struct StackConfig {
     pub echo_replies_per_second: u32,
     /// RST segments a second to segments that belong to no flow.
     pub resets_per_second: u32,
+    /// How long nothing happens on a subflow before the memory that only transfers need is given back.
+    pub rest_after: Duration,
     /// Testing: each message between a subflow and its home is delayed by a random time between
     /// the two, in order per subflow and direction, as it may be when they are on two cores.
     pub message_delay: Option<(Duration, Duration)>,
@@ -161,6 +163,7 @@ impl Default for StackConfig {
             hop_limit: 64,
             echo_replies_per_second: 1_000,
             resets_per_second: 1_000,
+            rest_after: Duration::from_secs(5),
             message_delay: None,
         }
     }

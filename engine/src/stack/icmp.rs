@@ -286,9 +286,13 @@ impl Stack {
                 let segment = mtu.max(least) - headers;
                 let segment = u16::try_from(segment).unwrap_or(u16::MAX);
                 slot.subflow
+                    .awake()
                     .on_packet_too_big(now, segment, quoted.sequence);
             }
-            kind => slot.subflow.on_unreachable(kind.is_hard(), quoted.sequence),
+            kind => slot
+                .subflow
+                .awake()
+                .on_unreachable(kind.is_hard(), quoted.sequence),
         }
         self.after_subflow(now, key);
     }

@@ -162,7 +162,7 @@ impl Stack {
     /// The bytes of a grant come before it.
     fn take_bytes(&mut self, subflow: SubflowKey, frame: Frame) {
         if let Some(slot) = self.subflows.get_mut(subflow) {
-            slot.subflow.carry(frame.bytes());
+            slot.subflow.awake().carry(frame.bytes());
         }
         self.pool.put(frame);
     }

@@ -7,7 +7,7 @@
 //! - in: `receive` (Ethernet to flow), `icmp` (ARP, neighbour discovery, echoes, errors),
 //!   `passive` with `listener`, `handshake`, `request` and `syn_cookie` (connections that peers
 //!   open), `join` (further subflows), `closed_flow` with `time_wait`, `reset` (no flow at all);
-//! - within: `subflow` and `connection` (what is kept of each), `settle` with `mailbox` (the
+//! - within: `subflow` and `connection` (what is kept of each), `rest` (less of it while nothing happens), `settle` with `mailbox` (the
 //!   messages between them, their timers and events), `admit` (new ones), `sockets` (the application's
 //!   calls), `options`, `inspect`, `bind`, `defaults`, `event`;
 //! - out: `transmit` with `control` (packets of the stack's own) and `emit` (headers in place);
@@ -56,6 +56,7 @@ mod receive;
 mod relay;
 mod request;
 mod reset;
+mod rest;
 mod route;
 mod secrets;
 mod settle;
@@ -119,6 +120,7 @@ use progress_letter::Course;
 use rate_limit::RateLimit;
 use relay::Relay;
 use request::Request;
+use rest::Watch;
 use route::Routes;
 use secrets::Secrets;
 use std::collections::VecDeque;
@@ -167,6 +169,8 @@ pub struct Stack {
     held_syns: Slab<HeldSyn>,
     relay: Relay,
     timers: Timers,
+    /// Subflows that may rest soon.
+    watch: Watch,
     /// Subflows that may have something to send, each at most once.
     ready: VecDeque<SubflowKey>,
     /// Subflows that wait for a neighbour; none of them is in `ready`.
@@ -244,6 +248,7 @@ impl Stack {
             relay: Relay::default(),
             mailbox: Mailbox::new(config.message_delay, random.fork("message delay")),
             timers: Timers::new(max_timers),
+            watch: Watch::new(config.rest_after),
             ready: VecDeque::new(),
             waiting: Vec::new(),
             control: ControlQueue::new(config.control_queue.max(1), config.neighbor_queue),
@@ -445,6 +450,7 @@ impl Stack {
         }
         self.expire_time_wait(now);
         self.solicit_neighbors(now);
+        self.pack_idle(now);
     }
 
     fn advance_subflow(&mut self, now: Instant, key: SubflowKey) {
@@ -452,6 +458,7 @@ impl Stack {
             return;
         };
         slot.subflow
+            .awake()
             .advance(now, &mut self.pool, &mut self.from_subflow);
         self.after_subflow(now, key);
     }
@@ -482,6 +489,7 @@ impl Stack {
             self.neighbors.next_timeout(),
             self.mailbox.next_timeout(),
             self.loopback.next_timeout(),
+            self.watch.next_timeout(),
         ]
         .into_iter()
         .flatten()
@@ -532,7 +540,10 @@ impl Stack {
 
     /// What is held at present beside the buffers of connections, which have their size from birth.
     pub fn usage(&self) -> Usage {
-        let subflows = || self.subflows.iter().map(|(_, slot)| &slot.subflow);
+        let subflows = || {
+            let slots = self.subflows.iter();
+            slots.filter_map(|(_, slot)| slot.subflow.whole())
+        };
         let (messages, carried) = self.mailbox.usage();
         let (letters, with_letters) = self.outboxes.usage();
         Usage {
@@ -542,6 +553,7 @@ impl Stack {
             messages: messages + letters,
             control_packets: self.control.packets() + self.relay.len(),
             ready: self.ready.len() + self.waiting.len(),
+            resting: self.subflows.len() - subflows().count(),
         }
     }
 

@@ -398,8 +398,9 @@ impl Stack {
         } else {
             Some(payload)
         };
-        let dropped = slot.subflow.dropped_out_of_order();
-        slot.subflow.receive(
+        let subflow = slot.subflow.awake();
+        let dropped = subflow.dropped_out_of_order();
+        subflow.receive(
             now,
             &header,
             payload,
@@ -408,7 +409,7 @@ impl Stack {
             &mut self.pool,
             &mut self.from_subflow,
         );
-        self.counters.out_of_order_dropped += slot.subflow.dropped_out_of_order() - dropped;
+        self.counters.out_of_order_dropped += subflow.dropped_out_of_order() - dropped;
         self.after_subflow(now, key);
     }
 }

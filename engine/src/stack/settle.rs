@@ -43,9 +43,13 @@ impl Stack {
                     return;
                 };
                 let source = Buffered(&home.connection);
-                slot.subflow.deliver(now, message, &source, pool, out);
+                let subflow = slot.subflow.awake();
+                subflow.deliver(now, message, &source, pool, out);
             }
-            Home::Elsewhere(_) => slot.subflow.deliver(now, message, &Carried, pool, out),
+            Home::Elsewhere(_) => {
+                let subflow = slot.subflow.awake();
+                subflow.deliver(now, message, &Carried, pool, out);
+            }
         }
         self.after_subflow(now, subflow);
     }
@@ -133,7 +137,8 @@ impl Stack {
         let Some(slot) = self.subflows.get_mut(key) else {
             return;
         };
-        let end = slot.subflow.take_end(&mut self.from_subflow);
+        let subflow = slot.subflow.awake();
+        let end = subflow.take_end(&mut self.from_subflow);
         while let Some(message) = self.from_subflow.pop() {
             match &slot.home {
                 Home::Here(connection) => {
@@ -156,6 +161,11 @@ impl Stack {
         }
         self.timers
             .note_change(&mut slot.deadline, Timer::Subflow(key));
+        slot.touched = now;
+        if !slot.noted {
+            slot.noted = true;
+            self.watch.note(now, key);
+        }
         if !slot.queued {
             slot.queued = true;
             self.ready.push_back(key);

@@ -2,13 +2,14 @@
 
 use super::connection::ConnectionKey;
 use super::published_block::PublishedBlock;
+use super::rest::Form;
 use super::route::Path;
 use super::steering::WorkerId;
 use super::timer::Deadline;
 use crate::mptcp::connection::SubflowHandle;
-use crate::mptcp::subflow::Subflow;
 use crate::storage::flow_table::FourTuple;
 use crate::storage::slab::Key;
+use crate::time::Instant;
 use std::sync::Arc;
 
 pub(super) type SubflowKey = Key<SubflowSlot>;
@@ -16,7 +17,7 @@ pub(super) type SubflowKey = Key<SubflowSlot>;
 /// A subflow.
 #[derive(Debug)]
 pub(super) struct SubflowSlot {
-    pub(super) subflow: Subflow,
+    pub(super) subflow: Form,
     pub(super) flow: FourTuple,
     pub(super) home: Home,
     pub(super) path: Path,
@@ -26,6 +27,10 @@ pub(super) struct SubflowSlot {
     pub(super) deadline: Deadline,
     /// It is in the ready list, or waits for a neighbour.
     pub(super) queued: bool,
+    /// When something happened on it last.
+    pub(super) touched: Instant,
+    /// It is to be looked at whether it rests.
+    pub(super) noted: bool,
 }
 
 /// A connection of some worker of the host.

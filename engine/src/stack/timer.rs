@@ -82,7 +82,7 @@ impl Stack {
         while let Some(owner) = self.timers.changed.pop() {
             let (deadline, at) = match owner {
                 Timer::Subflow(key) => match self.subflows.get_mut(key) {
-                    Some(slot) => (&mut slot.deadline, slot.subflow.next_timeout()),
+                    Some(slot) => (&mut slot.deadline, slot.subflow.awake().next_timeout()),
                     None => continue,
                 },
                 Timer::Connection(key) => match self.connections.get_mut(key) {

@@ -364,7 +364,8 @@ impl Stack {
         }
         let room = room.flatten();
         let limits = target.limits(envelope.len(), frames);
-        let Some(outgoing) = slot.subflow.transmit(now, published, limits) else {
+        let subflow = slot.subflow.awake();
+        let Some(outgoing) = subflow.transmit(now, published, limits) else {
             return Turn::Idle;
         };
         let mut header = outgoing.header;
@@ -374,7 +375,7 @@ impl Stack {
             if target.exit == Exit::NobodyAnswers && header.flags.contains(TcpFlags::SYN) {
                 slot.lost_syns = slot.lost_syns.saturating_add(1);
                 if slot.lost_syns >= UNREACHABLE_SYNS {
-                    slot.subflow.on_unreachable(true, header.sequence);
+                    subflow.on_unreachable(true, header.sequence);
                 }
             }
             self.counters.neighbor_unreachable += 1;
@@ -386,9 +387,7 @@ impl Stack {
             PayloadSource::SendBuffer(start) => {
                 owner.map_or(NOTHING, |owner| owner.connection.send_slices(start, length))
             }
-            PayloadSource::Retained { offset } => {
-                slot.subflow.retained_bytes(offset, outgoing.length)
-            }
+            PayloadSource::Retained { offset } => subflow.retained_bytes(offset, outgoing.length),
         };
         if payload.0.len() + payload.1.len() != length {
             self.counters.payload_missing += 1;

@@ -17,6 +17,8 @@ pub struct Usage {
     pub control_packets: usize,
     /// Subflows in the lists of those that want to send; each is there at most once.
     pub ready: usize,
+    /// Subflows of which only a packed form is kept while nothing happens on them.
+    pub resting: usize,
 }
 
 impl Usage {
@@ -30,6 +32,7 @@ impl Usage {
             messages: self.messages + other.messages,
             control_packets: self.control_packets + other.control_packets,
             ready: self.ready + other.ready,
+            resting: self.resting + other.resting,
         }
     }
 }

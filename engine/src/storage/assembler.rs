@@ -82,6 +82,12 @@ impl Assembler {
         self.held.total()
     }
 
+    /// Gives back memory that no range is in.
+    pub fn release_spare(&mut self) {
+        self.held.release_spare();
+        self.added = Vec::new();
+    }
+
     /// True when nothing waits.
     pub fn is_empty(&self) -> bool {
         self.held.is_empty()

@@ -101,6 +101,11 @@ impl RangeSet {
         }
     }
 
+    /// Gives back memory that no range is in.
+    pub fn release_spare(&mut self) {
+        self.ranges.shrink_to_fit();
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.ranges.clear();

@@ -122,6 +122,11 @@ impl ReceiveBuffer {
         self.capacity
     }
 
+    /// Gives the memory back, with what was written ahead of order. The next write takes memory again.
+    pub fn release_memory(&mut self) {
+        self.ring.release_memory();
+    }
+
     /// Enlarges the buffer. It never becomes smaller: the right edge of a window that a peer was
     /// told must not move left (RFC 9293 section 3.8.6.2.1).
     pub fn set_capacity(&mut self, capacity: usize) {

@@ -19,7 +19,31 @@ pub(super) struct AckPolicy {
     full_segment: u32,
 }
 
+/// An [`AckPolicy`] with nothing to acknowledge.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct RestingAckPolicy {
+    quick: u16,
+    full_segment: u32,
+}
+
 impl AckPolicy {
+    /// What is left of it; `None` while something is to be acknowledged.
+    pub(super) fn rest(&self) -> Option<RestingAckPolicy> {
+        (!self.is_owed() && self.bytes == 0).then_some(RestingAckPolicy {
+            quick: self.quick,
+            full_segment: self.full_segment,
+        })
+    }
+
+    /// The policy as it was.
+    pub(super) const fn woken(resting: &RestingAckPolicy, delay: Duration) -> Self {
+        Self {
+            quick: resting.quick,
+            full_segment: resting.full_segment,
+            ..Self::new(delay)
+        }
+    }
+
     pub(super) const fn new(delay: Duration) -> Self {
         Self {
             delay,

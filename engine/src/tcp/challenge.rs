@@ -26,6 +26,20 @@ impl ChallengeLimit {
         }
     }
 
+    /// As many may be sent as ever.
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        let missing = CAPACITY.saturating_sub(self.tokens);
+        now.saturating_since(self.refilled_at) >= REFILL * missing
+    }
+
+    /// That of a connection that may send as many as ever since `then`.
+    pub(super) const fn woken(then: Instant, suppressed: u64) -> Self {
+        Self {
+            suppressed,
+            ..Self::new(then)
+        }
+    }
+
     /// Takes leave to send one; false when the bucket is empty.
     pub(super) fn admit(&mut self, now: Instant) -> bool {
         let gained = now.saturating_since(self.refilled_at).as_nanos() / REFILL.as_nanos();

@@ -16,7 +16,7 @@ pub struct Keepalive {
 }
 
 /// Local settings of one subflow.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TcbConfig {
     /// The largest segment this side takes, as its SYN says; also the most it sends.
     pub maximum_segment_size: u16,

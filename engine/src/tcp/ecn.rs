@@ -28,6 +28,11 @@ impl Ecn {
         self.negotiated
     }
 
+    /// Neither side has anything to tell the other.
+    pub(super) const fn is_at_rest(&self) -> bool {
+        !self.echo && !self.reduced
+    }
+
     /// A segment came: with a mark in its IP header, with CWR.
     pub(super) fn received(&mut self, flags: TcpFlags, marked: bool) {
         if !self.negotiated {

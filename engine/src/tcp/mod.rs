@@ -18,6 +18,7 @@
 //! | `send`, `emit` | what goes out |
 //! | `timers` | what time does |
 //! | `info` | what it tells of itself |
+//! | `rest` | what is left while nothing happens |
 //! | [`time_wait`] | what is left at the end |
 
 mod acknowledge;
@@ -36,6 +37,7 @@ mod rack;
 mod receive;
 mod receive_queue;
 mod recovery;
+mod rest;
 mod rtt;
 mod scoreboard;
 mod segment;
@@ -52,6 +54,7 @@ mod window;
 pub use config::{Keepalive, Negotiated, TcbConfig};
 pub use info::{CongestionState, TcpInfo};
 pub use progress::{Doubt, Progress};
+pub use rest::RestingTcb;
 pub use segment::{Advanced, Content, Emission, InOrder, Payload, Plan, PlanKind, Received};
 pub use state::{End, State};
 pub use tcb::Tcb;

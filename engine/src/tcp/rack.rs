@@ -24,7 +24,42 @@ pub(super) struct Rack {
     deadline: Option<Instant>,
 }
 
+/// What RACK remembers of a connection with nothing outstanding: all that it could compare with was delivered.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct RestingRack {
+    rtt: Duration,
+    reordering_seen: bool,
+    window_multiplier: u32,
+    window_persist: u8,
+}
+
+impl RestingRack {
+    /// The memory as it was, of a connection whose SND.UNA and SND.NXT are at `una`.
+    pub(super) const fn wake(&self, una: u64) -> Rack {
+        Rack {
+            newest: None,
+            rtt: self.rtt,
+            highest_delivered: una,
+            reordering_seen: self.reordering_seen,
+            window_multiplier: self.window_multiplier,
+            window_persist: self.window_persist,
+            round_end: una,
+            deadline: None,
+        }
+    }
+}
+
 impl Rack {
+    /// What is left of it; `None` while it waits for losses.
+    pub(super) fn rest(&self) -> Option<RestingRack> {
+        self.deadline.is_none().then_some(RestingRack {
+            rtt: self.rtt,
+            reordering_seen: self.reordering_seen,
+            window_multiplier: self.window_multiplier,
+            window_persist: self.window_persist,
+        })
+    }
+
     pub(super) const fn new() -> Self {
         Self {
             newest: None,

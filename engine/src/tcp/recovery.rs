@@ -134,6 +134,14 @@ impl Recovery {
         }
     }
 
+    /// Nothing is being recovered, after so many segments were sent again.
+    pub(super) fn after(retransmissions: u64) -> Self {
+        Self {
+            retransmissions,
+            ..Self::new()
+        }
+    }
+
     /// What the peer's silence says of the path.
     pub(super) fn doubt(&self) -> Doubt {
         if self.timeouts > 0 {
@@ -151,6 +159,11 @@ impl Recovery {
         if let Some(probe) = &mut self.probe {
             probe.answer = ProbeAnswer::Heard;
         }
+    }
+
+    /// Nothing is being recovered, and nothing asked of the peer.
+    pub(super) const fn is_at_rest(&self) -> bool {
+        self.is_open() && self.probe.is_none() && self.timeouts == 0
     }
 
     pub(super) const fn in_fast_recovery(&self) -> bool {

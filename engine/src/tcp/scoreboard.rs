@@ -89,6 +89,11 @@ impl Scoreboard {
         self.sacked
     }
 
+    /// Nothing is outstanding.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.entries.len() >= SEND_LIMIT
     }

@@ -33,7 +33,44 @@ pub(super) struct SendSequence {
     peak_end: u64,
 }
 
+/// A [`SendSequence`] of which all is sent and acknowledged, and no end is near.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct RestingSendSequence {
+    space: SequenceSpace,
+    una: u64,
+    window: SendWindow,
+    activity_at: Instant,
+}
+
+impl RestingSendSequence {
+    /// The variables as they were.
+    pub(super) const fn wake(&self) -> SendSequence {
+        let sent = offset_of(self.una);
+        SendSequence {
+            una: self.una,
+            nxt: self.una,
+            queued: sent,
+            push: sent,
+            small_end: self.una,
+            peak_end: self.una,
+            ..SendSequence::new(self.space, self.window, self.activity_at)
+        }
+    }
+}
+
 impl SendSequence {
+    /// What is left of them; `None` while something is outstanding or waits.
+    pub(super) fn rest(&self) -> Option<RestingSendSequence> {
+        let all_is_acknowledged =
+            !self.closing && self.una == self.nxt && self.data_end() == self.una;
+        all_is_acknowledged.then_some(RestingSendSequence {
+            space: self.space,
+            una: self.una,
+            window: self.window,
+            activity_at: self.activity_at,
+        })
+    }
+
     pub(super) const fn new(space: SequenceSpace, window: SendWindow, now: Instant) -> Self {
         Self {
             space,

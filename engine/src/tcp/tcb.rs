@@ -66,7 +66,7 @@ pub(super) struct Handshake {
 }
 
 /// Segments that something other than data or acknowledgment calls for.
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Due {
     /// The RST that ends the connection.
     pub(super) reset: bool,

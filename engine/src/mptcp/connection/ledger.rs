@@ -28,6 +28,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// Gives back memory that no run is in.
+    pub(super) fn release_spare(&mut self) {
+        self.runs.shrink_to_fit();
+    }
+
     /// Notes that the subflow sends `range` after everything granted before.
     pub(super) fn push(&mut self, range: Range<u64>) {
         let length = range.end.saturating_sub(range.start);

@@ -26,6 +26,7 @@ mod paths;
 mod policy;
 mod receive;
 mod reinject;
+mod rest;
 mod schedule;
 mod send;
 mod subflow_view;

@@ -37,6 +37,14 @@ pub(super) struct ReceiveState {
 }
 
 impl ReceiveState {
+    /// Gives back memory that no byte is in, and none ahead of order.
+    pub(super) fn release_spare(&mut self) {
+        if self.buffer.readable() == 0 && self.assembler.is_empty() {
+            self.buffer.release_memory();
+        }
+        self.assembler.release_spare();
+    }
+
     /// Takes bytes with a receive window of `window` bytes.
     pub(super) fn new(window: usize, space: DataSpace) -> Self {
         let buffer = ReceiveBuffer::new(window.saturating_mul(2));

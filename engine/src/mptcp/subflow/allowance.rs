@@ -26,6 +26,19 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
+    /// The share of a subflow that neither has more nor asks for it; `None` of another.
+    pub(super) fn rest(&self) -> Option<u64> {
+        (!self.asked && self.granted == 0 && self.wanted == 0).then_some(self.share)
+    }
+
+    /// The allowance of a subflow that has its share alone.
+    pub(super) fn of_share(share: u64) -> Self {
+        Self {
+            share,
+            ..Self::default()
+        }
+    }
+
     /// All that may be held.
     fn bytes(&self) -> usize {
         usize::try_from(self.share.saturating_add(self.granted)).unwrap_or(usize::MAX)

@@ -66,7 +66,39 @@ pub(super) struct Inflow {
     blocked: bool,
 }
 
+/// An [`Inflow`] all of whose data was passed on.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct RestingInflow {
+    dropped: u64,
+    offset: u64,
+    data_sequence: DataSequenceNumber,
+}
+
+impl From<&RestingInflow> for Inflow {
+    fn from(resting: &RestingInflow) -> Self {
+        Self {
+            dropped: resting.dropped,
+            offset: resting.offset,
+            ..Self::new(resting.data_sequence)
+        }
+    }
+}
+
 impl Inflow {
+    /// What is left of it; `None` while it holds something, or the peer has mapped the stream without end.
+    pub(super) fn rest(&self) -> Option<RestingInflow> {
+        let holds_nothing = self.mappings.is_empty()
+            && self.held.is_empty()
+            && self.infinite.is_none()
+            && self.patience.is_none()
+            && !self.blocked;
+        holds_nothing.then_some(RestingInflow {
+            dropped: self.dropped,
+            offset: self.offset,
+            data_sequence: self.data_sequence,
+        })
+    }
+
     /// Bytes of memory of the data held.
     pub(super) fn memory(&self) -> usize {
         let held = self.held.iter();

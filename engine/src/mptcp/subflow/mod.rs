@@ -23,6 +23,7 @@ mod outflow;
 mod phase;
 mod receive;
 mod receive_mapping;
+mod rest;
 mod send_mapping;
 mod signals;
 mod timers;
@@ -33,6 +34,7 @@ pub use handshake::{CapableConfig, JoinConfig, JoinRequest, capable_is_usable};
 pub use outbox::Outbox;
 pub use outflow::SendBytes;
 pub use phase::{Input, Origin, Phase, Step};
+pub use rest::RestingSubflow;
 pub use transmit::{Outgoing, PathLimits, PayloadSource};
 
 use crate::mptcp::message::{

@@ -63,7 +63,46 @@ impl Retained {
     }
 }
 
+/// An [`Outflow`] all of whose grants have arrived.
+#[derive(Debug)]
+pub(super) struct RestingOutflow {
+    end: u64,
+    end_data_sequence: DataSequenceNumber,
+    plain: bool,
+    carries: bool,
+}
+
+impl From<&RestingOutflow> for Outflow {
+    fn from(resting: &RestingOutflow) -> Self {
+        Self {
+            mappings: SendMappings::ending_at(resting.end, resting.end_data_sequence),
+            plain: resting.plain,
+            retained: Retained {
+                start: if resting.carries { resting.end } else { 0 },
+                carries: resting.carries,
+                ..Retained::default()
+            },
+            ..Self::default()
+        }
+    }
+}
+
 impl Outflow {
+    /// What is left of it; `None` while something is to be sent or kept.
+    pub(super) fn rest(&self) -> Option<RestingOutflow> {
+        let holds_nothing = self.data_fin.is_none()
+            && self.infinite.is_none()
+            && self.retained.bytes.is_empty()
+            && (!self.retained.carries || self.retained.start == self.mappings.end());
+        let (end, end_data_sequence) = self.mappings.rest().filter(|_| holds_nothing)?;
+        Some(RestingOutflow {
+            end,
+            end_data_sequence,
+            plain: self.plain,
+            carries: self.retained.carries,
+        })
+    }
+
     /// Bytes copied for retransmission.
     pub(super) fn retained_length(&self) -> usize {
         self.retained.bytes.len()

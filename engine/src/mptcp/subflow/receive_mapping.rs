@@ -83,6 +83,11 @@ pub(super) struct ReceiveMappings {
 }
 
 impl ReceiveMappings {
+    /// None is held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.mappings.is_empty()
+    }
+
     /// Takes in a mapping; `passed_on` is the offset of the first byte not yet passed on.
     ///
     /// A repeated mapping is no error, nor is one that says again for a part what is known.

@@ -42,6 +42,22 @@ pub(super) struct SendMappings {
 }
 
 impl SendMappings {
+    /// Where they end in the stream and in the data sequence space; `None` while there are any.
+    pub(super) fn rest(&self) -> Option<(u64, DataSequenceNumber)> {
+        self.mappings
+            .is_empty()
+            .then_some((self.end, self.end_data_sequence))
+    }
+
+    /// None, after those that ended there.
+    pub(super) fn ending_at(end: u64, end_data_sequence: DataSequenceNumber) -> Self {
+        Self {
+            end,
+            end_data_sequence,
+            ..Self::default()
+        }
+    }
+
     /// Maps the next `length` bytes of the stream. They join the mapping before while the peer has
     /// not heard of it, both are contiguous, neither has a checksum, and the sum is at most
     /// `longest`.

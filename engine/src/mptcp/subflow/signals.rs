@@ -25,6 +25,20 @@ pub(super) struct Signals {
 }
 
 impl Signals {
+    /// How many were dropped; `None` while some wait. After a rest, which is longer than any pause, two may
+    /// go in a row again.
+    pub(super) fn rest(&self) -> Option<u64> {
+        (self.waiting.is_empty() && self.resume.is_none()).then_some(self.dropped)
+    }
+
+    /// None wait, after so many were dropped.
+    pub(super) fn after(dropped: u64) -> Self {
+        Self {
+            dropped,
+            ..Self::default()
+        }
+    }
+
     /// Adds an option, unless the same one waits already.
     pub(super) fn push(&mut self, option: MptcpOption) {
         if matches!(option, MptcpOption::Priority { .. }) {

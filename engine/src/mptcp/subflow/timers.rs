@@ -13,7 +13,7 @@ const JOIN_ACK_RETRIES: u8 = 6;
 const INITIAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Sends the third ACK of a join again until the peer answers it (RFC 8684 section 3.2).
-#[derive(Copy, Clone, Debug, Default)]
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct JoinAckTimer {
     due: Option<Instant>,
     sent: u8,

@@ -97,6 +97,8 @@ fn stack(scenario: &Scenario, side: Side, place: Place, random: &Random) -> Stac
         multipath: host.multipath,
         checksum: host.checksum,
         message_delay: host.message_delay,
+        // So soon that the pauses of a scenario are long enough.
+        rest_after: Duration::from_millis(30),
         frame_capacity: host.frame_capacity,
         ..StackConfig::default()
     };

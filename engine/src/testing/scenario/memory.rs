@@ -66,6 +66,7 @@ pub(super) fn check_memory(
         control_packets: workers.len() * (config.control_queue + config.neighbor_queue),
         // Those that ended since the last turn are still listed.
         ready: subflows + config.max_subflows.min(64),
+        resting: subflows,
     };
     let held = workers
         .iter()

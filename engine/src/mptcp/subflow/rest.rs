@@ -1,0 +1,94 @@
+//! What is left of a subflow while nothing happens on it.
+
+use super::allowance::Allowance;
+use super::handshake::Handshake;
+use super::inflow::{Inflow, RestingInflow};
+use super::outflow::{Outflow, RestingOutflow};
+use super::phase::Phase;
+use super::signals::Signals;
+use super::timers::JoinAckTimer;
+use super::unanswered::Unanswered;
+use super::{Fin, Subflow};
+use crate::mptcp::message::{Progress, ResetOptions};
+use crate::storage::interned::Interned;
+use crate::tcp::{RestingTcb, TcbConfig};
+use crate::time::Instant;
+
+/// A subflow that is ready for data and has none under way: a fifth of the memory of a [`Subflow`].
+#[derive(Debug)]
+pub struct RestingSubflow {
+    tcp: RestingTcb,
+    handshake: Handshake,
+    inflow: RestingInflow,
+    outflow: RestingOutflow,
+    share: u64,
+    dropped_signals: u64,
+    phase: Phase,
+    timestamps: bool,
+    long_data_ack: bool,
+    third_ack_sent: bool,
+    home_ready: bool,
+}
+
+impl Subflow {
+    /// The subflow at rest; `None` while something is under way. To be asked for once nothing has happened
+    /// for a while.
+    pub fn rest(&self, now: Instant, configs: &mut Interned<TcbConfig>) -> Option<RestingSubflow> {
+        let at_rest = matches!(
+            self.phase,
+            Phase::Unconfirmed(_) | Phase::Confirmed(_) | Phase::Plain(_)
+        ) && self.established
+            && !self.ended
+            && self.fin == Fin::Awaited
+            && !self.closing
+            && self.join_ack == JoinAckTimer::default()
+            && self.unanswered == Unanswered::default()
+            && self.reset_options.is_empty()
+            && self.peer_reset.is_none();
+        if !at_rest {
+            return None;
+        }
+        Some(RestingSubflow {
+            handshake: self.handshake.clone(),
+            inflow: self.inflow.rest()?,
+            outflow: self.outflow.rest()?,
+            share: self.allowance.rest()?,
+            dropped_signals: self.signals.rest()?,
+            phase: self.phase,
+            timestamps: self.timestamps,
+            long_data_ack: self.long_data_ack,
+            third_ack_sent: self.third_ack_sent,
+            home_ready: self.home_ready,
+            tcp: self.tcp.rest(now, configs)?,
+        })
+    }
+}
+
+impl RestingSubflow {
+    /// The subflow as it was. Its shape, and what the peer said last of its window, are told to home once more.
+    pub fn wake(&self) -> Subflow {
+        Subflow {
+            tcp: self.tcp.wake(),
+            phase: self.phase,
+            handshake: self.handshake.clone(),
+            established: true,
+            ended: false,
+            timestamps: self.timestamps,
+            long_data_ack: self.long_data_ack,
+            third_ack_sent: self.third_ack_sent,
+            home_ready: self.home_ready,
+            fin: Fin::Awaited,
+            closing: false,
+            inflow: Inflow::from(&self.inflow),
+            allowance: Allowance::of_share(self.share),
+            outflow: Outflow::from(&self.outflow),
+            signals: Signals::after(self.dropped_signals),
+            join_ack: JoinAckTimer::default(),
+            unanswered: Unanswered::default(),
+            reset_options: ResetOptions::new(),
+            peer_reset: None,
+            reported: Progress::default(),
+            reported_data_ack: None,
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What is left of a TCP connection while nothing happens on it.
+//!
+//! Most connections of a host are idle most of the time. What a [`Tcb`] holds for segments under way (what
+//! was sent, what came out of order, how losses are found) is empty then, and much of the rest follows
+//! from what it does not need to hold twice. So it is packed into a fifth of its memory, and is
+//! made anew when something happens.
+
+use super::acknowledgment::{AckPolicy, RestingAckPolicy};
+use super::challenge::ChallengeLimit;
+use super::config::TcbConfig;
+use super::ecn::Ecn;
+use super::keepalive::KeepaliveState;
+use super::path_mtu::PathMtu;
+use super::rack::RestingRack;
+use super::receive_queue::{ReceiveQueue, RestingReceiveQueue};
+use super::recovery::Recovery;
+use super::rtt::RoundTrip;
+use super::scoreboard::Scoreboard;
+use super::send_sequence::RestingSendSequence;
+use super::space::SequenceSpace;
+use super::state::State;
+use super::tcb::{Due, Handshake, Persist, ReceiveSequence, Tcb};
+use super::timestamp::TimestampState;
+use super::window::ReceiveWindow;
+use crate::congestion::RestingController;
+use crate::storage::interned::Interned;
+use crate::time::Instant;
+use std::sync::Arc;
+
+/// An established [`Tcb`] with nothing under way in either direction and nothing to wait for but the peer.
+///
+/// The undo of a loss recovery that is over is given up: the late DSACK that it waits for
+/// has had its time.
+#[derive(Debug)]
+pub struct RestingTcb {
+    config: Arc<TcbConfig>,
+    send: RestingSendSequence,
+    receive_space: SequenceSpace,
+    receive_next: u64,
+    receive_window: ReceiveWindow,
+    queue: RestingReceiveQueue,
+    timestamps: Option<TimestampState>,
+    timestamp_offset: u32,
+    rack: RestingRack,
+    rtt: RoundTrip,
+    controller: RestingController,
+    retransmissions: u64,
+    suppressed_challenges: u64,
+    path_mtu: PathMtu,
+    heard_at: Instant,
+    acknowledgment: RestingAckPolicy,
+    mptcp_option_length: u16,
+    send_scale: Option<u8>,
+    handshake_attempts: u8,
+    opened_actively: bool,
+    sack: bool,
+    ecn: bool,
+}
+
+impl Tcb {
+    /// The connection at rest; `None` while something is under way. To be asked for once nothing has
+    /// happened for a while.
+    pub fn rest(&self, now: Instant, configs: &mut Interned<TcbConfig>) -> Option<RestingTcb> {
+        let receive = self.receive.as_ref()?;
+        let at_rest = self.state == State::Established
+            && self.end.is_none()
+            && self.due == Due::default()
+            && !self.handshake.due
+            && receive.fin.is_none()
+            && receive.acknowledged == receive.nxt
+            && self.scoreboard.is_empty()
+            && self.recovery.is_at_rest()
+            && self.persist.probes == 0
+            && self.persist.unanswered == 0
+            && self.keepalive.unanswered() == 0
+            && self.ecn.is_at_rest()
+            && self.challenge.is_full(now);
+        if !at_rest {
+            return None;
+        }
+        Some(RestingTcb {
+            send: self.send.rest()?,
+            receive_space: receive.space,
+            receive_next: receive.nxt,
+            receive_window: receive.window,
+            queue: self.queue.rest()?,
+            timestamps: self.timestamps,
+            timestamp_offset: self.timestamp_offset,
+            rack: self.rack.rest()?,
+            rtt: self.rtt,
+            controller: self.controller.rest(),
+            retransmissions: self.recovery.retransmissions,
+            suppressed_challenges: self.challenge.suppressed(),
+            path_mtu: self.path_mtu,
+            heard_at: self.keepalive.heard_at(),
+            acknowledgment: self.acknowledgment.rest()?,
+            mptcp_option_length: self.mptcp_option_length,
+            send_scale: self.send_scale,
+            handshake_attempts: self.handshake.attempts,
+            opened_actively: self.handshake.active,
+            sack: self.sack,
+            ecn: self.ecn.is_negotiated(),
+            config: configs.share(&self.config),
+        })
+    }
+}
+
+impl RestingTcb {
+    /// The connection as it was.
+    pub fn wake(&self) -> Tcb {
+        let send = self.send.wake();
+        Tcb {
+            config: (*self.config).clone(),
+            state: State::Established,
+            end: None,
+            clock: self.heard_at.max(send.activity_at),
+            handshake: Handshake {
+                due: false,
+                attempts: self.handshake_attempts,
+                active: self.opened_actively,
+                sent_at: self.heard_at,
+            },
+            receive: Some(ReceiveSequence {
+                space: self.receive_space,
+                nxt: self.receive_next,
+                acknowledged: self.receive_next,
+                window: self.receive_window,
+                fin: None,
+            }),
+            queue: ReceiveQueue::from(&self.queue),
+            timestamp_offset: self.timestamp_offset,
+            timestamps: self.timestamps,
+            send_scale: self.send_scale,
+            sack: self.sack,
+            ecn: Ecn::new(self.ecn),
+            scoreboard: Scoreboard::default(),
+            recovery: Recovery::after(self.retransmissions),
+            rack: self.rack.wake(send.una),
+            rtt: self.rtt,
+            controller: self.controller.wake(),
+            acknowledgment: AckPolicy::woken(&self.acknowledgment, self.config.delayed_ack),
+            challenge: ChallengeLimit::woken(self.heard_at, self.suppressed_challenges),
+            path_mtu: self.path_mtu,
+            keepalive: KeepaliveState::new(self.heard_at),
+            persist: Persist {
+                from: self.heard_at,
+                probes: 0,
+                unanswered: 0,
+            },
+            due: Due::default(),
+            mptcp_option_length: self.mptcp_option_length,
+            send,
+        }
+    }
+}
