@@ -80,6 +80,15 @@ const fn scale(hash: u32, count: u32) -> u32 {
     ((hash >> 16) * count) >> 16
 }
 
+/// What a flow of this hash weighs at a worker. Both are mixed well, as hashes of flows differ in few
+/// bits (the finalizer of MurmurHash3).
+const fn weight(hash: u32, worker: WorkerId) -> u32 {
+    let mixed = hash ^ (worker.0 as u32 + 1).wrapping_mul(GOLDEN);
+    let mixed = (mixed ^ mixed >> 16).wrapping_mul(0x85eb_ca6b);
+    let mixed = (mixed ^ mixed >> 13).wrapping_mul(0xc2b2_ae35);
+    mixed ^ mixed >> 16
+}
+
 /// The hash over source address, destination address, source port and destination port of a
 /// received segment.
 fn toeplitz(key: &[u8; 40], flow: &FourTuple) -> u32 {
@@ -181,15 +190,14 @@ impl Steering {
         }
     }
 
-    /// Who takes a flow of a worker that has ended. Another hash than the one which led there, so that
-    /// each of those that are left has its share.
+    /// Who takes a flow of a worker that has ended: the one that lives and has the greatest weight for
+    /// it (rendezvous hashing). So each of those that are left has its share, and what one of them has
+    /// taken stays with it when another ends.
     fn substitute(&self, flow: &FourTuple) -> WorkerId {
         let hash = ports_hash(flow);
-        let hash = (hash ^ hash >> 15).wrapping_mul(GOLDEN);
-        let living = u32::from(self.workers.get()) - self.lost.count_ones();
-        let place = scale(hash, living) as usize;
-        let mut left = self.all().filter(|worker| !self.has_lost(*worker));
-        left.nth(place).unwrap_or(WorkerId::FIRST)
+        let living = self.all().filter(|worker| !self.has_lost(*worker));
+        let heaviest = living.max_by_key(|worker| weight(hash, *worker));
+        heaviest.unwrap_or(WorkerId::FIRST)
     }
 
     /// The rule once a worker has ended too. The last that lives is never without its flows.
@@ -406,6 +414,20 @@ mod tests {
             assert_eq!((taken[1], taken[3]), (0, 0));
             let least = taken.iter().sum::<u32>() / 3;
             assert!(taken[0] > least && taken[2] > least, "{hash:?}: {taken:?}");
+        }
+    }
+
+    #[test]
+    fn a_flow_that_a_worker_has_taken_stays_with_it_when_another_ends() {
+        let most = Steering::new(32, FlowHash::Ports).unwrap();
+        let mut left = most;
+        for ended in [5, 0, 31, 6, 17] {
+            let before = shares(&left);
+            left = left.without(WorkerId(ended));
+            for ((_, before), (_, after)) in before.into_iter().zip(shares(&left)) {
+                assert!(!left.has_lost(after));
+                assert!(before == after || before.0 == ended);
+            }
         }
     }
 

@@ -140,3 +140,44 @@ fn a_join_whose_home_ends_before_it_answers_is_refused() {
     lab.run_for(Duration::from_millis(20));
     assert!(lab.counter(1, "TcpOutRsts") >= resets + held as u64);
 }
+
+#[test]
+fn flows_that_a_worker_has_taken_stay_with_it_when_another_ends() {
+    let mut lab = Lab::new(4, POST);
+    lose(&mut lab, 1, 0);
+    let now = lab.now();
+    let to = ConnectOptions::to(SocketAddr::new(v4(0, 2), PORT));
+    let clients: Vec<(usize, ConnectionId)> = (0..4)
+        .cycle()
+        .take(48)
+        .map(|worker| {
+            let connected = lab.stack(0, worker).connect(now, to.clone());
+            (worker, connected.expect("a way"))
+        })
+        .collect();
+    lab.run_for(Duration::from_millis(100));
+    let listener = lab.listener;
+    let servers: Vec<(usize, ConnectionId)> = (1..4)
+        .flat_map(|worker| {
+            let stack = lab.stack(1, worker);
+            let accepted = core::iter::from_fn(|| stack.accept(listener));
+            accepted.map(|id| (worker, id)).collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(servers.len(), clients.len());
+    lose(&mut lab, 1, 3);
+    let now = lab.now();
+    for &(worker, id) in &clients {
+        let sent = lab.stack(0, worker).send(now, id, b"still there?");
+        assert_eq!(sent, Ok(12));
+    }
+    lab.run_for(Duration::from_secs(1));
+    let now = lab.now();
+    for (worker, id) in servers {
+        if worker != 3 {
+            let mut buffer = [0; 16];
+            let received = lab.stack(1, worker).recv(now, id, &mut buffer);
+            assert_eq!(received, Ok(12), "worker {worker}");
+        }
+    }
+}
