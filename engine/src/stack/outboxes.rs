@@ -3,7 +3,8 @@
 //! Letters are never lost, so these queues are bounded by what may be under way: data by the windows
 //! of its subflows, the rest by a few for each subflow. Whoever carries the letters may have no
 //! room: from then until the queue is empty it is full, and segments that would add data to it are
-//! dropped before TCP acknowledges them. So it stays within one turn's worth of letters.
+//! dropped before TCP acknowledges them. Acknowledgments and options of a peer are still taken, until
+//! the queue is twice a turn's worth of letters long and overflows: a peer may send any number of them.
 
 use super::letter::Letter;
 use super::steering::{Place, WorkerId};
@@ -25,6 +26,10 @@ struct Queue {
 impl Queue {
     fn is_full(&self) -> bool {
         self.refused || self.letters.len() >= TURN
+    }
+
+    fn overflows(&self) -> bool {
+        self.letters.len() >= 2 * TURN
     }
 }
 
@@ -117,6 +122,11 @@ impl Outboxes {
     /// A worker takes no further data for now.
     pub(super) fn is_full(&self, to: WorkerId) -> bool {
         self.queues.get(to.index()).is_some_and(Queue::is_full)
+    }
+
+    /// A worker takes nothing more for now of what peers say.
+    pub(super) fn overflows(&self, to: WorkerId) -> bool {
+        self.queues.get(to.index()).is_some_and(Queue::overflows)
     }
 
     /// Letters that wait, and the bytes of memory of the frames of received data they carry.

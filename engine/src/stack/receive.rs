@@ -383,7 +383,9 @@ impl Stack {
                 None => &self.orphaned,
             },
             Home::Elsewhere(distant) => {
-                if !payload.range.is_empty() && self.outboxes.is_full(distant.connection.worker) {
+                let home = distant.connection.worker;
+                let full = !payload.range.is_empty() && self.outboxes.is_full(home);
+                if full || self.outboxes.overflows(home) {
                     // What TCP takes must go home, so it is to be lost before TCP acknowledges it.
                     self.counters.reassembly_ring_full += 1;
                     return self.pool.put(payload.frame);

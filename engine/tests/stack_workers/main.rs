@@ -2,6 +2,7 @@
 //! with letters that take their time (RFC 8684 section 3.2). What an application sees is the same as
 //! on one worker.
 
+mod flood;
 mod lab;
 mod loss;
 #[path = "../stack_support/mod.rs"]
