@@ -89,6 +89,7 @@ impl Stack {
             single_path: new.single_path,
             joins: 0,
             orders: Vec::new(),
+            settings: 0,
             block: None,
             deadline: Deadline::default(),
             pending: Pending::default(),

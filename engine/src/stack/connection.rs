@@ -10,7 +10,7 @@ use crate::sequence::DataSequenceNumber;
 use crate::socket::SocketOptions;
 use crate::storage::flow_table::FourTuple;
 use crate::storage::slab::Key;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 pub(super) type ConnectionKey = Key<ConnectionSlot>;
@@ -53,8 +53,22 @@ pub(super) struct Ordered {
     pub(super) worker: WorkerId,
     /// The attempt of the path manager; none of the application's own wish.
     pub(super) attempt: Option<u32>,
-    /// The peer's address that it leads to.
+    /// The address that it comes from, and the peer's that it leads to.
+    pub(super) local: IpAddr,
     pub(super) remote: SocketAddr,
+    /// What has become of the endpoint of that address since.
+    pub(super) endpoint: Since,
+    /// [`ConnectionSlot::settings`] when it was ordered.
+    pub(super) settings: u32,
+}
+
+/// What has become of an endpoint since a subflow from its address was ordered.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum Since {
+    Nothing,
+    Removed,
+    /// Its subflows are to be backups, or no longer.
+    Backup(bool),
 }
 
 /// A connection.
@@ -71,6 +85,8 @@ pub(super) struct ConnectionSlot {
     pub(super) joins: u32,
     /// Subflows that were ordered from other workers and not answered for yet.
     pub(super) orders: Vec<Ordered>,
+    /// How often `options` have changed.
+    pub(super) settings: u32,
     /// What subflows on other workers read, once there may be any.
     pub(super) block: Option<Arc<PublishedBlock>>,
     pub(super) deadline: Deadline,
@@ -93,6 +109,15 @@ impl ConnectionSlot {
     pub(super) fn refresh_block(&self) {
         if let Some(block) = &self.block {
             block.store(self.connection.published(), self.marking());
+        }
+    }
+
+    /// Something became of an endpoint: subflows from its address that are ordered follow.
+    pub(super) fn note_endpoint(&mut self, local: IpAddr, since: Since) {
+        for order in self.orders.iter_mut().filter(|order| order.local == local) {
+            if order.endpoint != Since::Removed {
+                order.endpoint = since;
+            }
         }
     }
 

@@ -181,7 +181,7 @@ impl Stack {
                 });
             }
             JoinTarget::Elsewhere(distant) => {
-                self.tell_of_join(distant.home.connection, subflow, path);
+                self.tell_of_join(distant, subflow, path);
             }
         }
         self.receive_on_subflow(now, subflow, segment);

@@ -2,7 +2,7 @@
 //! (RFC 8684 section 3.2).
 
 use super::Stack;
-use super::connection::{ConnectionKey, Ordered};
+use super::connection::{ConnectionKey, Ordered, Since};
 use super::flow::Flow;
 use super::held_syn::{HeldKey, HeldSyn};
 use super::join_letter::{DistantConnection, JoinLetter, JoinTerms, SubflowOrder};
@@ -40,7 +40,8 @@ impl Stack {
                 connection,
                 subflow,
                 path,
-            } => self.take_made(now, connection, subflow, path),
+                settings,
+            } => self.take_made(now, connection, subflow, path, settings),
             JoinLetter::Open { connection, order } => self.carry_out_order(now, connection, &order),
             JoinLetter::Opened {
                 from,
@@ -136,16 +137,18 @@ impl Stack {
     /// Tells home of a subflow that a peer has joined, before anything that the subflow itself says.
     pub(super) fn tell_of_join(
         &mut self,
-        connection: ConnectionAddress,
+        distant: &DistantConnection,
         subflow: SubflowKey,
         path: SubflowPath,
     ) {
+        let home = distant.home.connection;
         let made = JoinLetter::Made {
-            connection: connection.key,
+            connection: home.key,
             subflow: self.address(subflow),
             path,
+            settings: distant.settings,
         };
-        self.outboxes.push(connection.worker, made.into());
+        self.outboxes.push(home.worker, made.into());
     }
 
     /// Home: takes a subflow that a peer has joined elsewhere, or has it reset.
@@ -155,12 +158,14 @@ impl Stack {
         connection: ConnectionKey,
         subflow: SubflowAddress,
         path: SubflowPath,
+        settings: u32,
     ) {
         match self.review_join(connection) {
             Ok(()) => {
                 self.with_connection(now, connection, |home, _| {
                     home.join_accepted(subflow.handle(), path);
                 });
+                self.tell_settings(connection, subflow, settings);
             }
             Err(reason) => self.reset_elsewhere(subflow, reason),
         }
@@ -185,7 +190,10 @@ impl Stack {
             slot.orders.push(Ordered {
                 worker,
                 attempt,
+                local: order.path.source,
                 remote: order.open.remote,
+                endpoint: Since::Nothing,
+                settings: slot.settings,
             });
         }
         let open = JoinLetter::Open {
@@ -227,21 +235,53 @@ impl Stack {
         attempt: Option<u32>,
         opened: Option<(SubflowAddress, SubflowPath)>,
     ) {
-        if let Some(slot) = self.connections.get_mut(connection) {
+        let order = self.connections.get_mut(connection).and_then(|slot| {
             let mut orders = slot.orders.iter();
             let answered = |order: &Ordered| order.attempt == attempt && order.worker == from;
-            let place = orders.position(answered);
-            place.map(|place| slot.orders.swap_remove(place));
-        }
+            let place = orders.position(answered)?;
+            Some(slot.orders.remove(place))
+        });
+        let since = order.map_or(Since::Nothing, |order| order.endpoint);
         let known = self.with_connection(now, connection, |home, context| match opened {
             Some((subflow, path)) => {
-                home.subflow_opened_elsewhere(attempt, subflow.handle(), path, context);
+                let (subflow, wanted) = (subflow.handle(), since != Since::Removed);
+                home.subflow_opened_elsewhere(attempt, subflow, path, wanted, context);
+                if let Since::Backup(backup) = since {
+                    home.set_backup(subflow, backup, context);
+                }
             }
             None => home.subflow_not_opened(attempt, context.now),
         });
+        if let (Some(order), Some((subflow, _))) = (order, opened) {
+            self.tell_settings(connection, subflow, order.settings);
+        }
         if let (None, Some((subflow, _))) = (known, opened) {
             // The connection ended meanwhile.
             self.reset_elsewhere(subflow, ResetReason::Unspecified);
+        }
+    }
+
+    /// Home: brings a subflow up to date that was set up elsewhere with these settings, if the application
+    /// has changed them since.
+    fn tell_settings(&mut self, connection: ConnectionKey, subflow: SubflowAddress, settings: u32) {
+        let slot = self.connections.get(connection);
+        let Some(slot) = slot.filter(|slot| slot.settings != settings) else {
+            return;
+        };
+        let options = &slot.options;
+        let orders = [
+            options.congestion.map(ToSubflow::SetController),
+            Some(ToSubflow::SetNoDelay(options.nodelay)),
+            Some(ToSubflow::SetCork(options.cork)),
+            Some(ToSubflow::SetKeepalive(options.keepalive)),
+            Some(ToSubflow::SetUserTimeout(options.user_timeout)),
+        ];
+        for order in orders.into_iter().flatten() {
+            let down = Content::Down {
+                subflow: subflow.key,
+                order: order.into(),
+            };
+            self.outboxes.push(subflow.worker, Letter(down));
         }
     }
 
@@ -272,6 +312,7 @@ impl Stack {
                 block,
             },
             options: slot.options.clone(),
+            settings: slot.settings,
         })
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct JoinTerms {
 pub(super) struct DistantConnection {
     pub(super) home: DistantHome,
     pub(super) options: SocketOptions,
+    /// Which `options` they are, by [`ConnectionSlot::settings`](super::connection::ConnectionSlot).
+    pub(super) settings: u32,
 }
 
 /// A subflow to be opened; everything that takes the connection to decide is decided.
@@ -72,6 +74,8 @@ pub(super) enum JoinLetter {
         connection: ConnectionKey,
         subflow: SubflowAddress,
         path: SubflowPath,
+        /// Of the [`DistantConnection`] that it was set up with.
+        settings: u32,
     },
     /// From home: open this subflow.
     Open {

@@ -103,7 +103,7 @@ use crate::storage::slab::Slab;
 use crate::time::Instant;
 use bind::Bindings;
 use coalesce::Coalescer;
-use connection::{ConnectionKey, ConnectionSlot};
+use connection::{ConnectionKey, ConnectionSlot, Since};
 use control::ControlQueue;
 use core::net::IpAddr;
 use event::Events;
@@ -383,6 +383,9 @@ impl Stack {
             stack.with_connection(now, connection, |home, context| {
                 home.set_backup_from(address, backup, context);
             });
+            if let Some(slot) = stack.connections.get_mut(connection) {
+                slot.note_endpoint(address, Since::Backup(backup));
+            }
         });
         self.deliver_messages(now);
         true
@@ -398,6 +401,9 @@ impl Stack {
             stack.with_connection(now, connection, |home, context| {
                 home.address_removed(endpoint.address, context);
             });
+            if let Some(slot) = stack.connections.get_mut(connection) {
+                slot.note_endpoint(endpoint.address, Since::Removed);
+            }
         });
         self.deliver_messages(now);
         true

@@ -394,9 +394,10 @@ impl Stack {
             .want_subflow(local, remote, backup, &self.endpoints)?;
         let opened = self.try_open_subflow(now, connection.0, &open)?;
         self.call(now, connection, |home, _| {
-            // One that another worker opens is made known by its letter.
-            if let Some((subflow, path)) = opened {
-                home.subflow_opened(None, subflow, path);
+            match opened {
+                Some((subflow, path)) => home.subflow_opened(None, subflow, path),
+                // It is made known by a letter.
+                None => home.subflow_ordered(),
             }
         })
     }
@@ -475,6 +476,7 @@ impl Stack {
     ) -> Result<(), SocketError> {
         let slot = self.live_mut(connection).ok_or(SocketError::BadHandle)?;
         change(&mut slot.options);
+        slot.settings = slot.settings.wrapping_add(1);
         slot.refresh_block();
         Ok(())
     }

@@ -4,6 +4,7 @@
 
 mod flood;
 mod lab;
+mod late;
 mod loss;
 #[path = "../stack_support/mod.rs"]
 mod stack_support;

@@ -9,7 +9,7 @@ use super::{CloseEvent, Connection, Mode, Peer, Role};
 use crate::mptcp::crypto::KeyDigest;
 use crate::mptcp::message::{Establishment, ToSubflow};
 use crate::mptcp::path_manager::Limits;
-use crate::wire::mptcp_option::{Key, ResetReason};
+use crate::wire::mptcp_option::{Key, MptcpOption, ResetReason};
 
 /// The keys that authenticate an MP_JOIN.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -56,6 +56,8 @@ impl Connection {
         let id = self.next_subflow_id;
         self.next_subflow_id = self.next_subflow_id.wrapping_add(1);
         let mut view = SubflowView::new(handle, id, path, opener);
+        // The application may have given the address up while the subflow came about.
+        view.retiring = !self.policy.local.allow(path.local.ip());
         if handle.worker() != self.worker {
             view.carries = Some(self.send.buffer.capacity() as u64);
         }
@@ -149,6 +151,12 @@ impl Connection {
         view.remote_backup = backup;
         view.path.remote_address_id = remote_address_id;
         let attempt = view.opener.attempt();
+        if core::mem::take(&mut view.priority_due) {
+            let backup = view.path.backup;
+            cx.counters.priority_sent += 1;
+            cx.out
+                .send(from, ToSubflow::Signal(MptcpOption::Priority { backup }));
+        }
         self.ever_joined = true;
         self.join_due = None;
         cx.counters.joined += 1;
@@ -180,7 +188,6 @@ impl Connection {
         cx: &mut Context<'_>,
     ) {
         use crate::mptcp::message::ResetOptions;
-        use crate::wire::mptcp_option::MptcpOption;
         let mut options = ResetOptions::new();
         options.extend(reason.map(|reason| MptcpOption::Reset {
             transient: reason.may_pass(),

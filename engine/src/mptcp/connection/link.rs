@@ -4,7 +4,7 @@
 use super::Connection;
 use super::Mode;
 use super::context::{Context, SubflowHandle};
-use super::subflow_view::SubflowView;
+use super::subflow_view::{Phase, SubflowView};
 use crate::mptcp::message::ToSubflow;
 use crate::wire::mptcp_option::{MptcpOption, ResetReason};
 use arrayvec::ArrayVec;
@@ -119,6 +119,8 @@ impl Connection {
         if multipath && view.path.backup != backup {
             view.path.backup = backup;
             view.called_up = false;
+            // A SYN or its answer may have said otherwise.
+            view.priority_due = view.phase == Phase::Handshake;
             cx.out.send(handle, ToSubflow::SetBackup(backup));
             if view.is_ready() {
                 cx.counters.priority_sent += 1;

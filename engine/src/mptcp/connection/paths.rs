@@ -30,19 +30,32 @@ impl Connection {
         self.add_view(handle, path, opener);
     }
 
+    /// Another worker was asked for a subflow that the application wants:
+    /// [`Self::subflow_opened_elsewhere`] or [`Self::subflow_not_opened`] follows.
+    pub fn subflow_ordered(&mut self) {
+        self.policy.ordered += 1;
+    }
+
     /// The same of a subflow on another worker. The connection may have fallen back or ended since it
-    /// asked; then the subflow is reset.
+    /// asked, or want fewer subflows by now, or the address may be gone (it is not `wanted`); then the
+    /// subflow is reset.
     pub fn subflow_opened_elsewhere(
         &mut self,
         attempt: Option<u32>,
         handle: SubflowHandle,
         path: SubflowPath,
+        wanted: bool,
         cx: &mut Context<'_>,
     ) {
+        if attempt.is_none() {
+            self.policy.ordered = self.policy.ordered.saturating_sub(1);
+        }
         self.subflow_opened(attempt, handle, path);
-        if !matches!(self.mode, Mode::Multipath { .. })
+        if !wanted
+            || !matches!(self.mode, Mode::Multipath { .. })
             || self.state.is_finished()
             || self.fastclose.is_some()
+            || self.has_too_many()
         {
             self.reset_view(handle, Some(ResetReason::Unspecified), cx);
         }
@@ -51,11 +64,14 @@ impl Connection {
 
     /// There is no route, port or room for the subflow; that of an attempt will be asked for again.
     pub fn subflow_not_opened(&mut self, attempt: Option<u32>, now: Instant) {
-        if let Some(attempt) = attempt {
-            // Its slot is free for another path, which the timer sees to.
-            self.slots_full = false;
-            self.paths
-                .not_opened(attempt, now, RetryPolicy::of(&self.config));
+        // Its slot is free for another path, which the timer sees to.
+        self.slots_full = false;
+        match attempt {
+            Some(attempt) => {
+                self.paths
+                    .not_opened(attempt, now, RetryPolicy::of(&self.config));
+            }
+            None => self.policy.ordered = self.policy.ordered.saturating_sub(1),
         }
     }
 

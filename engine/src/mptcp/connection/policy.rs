@@ -32,6 +32,8 @@ pub(super) struct Policy {
     pub(super) local: LocalAddresses,
     /// How many subflows the latency profile with overflow has found worth having.
     pub(super) overflow: usize,
+    /// Subflows that the application wants and another worker is about to open.
+    pub(super) ordered: u8,
 }
 
 impl Policy {
@@ -42,6 +44,7 @@ impl Policy {
             max_subflows: max_subflows.max(1),
             local: LocalAddresses::default(),
             overflow: 1,
+            ordered: 0,
         }
     }
 
@@ -264,9 +267,14 @@ impl Connection {
 
     /// True when neither the host's limits nor the connection's forbid one more subflow.
     pub(super) fn has_room_for_one(&self, limits: &Limits) -> bool {
-        let requested = self.paths.requested();
+        let requested = self.paths.requested() + usize::from(self.policy.ordered);
         self.views.len() + requested < limits.total_subflows()
             && self.lasting().count() + requested < usize::from(self.policy.max_subflows)
+    }
+
+    /// True when there are more subflows than the application wants.
+    pub(super) fn has_too_many(&self) -> bool {
+        self.lasting().count() > usize::from(self.policy.max_subflows)
     }
 
     /// True when the profile and the path management want one more subflow now.

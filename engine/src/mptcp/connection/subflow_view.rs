@@ -104,6 +104,8 @@ pub(super) struct SubflowView {
     pub(super) standby: bool,
     /// A backup that the peer was told to use as a regular one.
     pub(super) called_up: bool,
+    /// The path became a backup, or no longer is one, during the handshake: the peer is told after it.
+    pub(super) priority_due: bool,
     /// The connection may not use its local address any more: to be closed once another works.
     pub(super) retiring: bool,
     /// Told to close: it must have ended by then.
@@ -142,6 +144,7 @@ impl SubflowView {
             preferred: false,
             standby: false,
             called_up: false,
+            priority_due: false,
             retiring: false,
             close_due: None,
             bytes_received: 0,
