@@ -251,20 +251,20 @@ impl<E: Engine> Worker<E> {
 
     /// As [`Self::rest`], and wakes for what happens at `beside` too.
     pub fn rest_beside(&mut self, work: Work, deadline: Option<Instant>, beside: &mut impl Beside) {
-        let now = self.now();
         // The owner may have had the engine write some since the step.
         let sent = self.letters.send(&mut self.engine);
         if !work.is_none() || sent > 0 || self.ports.budget_spent() {
             self.idle_since = None;
             return;
         }
-        let idle_since = *self.idle_since.get_or_insert(now);
+        let idle_since = *self.idle_since.get_or_insert(work.now);
         let IdlePolicy::Sleep { after } = self.idle else {
             return self.pause();
         };
-        if now.saturating_since(idle_since) < after || self.letters.wait(&self.engine) {
+        if work.now.saturating_since(idle_since) < after || self.letters.wait(&self.engine) {
             return self.pause();
         }
+        let now = self.now();
         let until = [
             self.engine.poll_timeout(),
             deadline,

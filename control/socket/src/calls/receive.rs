@@ -87,7 +87,9 @@ fn receive_into(
         target,
     };
     fill(&mut receiving)?;
-    socket.set_dry(receiving.received == 0);
+    if receiving.received > 0 {
+        socket.fruitless.end();
+    }
     Ok(receiving.received)
 }
 
@@ -199,16 +201,13 @@ impl Receiving<'_> {
         }
     }
 
-    /// EAGAIN. A second time in a row, or the first, the kernel is asked whether the engine has died:
-    /// a program that waits in epoll would otherwise never hear of it.
+    /// EAGAIN. From the second in a row on the kernel is asked whether the engine has died: a program
+    /// that waits in epoll would otherwise never hear of it.
     fn give_up(&self) -> Result<(), Errno> {
-        let was_dry = self.socket.dry.load(std::sync::atomic::Ordering::Relaxed);
-        if self.received == 0 {
-            self.socket.set_dry(true);
-            if was_dry && self.socket.look_for_death(self.waiter.fd) {
-                // Once more around: what came before the end is read first.
-                return Ok(());
-            }
+        let asks = self.received == 0 && self.socket.fruitless.note();
+        if asks && self.socket.look_for_death(self.waiter.fd) {
+            // Once more around: what came before the end is read first.
+            return Ok(());
         }
         Err(Errno::new(libc::EAGAIN))
     }

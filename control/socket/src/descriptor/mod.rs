@@ -4,6 +4,7 @@
 //! also by a signal handler. A descriptor that is not in the table may still be a socket that came by
 //! exec or in a packet: [`recognise`] asks the kernel, then the engine.
 
+mod fruitless;
 mod open_socket;
 mod table;
 

@@ -1,6 +1,7 @@
 //! What this process knows of a socket: its slot, its region, and a little that is nobody else's
 //! business.
 
+use super::fruitless::Fruitless;
 use crate::attachment::{Found, Region};
 use crate::command::{self, Answer};
 use crate::errno::Errno;
@@ -9,15 +10,15 @@ use braid_shm::ApplicationSlot;
 use braid_shm::abi::Operation;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 /// A socket of the engine in this process.
 #[derive(Debug)]
 pub struct OpenSocket {
     slot: ApplicationSlot,
     region: Arc<Region>,
-    /// The last receive found nothing.
-    pub(crate) dry: AtomicBool,
+    /// Receives that found nothing.
+    pub(crate) fruitless: Fruitless,
     /// Of the last waits, how often a busy wait was enough; see `wait`.
     pub(crate) spin_credit: AtomicU32,
 }
@@ -27,7 +28,7 @@ impl OpenSocket {
         Self {
             slot: found.slot,
             region: found.region,
-            dry: AtomicBool::new(true),
+            fruitless: Fruitless::new(),
             spin_credit: AtomicU32::new(crate::wait::SPIN_CREDIT),
         }
     }
@@ -69,12 +70,5 @@ impl OpenSocket {
     ) -> Result<Answer, Errno> {
         let name = (self.slot.slot(), self.slot.generation());
         command::call(&self.region, name, Some(fd), operation, argument)
-    }
-
-    /// Notes whether the last receive found nothing, without writing what is so already.
-    pub(crate) fn set_dry(&self, dry: bool) {
-        if self.dry.load(Ordering::Relaxed) != dry {
-            self.dry.store(dry, Ordering::Relaxed);
-        }
     }
 }
