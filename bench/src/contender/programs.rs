@@ -25,6 +25,10 @@ const FIRST: u32 = 1;
 /// Seconds after which a client is ended by force.
 const LONGEST: &str = "30";
 
+/// The same of one that finds out whether the server answers: redis-benchmark waits for ever where one of
+/// its connections was refused.
+const LONGEST_FIRST: &str = "2";
+
 /// Connections of each client.
 const CLIENTS: &str = "50";
 
@@ -73,12 +77,20 @@ impl Programs {
         let place = Place::new(under, processes)?;
         let _server = self.serve(&place)?;
         let begun = Instant::now();
-        while !self.ask(&place, Some(FIRST))?.status.success() {
+        loop {
+            // It takes a while until it listens.
+            thread::sleep(PAUSE);
+            let output = self.ask(&place, Some(FIRST))?;
+            if output.status.success() {
+                break;
+            }
             if begun.elapsed() > START {
                 let [server, client] = self.names();
-                return Err(Failure::Failed(format!("{client} finds no {server}")));
+                let told = String::from_utf8_lossy(&output.stderr);
+                return Err(Failure::Failed(format!(
+                    "{client} finds no {server} ({under:?}): {told}"
+                )));
             }
-            thread::sleep(PAUSE);
         }
         let output = self.ask(&place, None)?;
         let told = String::from_utf8_lossy(&output.stdout);
@@ -125,7 +137,8 @@ impl Programs {
             place.address.port().to_string(),
         );
         let mut command = place.command("timeout");
-        command.args([LONGEST, self.names()[1]]);
+        let longest = requests.map_or(LONGEST, |_| LONGEST_FIRST);
+        command.args([longest, self.names()[1]]);
         match self {
             Self::Redis {
                 pipelined,

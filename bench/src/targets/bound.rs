@@ -92,15 +92,16 @@ impl Bound {
         }
     }
 
-    /// Whether the median of what is judged keeps to the limit.
-    pub fn is_met(&self, compared: &Compared, mode: Mode) -> bool {
+    /// Whether the median of what is judged keeps to the limit of its mode.
+    pub fn is_met(&self, compared: &Compared) -> bool {
+        let limit = self.limit(compared.mode);
         let judged = match self.judged {
             Judged::Ratio => compared.ratio.median,
             Judged::Ours => compared.ours.median,
         };
         match self.side {
-            Side::Least => judged >= self.limit(mode),
-            Side::Most => judged <= self.limit(mode),
+            Side::Least => judged >= limit,
+            Side::Most => judged <= limit,
         }
     }
 }
@@ -110,28 +111,30 @@ mod tests {
     use super::*;
     use crate::report::Spread;
 
-    fn compared(ours: f64, theirs: f64) -> Compared {
+    fn compared(ours: f64, theirs: f64, mode: Mode) -> Compared {
         let spread = |figure| Spread::of([figure].into_iter()).unwrap();
         Compared {
             ours: spread(ours),
             theirs: spread(theirs),
             ratio: spread(ours / theirs),
             beside: Vec::new(),
+            mode,
+            rounds: 1,
         }
     }
 
     #[test]
     fn a_bound_judges_its_figure_on_its_side() {
         let least = Bound::ratio_at_least(1.2);
-        assert!(least.is_met(&compared(12.0, 10.0), Mode::Near));
-        assert!(!least.is_met(&compared(11.0, 10.0), Mode::Near));
+        assert!(least.is_met(&compared(12.0, 10.0, Mode::Near)));
+        assert!(!least.is_met(&compared(11.0, 10.0, Mode::Near)));
         let most = Bound::ratio_at_most(0.35);
-        assert!(most.is_met(&compared(3.0, 10.0), Mode::Far));
-        assert!(!most.is_met(&compared(4.0, 10.0), Mode::Far));
+        assert!(most.is_met(&compared(3.0, 10.0, Mode::Far)));
+        assert!(!most.is_met(&compared(4.0, 10.0, Mode::Far)));
         let ours = Bound::ours_at_most(10.0).in_the_far_mode(25.0);
-        assert!(ours.is_met(&compared(10.0, 1.0), Mode::Near));
-        assert!(!ours.is_met(&compared(20.0, 100.0), Mode::Near));
-        assert!(ours.is_met(&compared(20.0, 1.0), Mode::Far));
+        assert!(ours.is_met(&compared(10.0, 1.0, Mode::Near)));
+        assert!(!ours.is_met(&compared(20.0, 100.0, Mode::Near)));
+        assert!(ours.is_met(&compared(20.0, 1.0, Mode::Far)));
     }
 
     #[test]

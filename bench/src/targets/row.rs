@@ -7,9 +7,6 @@ use crate::interleaved::{Beside, Compared};
 use crate::machine;
 use crate::report::CrossCore;
 
-/// How often a target is measured at most, when the machine changes its mode meanwhile.
-const ATTEMPTS: usize = 2;
-
 /// A row.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(untagged)]
@@ -44,6 +41,10 @@ pub struct Measured {
     pub target: f64,
     /// Whether it is kept to.
     pub met: bool,
+    /// Rounds that count: in which the machine kept to one mode, this one.
+    pub rounds: usize,
+    /// What the machine was like in them.
+    pub mode: Mode,
     /// Other peers' figures, for orientation.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<Beside>,
@@ -52,36 +53,21 @@ pub struct Measured {
 }
 
 impl Row {
-    /// Measures a target in so many rounds; again, when the machine has changed its mode meanwhile.
+    /// Measures a target in so many rounds.
     pub fn measure(target: &Target, rounds: u32) -> Self {
-        let mut skipped = String::new();
-        for _ in 0..ATTEMPTS {
-            let before = machine::cross_core_nanoseconds();
-            let compared = match (target.measure)(rounds) {
-                Ok(compared) => compared,
-                Err(skipped) => return Self::Skipped { skipped },
-            };
-            let after = machine::cross_core_nanoseconds();
-            // Where one of them is not known, nothing says that the mode has changed.
-            let [first, last] = [before.or(after), after.or(before)].map(|cost| cost.map(Mode::of));
-            if first == last {
-                let mode = last.unwrap_or(Mode::Near);
-                let cross_core = CrossCore { before, after };
-                return Self::Measured(Measured::new(target, &compared, mode, cross_core));
+        let before = machine::cross_core_nanoseconds();
+        match (target.measure)(rounds) {
+            Err(skipped) => Self::Skipped { skipped },
+            Ok(compared) => {
+                let after = machine::cross_core_nanoseconds();
+                Self::Measured(Measured::new(target, compared, CrossCore { before, after }))
             }
-            skipped = format!(
-                "a line of cache to the other core cost {:.0} ns before and {:.0} ns after: figures of \
-                 the two modes are not mixed; measure again",
-                before.unwrap_or_default(),
-                after.unwrap_or_default()
-            );
         }
-        Self::Skipped { skipped }
     }
 }
 
 impl Measured {
-    fn new(target: &Target, compared: &Compared, mode: Mode, cross_core: CrossCore) -> Self {
+    fn new(target: &Target, compared: Compared, cross_core: CrossCore) -> Self {
         Self {
             what: target.what,
             braid: compared.ours.median,
@@ -90,9 +76,11 @@ impl Measured {
             ratio: compared.ratio.median,
             min: compared.ratio.min,
             max: compared.ratio.max,
-            target: target.bound.limit(mode),
-            met: target.bound.is_met(compared, mode),
-            beside: compared.beside.clone(),
+            target: target.bound.limit(compared.mode),
+            met: target.bound.is_met(&compared),
+            rounds: compared.rounds,
+            mode: compared.mode,
+            beside: compared.beside,
             cross_core_nanoseconds: cross_core,
         }
     }

@@ -100,17 +100,3 @@ fn ask(line: &Line) -> f64 {
     }
     least
 }
-
-#[cfg(test)]
-mod tests {
-    // By path: a bench without a test harness has this module, and none of its tests.
-    #[test]
-    fn a_hand_over_takes_more_than_a_cycle() {
-        if let Some(nanoseconds) = super::cross_core_nanoseconds() {
-            assert!(
-                (0.1..super::BUSY).contains(&nanoseconds),
-                "{nanoseconds} ns"
-            );
-        }
-    }
-}

@@ -22,3 +22,15 @@ pub fn processor() -> Option<String> {
     let line = text.lines().find(|line| line.starts_with("model name"))?;
     Some(line.split_once(':')?.1.trim().to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::cross_core_nanoseconds;
+
+    #[test]
+    fn a_line_takes_longer_than_a_cycle() {
+        if let Some(nanoseconds) = cross_core_nanoseconds() {
+            assert!(nanoseconds > 0.1, "{nanoseconds} ns");
+        }
+    }
+}
