@@ -36,7 +36,7 @@ const MAX_SHIFT: u8 = 14;
 /// A connection that is to be, with its first subflow.
 #[derive(Debug)]
 pub(super) struct NewConnection {
-    pub(super) subflow: Subflow,
+    pub(super) subflow: Box<Subflow>,
     pub(super) flow: FourTuple,
     pub(super) path: Path,
     pub(super) role: Role,
@@ -70,10 +70,7 @@ impl Stack {
             backup: false,
         };
         let config = self.connection_config(&new.options);
-        let open = match new.role {
-            Role::Client => Connection::connect,
-            Role::Server => Connection::accept,
-        };
+        let config = self.connection_configs.share(&config);
         // Its further subflows are set up like the first, whatever the defaults are by then.
         let mut options = new.options;
         options.congestion.get_or_insert(self.config.congestion);
@@ -82,9 +79,13 @@ impl Stack {
             .get_or_insert(self.config.receive_buffer);
         let (nodelay, cork) = (options.nodelay, options.cork);
         let local = LocalAddresses::new(&options.local_addresses)?;
+        let options = self.options.share(&options);
+        let first = self.address(subflow).handle();
         let slot = ConnectionSlot {
-            connection: open(config, new.local_key, self.address(subflow).handle(), path),
-            flow: new.flow,
+            connection: match new.role {
+                Role::Client => Connection::connect(config, new.local_key, first, path),
+                Role::Server => Connection::accept(config, new.local_key, first, path),
+            },
             options,
             single_path: new.single_path,
             joins: 0,
@@ -118,14 +119,15 @@ impl Stack {
     /// when a table is full.
     pub(super) fn admit_subflow(
         &mut self,
-        subflow: Subflow,
+        subflow: Box<Subflow>,
         flow: FourTuple,
         path: Path,
         home: Home,
     ) -> Option<SubflowKey> {
         let slot = SubflowSlot {
-            subflow: Form::Awake(Box::new(subflow)),
-            flow,
+            subflow: Form::Awake(subflow),
+            remote: flow.remote,
+            local_port: flow.local.port(),
             home,
             path,
             flow_label: self.random.next_u32() & 0xf_ffff,

@@ -75,10 +75,8 @@ pub(super) enum Since {
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     pub(super) connection: Connection,
-    /// The addresses of the first subflow, for the connection's life.
-    pub(super) flow: FourTuple,
     /// What further subflows are set up with.
-    pub(super) options: SocketOptions,
+    pub(super) options: Arc<SocketOptions>,
     /// No further subflow is opened and no address announced.
     pub(super) single_path: bool,
     /// Further subflows that were opened, to spread them over the workers.
@@ -98,6 +96,15 @@ pub(super) struct ConnectionSlot {
 }
 
 impl ConnectionSlot {
+    /// The addresses of the first subflow, for the connection's life.
+    pub(super) fn flow(&self) -> FourTuple {
+        let first = self.connection.first_path();
+        FourTuple {
+            local: first.local,
+            remote: first.remote,
+        }
+    }
+
     /// The block that subflows on other workers read.
     pub(super) fn share_block(&mut self) -> Arc<PublishedBlock> {
         let block = Arc::clone(self.block.get_or_insert_default());

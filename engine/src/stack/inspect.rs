@@ -126,12 +126,12 @@ impl Stack {
 
     /// The address of this side: that of the first subflow, for the connection's life.
     pub fn local_address(&self, connection: ConnectionId) -> Option<SocketAddr> {
-        self.live(connection).map(|slot| slot.flow.local)
+        self.live(connection).map(|slot| slot.flow().local)
     }
 
     /// The address of the peer: that of the first subflow, for the connection's life.
     pub fn remote_address(&self, connection: ConnectionId) -> Option<SocketAddr> {
-        self.live(connection).map(|slot| slot.flow.remote)
+        self.live(connection).map(|slot| slot.flow().remote)
     }
 
     /// The connection and its subflows at one moment, with the TCP of each subflow of this worker.

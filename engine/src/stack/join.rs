@@ -20,6 +20,7 @@ use crate::tcp::Negotiated;
 use crate::time::Instant;
 use crate::wire::mptcp_option::{MptcpOption, ResetReason, Token};
 use core::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 impl Stack {
     /// Takes a SYN with MP_JOIN: the token alone says whose it is, whatever the port.
@@ -160,7 +161,7 @@ impl Stack {
                 let Some(slot) = self.connections.get(*connection) else {
                     return Some(segment.payload.frame);
                 };
-                let options = slot.options.clone();
+                let options = Arc::clone(&slot.options);
                 let home = Home::Here(*connection);
                 self.make_joined(now, &segment, negotiated, join, home, &options)
             }
@@ -235,7 +236,7 @@ impl Stack {
         let path = self.path_of(segment)?;
         let tcp = self.tcb_config(path.port, &flow, options);
         let subflow = Subflow::accept_join(tcp, now, negotiated, join.config, join.peer);
-        let subflow = self.admit_subflow(subflow, flow, path, home)?;
+        let subflow = self.admit_subflow(Box::new(subflow), flow, path, home)?;
         let path = SubflowPath {
             local: flow.local,
             remote: flow.remote,
@@ -358,7 +359,7 @@ impl Stack {
         order: &SubflowOrder,
     ) -> Result<(SubflowHandle, SubflowPath), SocketError> {
         let slot = self.connections.get(connection);
-        let options = slot.ok_or(SocketError::BadHandle)?.options.clone();
+        let options = Arc::clone(&slot.ok_or(SocketError::BadHandle)?.options);
         let home = Home::Here(connection);
         let (subflow, path) = self.make_joining(now, home, &options, order)?;
         self.after_subflow(now, subflow);
@@ -401,6 +402,7 @@ impl Stack {
         let iss = self.secrets.initial_sequence(&flow, now);
         let offset = self.secrets.timestamp_offset(&flow);
         let subflow = Subflow::connect_join(tcp, now, iss, offset, open.remote_token, config);
+        let subflow = Box::new(subflow);
         let key = self
             .admit_subflow(subflow, flow, path, home)
             .ok_or(SocketError::NoBuffers)?;

@@ -311,7 +311,7 @@ impl Stack {
                 },
                 block,
             },
-            options: slot.options.clone(),
+            options: (*slot.options).clone(),
             settings: slot.settings,
         })
     }

@@ -90,15 +90,17 @@ pub use steering::{FlowHash, Place, Steering, WorkerId};
 pub use usage::Usage;
 
 use crate::congestion::Coupling;
-use crate::mptcp::connection::{Connection, Outbox as HomeOutbox};
+use crate::mptcp::connection::{Connection, ConnectionConfig, Outbox as HomeOutbox};
 use crate::mptcp::counters::MptcpCounters;
 use crate::mptcp::message::{Published, ToHome};
 use crate::mptcp::path_manager::{Endpoint, EndpointError, Endpoints, Limits};
 use crate::mptcp::subflow::{Outbox as SubflowOutbox, Subflow};
 use crate::random::Random;
 use crate::sequence::DataSequenceNumber;
+use crate::socket::SocketOptions;
 use crate::storage::flow_table::FlowTable;
 use crate::storage::frame::{FramePool, PoolId};
+use crate::storage::interned::Interned;
 use crate::storage::slab::Slab;
 use crate::time::Instant;
 use bind::Bindings;
@@ -154,6 +156,9 @@ pub struct Stack {
     flows: FlowTable<Flow>,
     subflows: Slab<SubflowSlot>,
     connections: Slab<ConnectionSlot>,
+    /// What connections are set up with, most of them alike.
+    options: Interned<SocketOptions>,
+    connection_configs: Interned<ConnectionConfig>,
     tokens: Tokens,
     listeners: Listeners,
     requests: Slab<Request>,
@@ -232,6 +237,8 @@ impl Stack {
             flows: FlowTable::new(hash_seeds("flows"), max_flows),
             subflows: Slab::new(max_subflows),
             connections: Slab::new(max_connections),
+            options: Interned::new(),
+            connection_configs: Interned::new(),
             tokens: Tokens::new(hash_seeds("tokens")),
             listeners: Listeners::new(
                 config.max_listeners.max(1),
@@ -432,7 +439,7 @@ impl Stack {
     fn is_within_host(&self, connection: ConnectionKey) -> bool {
         self.connections
             .get(connection)
-            .is_some_and(|slot| self.owns(slot.flow.remote.ip()))
+            .is_some_and(|slot| self.owns(slot.flow().remote.ip()))
     }
 
     /// Fires every timer that is due, and takes the frames that the stack has sent to itself.

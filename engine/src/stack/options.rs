@@ -16,6 +16,7 @@ use crate::socket::{Profile, SocketError, SocketOptions};
 use crate::tcp::Keepalive;
 use crate::time::{Duration, Instant};
 use core::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 impl Stack {
     /// TCP_NODELAY, on all subflows.
@@ -341,7 +342,7 @@ impl Stack {
         let local = LocalAddresses::new(addresses).ok_or(SocketError::InvalidArgument)?;
         self.check_addresses(local.as_slice())?;
         let slot = self.live(connection).ok_or(SocketError::BadHandle)?;
-        let stays = local.allow(slot.flow.local.ip());
+        let stays = local.allow(slot.flow().local.ip());
         if !stays && slot.connection.info().fallback.is_some() {
             return Err(SocketError::NotSupported);
         }
@@ -475,7 +476,7 @@ impl Stack {
         change: impl FnOnce(&mut SocketOptions),
     ) -> Result<(), SocketError> {
         let slot = self.live_mut(connection).ok_or(SocketError::BadHandle)?;
-        change(&mut slot.options);
+        change(Arc::make_mut(&mut slot.options));
         slot.settings = slot.settings.wrapping_add(1);
         slot.refresh_block();
         Ok(())

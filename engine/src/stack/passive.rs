@@ -191,7 +191,7 @@ impl Stack {
                 JoinTarget::Here(connection) => self
                     .connections
                     .get(*connection)
-                    .map(|slot| SynWish::from(&slot.options)),
+                    .map(|slot| SynWish::from(&*slot.options)),
                 JoinTarget::Elsewhere(distant) => Some(SynWish::from(&distant.options)),
             },
         };
@@ -429,10 +429,10 @@ impl Stack {
         };
         let tcp = self.tcb_config(path.port, &flow, &options);
         let subflow = match speech {
-            Speech::Capable { local_key, config } => {
-                Subflow::accept_capable(tcp, now, negotiated, local_key, config)
-            }
-            Speech::Plain(reason) => Subflow::accept_plain(tcp, now, negotiated, reason),
+            Speech::Capable { local_key, config } => Box::new(Subflow::accept_capable(
+                tcp, now, negotiated, local_key, config,
+            )),
+            Speech::Plain(reason) => Box::new(Subflow::accept_plain(tcp, now, negotiated, reason)),
         };
         self.add_connection(
             now,

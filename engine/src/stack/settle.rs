@@ -178,9 +178,9 @@ impl Stack {
         };
         self.timers
             .set(&mut slot.deadline, Timer::Subflow(key), None);
-        self.flows.remove(&slot.flow);
+        self.flows.remove(&slot.flow());
         if let End::TimeWait(record) = end {
-            self.enter_time_wait(now, slot.flow, *record);
+            self.enter_time_wait(now, slot.flow(), *record);
         }
     }
 

@@ -192,9 +192,11 @@ impl Stack {
                 long_sequence: self.config.long_data_sequence,
                 ..CapableConfig::default()
             };
-            Subflow::connect_capable(tcp, now, iss, offset, local_key, config)
+            Box::new(Subflow::connect_capable(
+                tcp, now, iss, offset, local_key, config,
+            ))
         } else {
-            Subflow::connect_plain(tcp, now, iss, offset)
+            Box::new(Subflow::connect_plain(tcp, now, iss, offset))
         };
         let new = NewConnection {
             subflow,

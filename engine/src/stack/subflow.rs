@@ -10,6 +10,7 @@ use crate::mptcp::connection::SubflowHandle;
 use crate::storage::flow_table::FourTuple;
 use crate::storage::slab::Key;
 use crate::time::Instant;
+use core::net::SocketAddr;
 use std::sync::Arc;
 
 pub(super) type SubflowKey = Key<SubflowSlot>;
@@ -18,7 +19,8 @@ pub(super) type SubflowKey = Key<SubflowSlot>;
 #[derive(Debug)]
 pub(super) struct SubflowSlot {
     pub(super) subflow: Form,
-    pub(super) flow: FourTuple,
+    pub(super) remote: SocketAddr,
+    pub(super) local_port: u16,
     pub(super) home: Home,
     pub(super) path: Path,
     pub(super) flow_label: u32,
@@ -31,6 +33,16 @@ pub(super) struct SubflowSlot {
     pub(super) touched: Instant,
     /// It is to be looked at whether it rests.
     pub(super) noted: bool,
+}
+
+impl SubflowSlot {
+    /// Its addresses and ports.
+    pub(super) fn flow(&self) -> FourTuple {
+        FourTuple {
+            local: SocketAddr::new(self.path.source, self.local_port),
+            remote: self.remote,
+        }
+    }
 }
 
 /// A connection of some worker of the host.

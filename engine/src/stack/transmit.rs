@@ -339,8 +339,8 @@ impl Stack {
                 Exit::Loopback => loopback::ADDRESS,
                 Exit::NobodyAnswers | Exit::LinkDown => MacAddress::default(),
             },
-            source: slot.flow.local.ip(),
-            destination: slot.flow.remote.ip(),
+            source: slot.path.source,
+            destination: slot.remote.ip(),
             hop_limit: marking.hop_limit.unwrap_or(self.config.hop_limit),
             dscp: marking.traffic_class >> 2,
             ecn: Ecn::NotCapable,
@@ -369,8 +369,8 @@ impl Stack {
             return Turn::Idle;
         };
         let mut header = outgoing.header;
-        header.source_port = slot.flow.local.port();
-        header.destination_port = slot.flow.remote.port();
+        header.source_port = slot.local_port;
+        header.destination_port = slot.remote.port();
         let Some(room) = room else {
             if target.exit == Exit::NobodyAnswers && header.flags.contains(TcpFlags::SYN) {
                 slot.lost_syns = slot.lost_syns.saturating_add(1);

@@ -1,6 +1,7 @@
 //! From the addresses and ports of a segment to its subflow (RFC 9293 section 3.3.1).
 
-use core::net::SocketAddr;
+use core::hash::{Hash, Hasher};
+use core::net::{IpAddr, SocketAddr};
 use std::collections::HashMap;
 use thiserror::Error;
 
@@ -27,6 +28,48 @@ impl FourTuple {
     }
 }
 
+/// A four-tuple as the table keeps it, in half of the memory.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+struct Packed {
+    local: [u32; 4],
+    remote: [u32; 4],
+    ports: u32,
+}
+
+impl Packed {
+    /// An IPv4 address stands behind what no address of a host begins with: it would be a multicast address.
+    fn address(address: IpAddr) -> [u32; 4] {
+        match address {
+            IpAddr::V4(v4) => [u32::MAX, u32::MAX, u32::MAX, v4.to_bits()],
+            IpAddr::V6(v6) => {
+                let bits = v6.to_bits();
+                [96, 64, 32, 0].map(|shift| (bits >> shift) as u32)
+            }
+        }
+    }
+}
+
+impl From<&FourTuple> for Packed {
+    fn from(flow: &FourTuple) -> Self {
+        Self {
+            local: Self::address(flow.local.ip()),
+            remote: Self::address(flow.remote.ip()),
+            ports: u32::from(flow.local.port()) << 16 | u32::from(flow.remote.port()),
+        }
+    }
+}
+
+impl Hash for Packed {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [a, b, c, d] = self.local;
+        let [e, f, g, h] = self.remote;
+        for (high, low) in [(a, b), (c, d), (e, f), (g, h)] {
+            state.write_u64(u64::from(high) << 32 | u64::from(low));
+        }
+        state.write_u32(self.ports);
+    }
+}
+
 /// The table holds as many flows as it may; nothing was added.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Error)]
 #[error("the flow table is full: close connections or raise the limit on flows")]
@@ -38,7 +81,7 @@ pub struct FlowTableFull;
 /// order would depend on the key and with it the trace of a run.
 #[derive(Debug)]
 pub struct FlowTable<V> {
-    flows: HashMap<FourTuple, V, ahash::RandomState>,
+    flows: HashMap<Packed, V, ahash::RandomState>,
     max: usize,
 }
 
@@ -59,30 +102,30 @@ impl<V> FlowTable<V> {
     ///
     /// [`FlowTableFull`] when the flow is new and the bound is reached.
     pub fn insert(&mut self, flow: FourTuple, value: V) -> Result<Option<V>, FlowTableFull> {
-        if self.flows.len() >= self.max && !self.flows.contains_key(&flow) {
+        if self.flows.len() >= self.max && !self.contains(&flow) {
             return Err(FlowTableFull);
         }
-        Ok(self.flows.insert(flow, value))
+        Ok(self.flows.insert((&flow).into(), value))
     }
 
     /// The value of `flow`.
     pub fn get(&self, flow: &FourTuple) -> Option<&V> {
-        self.flows.get(flow)
+        self.flows.get(&flow.into())
     }
 
     /// The value of `flow`, to be changed.
     pub fn get_mut(&mut self, flow: &FourTuple) -> Option<&mut V> {
-        self.flows.get_mut(flow)
+        self.flows.get_mut(&flow.into())
     }
 
     /// Takes `flow` out.
     pub fn remove(&mut self, flow: &FourTuple) -> Option<V> {
-        self.flows.remove(flow)
+        self.flows.remove(&flow.into())
     }
 
     /// True when `flow` is in the table.
     pub fn contains(&self, flow: &FourTuple) -> bool {
-        self.flows.contains_key(flow)
+        self.flows.contains_key(&flow.into())
     }
 
     /// How many flows there are.

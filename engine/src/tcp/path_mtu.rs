@@ -28,7 +28,39 @@ pub(super) struct PathMtu {
     found: usize,
 }
 
+/// A [`PathMtu`] in the least memory: most paths take all that the link does.
+#[derive(Debug)]
+pub(super) enum RestingPathMtu {
+    /// It takes segments of this size and there is nothing else to know.
+    Full(u16),
+    /// It takes less, or did.
+    Less(Box<PathMtu>),
+}
+
+impl RestingPathMtu {
+    /// The size as it was.
+    pub(super) fn wake(&self) -> PathMtu {
+        match self {
+            Self::Full(limit) => PathMtu::new(*limit),
+            Self::Less(path) => **path,
+        }
+    }
+}
+
 impl PathMtu {
+    /// What is left of it while nothing is under way: all of it.
+    pub(super) fn rest(&self) -> RestingPathMtu {
+        let full = self.current == self.limit
+            && self.try_larger_at.is_none()
+            && self.before_search.is_none()
+            && self.found == 0;
+        if full {
+            RestingPathMtu::Full(self.limit)
+        } else {
+            RestingPathMtu::Less(Box::new(*self))
+        }
+    }
+
     pub(super) fn new(limit: u16) -> Self {
         let limit = limit.max(64);
         Self {

@@ -27,7 +27,8 @@ pub(super) struct Rack {
 /// What RACK remembers of a connection with nothing outstanding: all that it could compare with was delivered.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct RestingRack {
-    rtt: Duration,
+    /// In nanoseconds.
+    rtt: u64,
     reordering_seen: bool,
     window_multiplier: u32,
     window_persist: u8,
@@ -38,7 +39,7 @@ impl RestingRack {
     pub(super) const fn wake(&self, una: u64) -> Rack {
         Rack {
             newest: None,
-            rtt: self.rtt,
+            rtt: Duration::from_nanos(self.rtt),
             highest_delivered: una,
             reordering_seen: self.reordering_seen,
             window_multiplier: self.window_multiplier,
@@ -53,7 +54,7 @@ impl Rack {
     /// What is left of it; `None` while it waits for losses.
     pub(super) fn rest(&self) -> Option<RestingRack> {
         self.deadline.is_none().then_some(RestingRack {
-            rtt: self.rtt,
+            rtt: u64::try_from(self.rtt.as_nanos()).unwrap_or(u64::MAX),
             reordering_seen: self.reordering_seen,
             window_multiplier: self.window_multiplier,
             window_persist: self.window_persist,

@@ -91,23 +91,6 @@ pub(super) struct ReceiveQueue {
     refused: usize,
 }
 
-/// A [`ReceiveQueue`] that holds nothing.
-#[derive(Copy, Clone, Debug)]
-pub(super) struct RestingReceiveQueue {
-    dropped: u64,
-    allowance: usize,
-}
-
-impl From<&RestingReceiveQueue> for ReceiveQueue {
-    fn from(resting: &RestingReceiveQueue) -> Self {
-        Self {
-            dropped: resting.dropped,
-            allowance: resting.allowance,
-            ..Self::default()
-        }
-    }
-}
-
 impl Default for ReceiveQueue {
     fn default() -> Self {
         Self {
@@ -124,17 +107,21 @@ impl Default for ReceiveQueue {
 }
 
 impl ReceiveQueue {
-    /// What is left of it; `None` while it holds something or has something to tell.
-    pub(super) fn rest(&self) -> Option<RestingReceiveQueue> {
-        let holds_nothing = self.ready.is_empty()
+    /// One that holds nothing, after so many payloads were dropped.
+    pub(super) fn after(dropped: u64) -> Self {
+        Self {
+            dropped,
+            ..Self::default()
+        }
+    }
+
+    /// It holds nothing and has nothing to tell.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.ready.is_empty()
             && self.held.is_empty()
             && self.blocks.is_empty()
             && self.duplicate.is_none()
-            && self.refused == 0;
-        holds_nothing.then_some(RestingReceiveQueue {
-            dropped: self.dropped,
-            allowance: self.allowance,
-        })
+            && self.refused == 0
     }
 
     pub(super) fn pop(&mut self) -> Option<InOrder> {

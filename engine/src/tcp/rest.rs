@@ -10,11 +10,11 @@ use super::challenge::ChallengeLimit;
 use super::config::TcbConfig;
 use super::ecn::Ecn;
 use super::keepalive::KeepaliveState;
-use super::path_mtu::PathMtu;
+use super::path_mtu::RestingPathMtu;
 use super::rack::RestingRack;
-use super::receive_queue::{ReceiveQueue, RestingReceiveQueue};
+use super::receive_queue::ReceiveQueue;
 use super::recovery::Recovery;
-use super::rtt::RoundTrip;
+use super::rtt::RestingRoundTrip;
 use super::scoreboard::Scoreboard;
 use super::send_sequence::RestingSendSequence;
 use super::space::SequenceSpace;
@@ -27,6 +27,14 @@ use crate::storage::interned::Interned;
 use crate::time::Instant;
 use std::sync::Arc;
 
+/// What of a connection is counted, and is zero on most.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+struct Counts {
+    retransmissions: u64,
+    suppressed_challenges: u64,
+    dropped: u64,
+}
+
 /// An established [`Tcb`] with nothing under way in either direction and nothing to wait for but the peer.
 ///
 /// The undo of a loss recovery that is over is given up: the late DSACK that it waits for
@@ -37,16 +45,16 @@ pub struct RestingTcb {
     send: RestingSendSequence,
     receive_space: SequenceSpace,
     receive_next: u64,
+    /// Bytes that no segment has told yet, as none called for it.
+    unacknowledged: u32,
     receive_window: ReceiveWindow,
-    queue: RestingReceiveQueue,
     timestamps: Option<TimestampState>,
     timestamp_offset: u32,
     rack: RestingRack,
-    rtt: RoundTrip,
+    rtt: RestingRoundTrip,
     controller: RestingController,
-    retransmissions: u64,
-    suppressed_challenges: u64,
-    path_mtu: PathMtu,
+    counts: Option<Box<Counts>>,
+    path_mtu: RestingPathMtu,
     heard_at: Instant,
     acknowledgment: RestingAckPolicy,
     mptcp_option_length: u16,
@@ -67,31 +75,35 @@ impl Tcb {
             && self.due == Due::default()
             && !self.handshake.due
             && receive.fin.is_none()
-            && receive.acknowledged == receive.nxt
             && self.scoreboard.is_empty()
             && self.recovery.is_at_rest()
             && self.persist.probes == 0
             && self.persist.unanswered == 0
             && self.keepalive.unanswered() == 0
+            && self.queue.is_at_rest()
             && self.ecn.is_at_rest()
             && self.challenge.is_full(now);
         if !at_rest {
             return None;
         }
+        let counts = Counts {
+            retransmissions: self.recovery.retransmissions,
+            suppressed_challenges: self.challenge.suppressed(),
+            dropped: self.queue.dropped(),
+        };
         Some(RestingTcb {
             send: self.send.rest()?,
             receive_space: receive.space,
             receive_next: receive.nxt,
+            unacknowledged: u32::try_from(receive.nxt - receive.acknowledged).ok()?,
             receive_window: receive.window,
-            queue: self.queue.rest()?,
             timestamps: self.timestamps,
             timestamp_offset: self.timestamp_offset,
             rack: self.rack.rest()?,
-            rtt: self.rtt,
+            rtt: self.rtt.rest(),
             controller: self.controller.rest(),
-            retransmissions: self.recovery.retransmissions,
-            suppressed_challenges: self.challenge.suppressed(),
-            path_mtu: self.path_mtu,
+            counts: (counts != Counts::default()).then(|| Box::new(counts)),
+            path_mtu: self.path_mtu.rest(),
             heard_at: self.keepalive.heard_at(),
             acknowledgment: self.acknowledgment.rest()?,
             mptcp_option_length: self.mptcp_option_length,
@@ -106,9 +118,11 @@ impl Tcb {
 }
 
 impl RestingTcb {
-    /// The connection as it was.
+    /// The connection as it was, but for what received data may take in memory: that is the caller's to
+    /// say.
     pub fn wake(&self) -> Tcb {
         let send = self.send.wake();
+        let counts = self.counts.as_deref().copied().unwrap_or_default();
         Tcb {
             config: (*self.config).clone(),
             state: State::Established,
@@ -123,24 +137,24 @@ impl RestingTcb {
             receive: Some(ReceiveSequence {
                 space: self.receive_space,
                 nxt: self.receive_next,
-                acknowledged: self.receive_next,
+                acknowledged: self.receive_next - u64::from(self.unacknowledged),
                 window: self.receive_window,
                 fin: None,
             }),
-            queue: ReceiveQueue::from(&self.queue),
+            queue: ReceiveQueue::after(counts.dropped),
             timestamp_offset: self.timestamp_offset,
             timestamps: self.timestamps,
             send_scale: self.send_scale,
             sack: self.sack,
             ecn: Ecn::new(self.ecn),
             scoreboard: Scoreboard::default(),
-            recovery: Recovery::after(self.retransmissions),
+            recovery: Recovery::after(counts.retransmissions),
             rack: self.rack.wake(send.una),
-            rtt: self.rtt,
+            rtt: self.rtt.wake(),
             controller: self.controller.wake(),
             acknowledgment: AckPolicy::woken(&self.acknowledgment, self.config.delayed_ack),
-            challenge: ChallengeLimit::woken(self.heard_at, self.suppressed_challenges),
-            path_mtu: self.path_mtu,
+            challenge: ChallengeLimit::woken(self.heard_at, counts.suppressed_challenges),
+            path_mtu: self.path_mtu.wake(),
             keepalive: KeepaliveState::new(self.heard_at),
             persist: Persist {
                 from: self.heard_at,

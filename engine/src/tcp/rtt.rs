@@ -21,7 +21,44 @@ pub(super) struct RoundTrip {
     backoff: u32,
 }
 
+/// A [`RoundTrip`] in half of its memory.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct RestingRoundTrip {
+    /// Nanoseconds, as all of these; the largest number stands for none.
+    smoothed: u64,
+    variation: u64,
+    minimum: u64,
+    timeout: u64,
+    backoff: u32,
+}
+
+impl RestingRoundTrip {
+    /// The estimator as it was.
+    pub(super) fn wake(&self) -> RoundTrip {
+        let known = |nanos| (nanos < u64::MAX).then_some(Duration::from_nanos(nanos));
+        RoundTrip {
+            smoothed: known(self.smoothed),
+            variation: Duration::from_nanos(self.variation),
+            minimum: known(self.minimum),
+            timeout: Duration::from_nanos(self.timeout),
+            backoff: self.backoff,
+        }
+    }
+}
+
 impl RoundTrip {
+    /// What is left of it while nothing is under way: all of it.
+    pub(super) fn rest(&self) -> RestingRoundTrip {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX - 1);
+        RestingRoundTrip {
+            smoothed: self.smoothed.map_or(u64::MAX, nanos),
+            variation: nanos(self.variation),
+            minimum: self.minimum.map_or(u64::MAX, nanos),
+            timeout: nanos(self.timeout),
+            backoff: self.backoff,
+        }
+    }
+
     pub(super) const fn new() -> Self {
         Self {
             smoothed: None,

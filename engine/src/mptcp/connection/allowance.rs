@@ -26,11 +26,11 @@ impl Connection {
     /// A subflow wants to hold `wanted` bytes beside its share.
     pub(super) fn on_allowance(&mut self, from: SubflowHandle, wanted: u64, cx: &mut Context<'_>) {
         let others = self.views.iter().filter(|view| view.handle != from);
-        let others: u64 = others.map(|view| view.allowance).sum();
+        let others: u64 = others.map(|view| view.remarks().allowance).sum();
         let pool = self.receive.largest_window().saturating_mul(POOL);
         let granted = wanted.min(pool.saturating_sub(others));
         if let Some(view) = self.view_mut(from) {
-            view.allowance = granted;
+            view.remarks_mut().allowance = granted;
             cx.out.send(from, ToSubflow::Allowance { granted });
         }
     }

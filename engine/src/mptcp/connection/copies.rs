@@ -11,6 +11,7 @@ use super::subflow_view::SubflowView;
 use super::{Connection, Mode};
 use crate::mptcp::scheduler::{Candidate, Scheduler, min_rtt};
 use core::ops::Range;
+use std::sync::Arc;
 
 /// The most copies that can be asked for.
 pub const MAX_REDUNDANCY: u8 = 32;
@@ -23,14 +24,14 @@ impl Connection {
     }
 
     pub(super) fn use_scheduler(&mut self, scheduler: Scheduler) {
-        self.config.scheduler = scheduler;
+        Arc::make_mut(&mut self.config).scheduler = scheduler;
         self.scheduler = scheduler.into();
     }
 
     /// From now on each byte goes out on that many subflows, if there are so many; `None` leaves it
     /// to the scheduler.
     pub fn set_redundancy(&mut self, redundancy: Option<u8>, cx: &mut Context<'_>) {
-        self.config.redundancy = redundancy;
+        Arc::make_mut(&mut self.config).redundancy = redundancy;
         self.settle(cx);
     }
 

@@ -6,6 +6,7 @@ use super::context::Context;
 use super::subflow_view::SubflowView;
 use crate::congestion::{ControllerKind, Coupling, Shift};
 use crate::mptcp::message::ToSubflow;
+use std::sync::Arc;
 
 impl Connection {
     /// Goes on with another congestion controller on every subflow. Windows and thresholds stay
@@ -14,10 +15,12 @@ impl Connection {
         if self.config.congestion == kind {
             return;
         }
-        self.config.congestion = kind;
+        Arc::make_mut(&mut self.config).congestion = kind;
         self.broadcast(&ToSubflow::SetController(kind), cx);
         for view in &mut self.views {
-            view.shift = 0.0;
+            if view.remarks().shift != 0.0 {
+                view.remarks_mut().shift = 0.0;
+            }
         }
         self.recompute_coupling(cx);
     }
@@ -41,8 +44,8 @@ impl Connection {
         let shift = Shift::of(samples);
         for view in self.views.iter_mut().filter(|view| view.is_ready()) {
             let alpha = shift.alpha(&view.path_sample());
-            if alpha != view.shift {
-                view.shift = alpha;
+            if alpha != view.remarks().shift {
+                view.remarks_mut().shift = alpha;
                 cx.out.send(view.handle, ToSubflow::SetShift(alpha));
             }
         }

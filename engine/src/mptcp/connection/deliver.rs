@@ -43,7 +43,9 @@ impl Connection {
             return;
         };
         if is_heard_from_peer(&message, &view.progress) {
-            view.answer_due = None;
+            if view.remarks().answer_due.is_some() {
+                view.remarks_mut().answer_due = None;
+            }
             view.heard_at = cx.now;
         }
         match message {
@@ -75,8 +77,9 @@ impl Connection {
             ToHome::Finished => self.on_subflow_finished(from, cx),
             ToHome::Stalled => self.on_stalled(from, cx),
             ToHome::Retained => {
-                if let Some(until) = view.retain_asked.take() {
-                    view.retained_until = until;
+                let remarks = view.remarks_mut();
+                if let Some(until) = remarks.retain_asked.take() {
+                    remarks.retained_until = until;
                 }
                 self.release_acknowledged(cx);
             }

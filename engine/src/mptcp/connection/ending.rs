@@ -74,12 +74,12 @@ impl Connection {
         };
         if let (Some(on), Some(option)) = (speaker, option.clone()) {
             let interval = self.data_timeout();
-            self.fastclose = Some(Fastclose {
+            self.fastclose = Some(Box::new(Fastclose {
                 on,
                 retries: 0,
                 due: cx.now + interval,
                 interval,
-            });
+            }));
             cx.out.send(on, ToSubflow::Signal(option));
         }
         let options: ResetOptions = option.filter(|_| speaker.is_none()).into_iter().collect();
@@ -143,7 +143,7 @@ impl Connection {
 
     /// The answer to an MP_FASTCLOSE is late.
     pub(super) fn repeat_fastclose(&mut self, cx: &mut Context<'_>) {
-        let (Some(mut fastclose), Some(peer)) = (self.fastclose, self.peer) else {
+        let (Some(fastclose), Some(peer)) = (&mut self.fastclose, self.peer) else {
             return;
         };
         let option = MptcpOption::Fastclose {
@@ -158,7 +158,6 @@ impl Connection {
         fastclose.retries += 1;
         fastclose.interval *= 2;
         fastclose.due = cx.now + fastclose.interval;
-        self.fastclose = Some(fastclose);
         cx.counters.fastclose_sent += 1;
         cx.out.send(fastclose.on, ToSubflow::Signal(option));
     }
@@ -230,7 +229,11 @@ impl Connection {
             info: Box::new(view.info()),
         });
         self.path_ended(&view, end, cx.now);
-        if self.fastclose.is_some_and(|fastclose| fastclose.on == from) {
+        if self
+            .fastclose
+            .as_ref()
+            .is_some_and(|fastclose| fastclose.on == from)
+        {
             self.fastclose = None;
         }
         if self.state.is_finished() {

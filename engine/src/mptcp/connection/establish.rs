@@ -59,7 +59,7 @@ impl Connection {
         // The application may have given the address up while the subflow came about.
         view.retiring = !self.policy.local.allow(path.local.ip());
         if handle.worker() != self.worker {
-            view.carries = Some(self.send.buffer.capacity() as u64);
+            view.remarks_mut().carries = Some(self.send.buffer.capacity() as u64);
         }
         // There are few, on many connections.
         self.views.reserve_exact(1);

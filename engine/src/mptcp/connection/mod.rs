@@ -59,6 +59,7 @@ use hold::Hold;
 use policy::Policy;
 use receive::ReceiveState;
 use send::SendState;
+use std::sync::Arc;
 use subflow_view::{Opener, SubflowView};
 
 /// How far the connection is multipath.
@@ -89,7 +90,7 @@ struct Peer {
 /// One connection, on its home core.
 #[derive(Debug)]
 pub struct Connection {
-    config: ConnectionConfig,
+    config: Arc<ConnectionConfig>,
     role: Role,
     local_key: Key,
     local_token: Token,
@@ -125,34 +126,34 @@ pub struct Connection {
     /// Closed by the application: it must make progress until then.
     close_due: Option<Instant>,
     /// An MP_FASTCLOSE on an ACK that the peer has not answered.
-    fastclose: Option<Fastclose>,
+    fastclose: Option<Box<Fastclose>>,
 }
 
 impl Connection {
     /// A connection that this side opens: its first subflow, `first`, is in its handshake.
     pub fn connect(
-        config: ConnectionConfig,
+        config: impl Into<Arc<ConnectionConfig>>,
         local_key: Key,
         first: SubflowHandle,
         path: SubflowPath,
     ) -> Self {
-        Self::new(Role::Client, config, local_key, first, path)
+        Self::new(Role::Client, config.into(), local_key, first, path)
     }
 
     /// A connection that a listener accepts. Its first subflow reports
     /// [`ToHome::Established`] like one that this side opens, before any data.
     pub fn accept(
-        config: ConnectionConfig,
+        config: impl Into<Arc<ConnectionConfig>>,
         local_key: Key,
         first: SubflowHandle,
         path: SubflowPath,
     ) -> Self {
-        Self::new(Role::Server, config, local_key, first, path)
+        Self::new(Role::Server, config.into(), local_key, first, path)
     }
 
     fn new(
         role: Role,
-        config: ConnectionConfig,
+        config: Arc<ConnectionConfig>,
         local_key: Key,
         first: SubflowHandle,
         path: SubflowPath,
@@ -172,7 +173,6 @@ impl Connection {
             share: allowance::share(receive.largest_window()),
         };
         Self {
-            config,
             role,
             local_key,
             local_token: digest.token,
@@ -196,6 +196,7 @@ impl Connection {
             ever_joined: false,
             paths: PathManager::new(path),
             policy: Policy::new(config.path_management, config.profile, config.max_subflows),
+            config,
             slots_full: false,
             join_due: None,
             close_due: None,
@@ -344,6 +345,11 @@ impl Connection {
         &self.published
     }
 
+    /// The path that the first subflow took, for the connection's life.
+    pub fn first_path(&self) -> SubflowPath {
+        self.paths.first()
+    }
+
     /// What is written and not released.
     pub fn send_buffer(&self) -> &SendBuffer {
         &self.send.buffer
@@ -378,12 +384,10 @@ impl Connection {
     pub fn set_send_buffer(&mut self, bytes: usize, cx: &mut Context<'_>) {
         self.send.buffer.set_capacity(bytes);
         let capacity = self.send.buffer.capacity() as u64;
-        for carries in self
-            .views
-            .iter_mut()
-            .filter_map(|view| view.carries.as_mut())
-        {
-            *carries = capacity;
+        for view in &mut self.views {
+            if view.remarks().carries.is_some() {
+                view.remarks_mut().carries = Some(capacity);
+            }
         }
         if self.send.room_was_made() {
             cx.out.events.push_back(ConnectionEvent::Writable);

@@ -295,7 +295,7 @@ impl Connection {
             }
             for view in &mut self.views {
                 if view.path.remote_address_id == address_id && view.is_open() {
-                    view.answer_due = Some(cx.now + patience);
+                    view.remarks_mut().answer_due = Some(cx.now + patience);
                     cx.out.send(view.handle, ToSubflow::Probe);
                 }
             }

@@ -353,7 +353,7 @@ impl Connection {
         };
         if view.phase == Phase::Ready && !view.is_stale() {
             view.phase = Phase::Closing;
-            view.close_due = Some(cx.now + patience);
+            view.remarks_mut().close_due = Some(cx.now + patience);
             cx.out.send(handle, ToSubflow::Close);
             self.reinject_ledger(handle, cx);
         } else {
@@ -365,9 +365,9 @@ impl Connection {
     pub(super) fn reset_lingering(&mut self, cx: &mut Context<'_>) {
         for index in 0..self.views.len() {
             if let Some(view) = self.views.get_mut(index)
-                && view.close_due.is_some_and(|due| due <= cx.now)
+                && view.remarks().close_due.is_some_and(|due| due <= cx.now)
             {
-                view.close_due = None;
+                view.remarks_mut().close_due = None;
                 let handle = view.handle;
                 self.reset_view(handle, Some(ResetReason::Unspecified), cx);
             }

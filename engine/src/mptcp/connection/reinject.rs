@@ -87,7 +87,7 @@ impl Connection {
         let now = cx.now;
         let admits = |view: &SubflowView| {
             let rtt = view.progress.smoothed_rtt.unwrap_or(Duration::MAX);
-            !view.is_stale() && rtt < holder_rtt && now >= view.repeat_allowed
+            !view.is_stale() && rtt < holder_rtt && now >= view.remarks().repeat_allowed
         };
         let faster = self.fastest(admits, |_| u64::MAX);
         let Some((index, view)) = faster.and_then(|index| Some((index, self.views.get(index)?)))
@@ -108,7 +108,7 @@ impl Connection {
         let mut fast_rtt = Duration::ZERO;
         if let Some(view) = self.views.get_mut(index) {
             fast_rtt = view.progress.smoothed_rtt.unwrap_or_default();
-            view.repeat_allowed = now + fast_rtt;
+            view.remarks_mut().repeat_allowed = now + fast_rtt;
         }
         if window_blocks && holder_rtt >= fast_rtt * MUCH_SLOWER {
             self.slow_down(holder, cx);
@@ -118,9 +118,10 @@ impl Connection {
     /// A slow path that sends less leaves more of the peer's window to the fast ones.
     fn slow_down(&mut self, handle: SubflowHandle, cx: &mut Context<'_>) {
         if let Some(view) = self.view_mut(handle)
-            && cx.now >= view.slow_down_allowed
+            && cx.now >= view.remarks().slow_down_allowed
         {
-            view.slow_down_allowed = cx.now + view.progress.smoothed_rtt.unwrap_or_default();
+            let pause = view.progress.smoothed_rtt.unwrap_or_default();
+            view.remarks_mut().slow_down_allowed = cx.now + pause;
             cx.out.send(handle, ToSubflow::SlowDown);
         }
     }
@@ -205,7 +206,7 @@ impl Connection {
         let mut hopeless = None;
         for view in &mut self.views {
             let in_the_way = view.lowest_held().is_some_and(|lowest| lowest < until);
-            if in_the_way && view.retain_asked.is_none() && view.is_open() {
+            if in_the_way && view.remarks().retain_asked.is_none() && view.is_open() {
                 let others = retained - view.retained_now();
                 let wanted = view.ledger.bytes();
                 if others + wanted > capacity {
@@ -216,8 +217,8 @@ impl Connection {
                     continue;
                 }
                 retained = others + wanted;
-                view.retained_bytes = wanted;
-                view.retain_asked = Some(until);
+                view.remarks_mut().retained_bytes = wanted;
+                view.remarks_mut().retain_asked = Some(until);
                 cx.out
                     .send(view.handle, ToSubflow::Retain { until: number });
             }

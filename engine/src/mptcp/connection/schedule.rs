@@ -98,7 +98,7 @@ impl Connection {
         cx.counters.reinjected_bytes += length;
         self.send.bytes_reinjected += length;
         if let Some(view) = self.views.get_mut(index) {
-            view.bytes_reinjected += length;
+            view.remarks_mut().bytes_reinjected += length;
         }
     }
 

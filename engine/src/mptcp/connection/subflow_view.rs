@@ -54,29 +54,13 @@ pub(super) enum Rank {
     Stale,
 }
 
-/// One subflow.
+/// What home notes of few subflows only: those that lose or hold much, or are to end.
 #[derive(Debug)]
-pub(super) struct SubflowView {
-    pub(super) handle: SubflowHandle,
-    pub(super) id: u32,
-    pub(super) path: SubflowPath,
-    pub(super) phase: Phase,
-    /// The peer wants it used as backup only.
-    pub(super) remote_backup: bool,
+pub(super) struct Remarks {
     /// Bytes that it carries at most, where it is on another worker: what is granted to it goes with
     /// the grant, and home needs to hold nothing for it.
     pub(super) carries: Option<u64>,
-    pub(super) progress: Progress,
-    pub(super) ledger: Ledger,
-    /// Where further copies of what other subflows carry begin: before that it was offered them.
-    pub(super) copied_to: u64,
-    /// Bytes granted so far.
-    pub(super) granted: u64,
-    /// It seems dead, and home has heard of no acknowledgment since.
-    pub(super) stalled: bool,
-    pub(super) link_down: bool,
-    /// The peer has sent its FIN on the subflow.
-    pub(super) finished: bool,
+    pub(super) bytes_reinjected: u64,
     /// Asked to keep its own copy of what lies before this offset.
     pub(super) retain_asked: Option<u64>,
     /// It holds its own copy of what lies before this offset.
@@ -93,6 +77,46 @@ pub(super) struct SubflowView {
     pub(super) shift: f64,
     /// The peer removed the address: it must answer a probe before then.
     pub(super) answer_due: Option<Instant>,
+    /// Told to close: it must have ended by then.
+    pub(super) close_due: Option<Instant>,
+}
+
+impl Remarks {
+    const NONE: Self = Self {
+        carries: None,
+        bytes_reinjected: 0,
+        retain_asked: None,
+        retained_until: 0,
+        retained_bytes: 0,
+        allowance: 0,
+        repeat_allowed: Instant::ZERO,
+        slow_down_allowed: Instant::ZERO,
+        shift: 0.0,
+        answer_due: None,
+        close_due: None,
+    };
+}
+
+/// One subflow.
+#[derive(Debug)]
+pub(super) struct SubflowView {
+    pub(super) handle: SubflowHandle,
+    pub(super) id: u32,
+    pub(super) path: SubflowPath,
+    pub(super) phase: Phase,
+    /// The peer wants it used as backup only.
+    pub(super) remote_backup: bool,
+    pub(super) progress: Progress,
+    pub(super) ledger: Ledger,
+    /// Where further copies of what other subflows carry begin: before that it was offered them.
+    pub(super) copied_to: u64,
+    /// Bytes granted so far.
+    pub(super) granted: u64,
+    /// It seems dead, and home has heard of no acknowledgment since.
+    pub(super) stalled: bool,
+    pub(super) link_down: bool,
+    /// The peer has sent its FIN on the subflow.
+    pub(super) finished: bool,
     pub(super) opener: Opener,
     /// When the peer was last heard on it, by data or by an acknowledgment of some.
     pub(super) heard_at: Instant,
@@ -108,13 +132,22 @@ pub(super) struct SubflowView {
     pub(super) priority_due: bool,
     /// The connection may not use its local address any more: to be closed once another works.
     pub(super) retiring: bool,
-    /// Told to close: it must have ended by then.
-    pub(super) close_due: Option<Instant>,
     pub(super) bytes_received: u64,
-    pub(super) bytes_reinjected: u64,
+    /// Apart, as most connections are idle most of the time.
+    remarks: Option<Box<Remarks>>,
 }
 
 impl SubflowView {
+    /// What is noted of it.
+    pub(super) fn remarks(&self) -> &Remarks {
+        self.remarks.as_deref().unwrap_or(const { &Remarks::NONE })
+    }
+
+    /// The same, to be changed.
+    pub(super) fn remarks_mut(&mut self) -> &mut Remarks {
+        self.remarks.get_or_insert_with(|| Box::new(Remarks::NONE))
+    }
+
     pub(super) fn new(handle: SubflowHandle, id: u32, path: SubflowPath, opener: Opener) -> Self {
         Self {
             handle,
@@ -122,7 +155,6 @@ impl SubflowView {
             path,
             phase: Phase::Handshake,
             remote_backup: false,
-            carries: None,
             progress: Progress::default(),
             ledger: Ledger::default(),
             copied_to: 0,
@@ -130,14 +162,6 @@ impl SubflowView {
             stalled: false,
             link_down: false,
             finished: false,
-            retain_asked: None,
-            retained_until: 0,
-            retained_bytes: 0,
-            allowance: 0,
-            repeat_allowed: Instant::ZERO,
-            slow_down_allowed: Instant::ZERO,
-            shift: 0.0,
-            answer_due: None,
             opener,
             heard_at: Instant::ZERO,
             data_at: Instant::ZERO,
@@ -146,9 +170,8 @@ impl SubflowView {
             called_up: false,
             priority_due: false,
             retiring: false,
-            close_due: None,
             bytes_received: 0,
-            bytes_reinjected: 0,
+            remarks: None,
         }
     }
 
@@ -192,7 +215,7 @@ impl SubflowView {
         }
         let unseen = self.granted.saturating_sub(self.progress.granted);
         let room = u64::from(self.progress.room).saturating_sub(unseen);
-        let room = match self.carries {
+        let room = match self.remarks().carries {
             Some(most) => room.min(most.saturating_sub(self.in_flight())),
             None => room,
         };
@@ -214,15 +237,15 @@ impl SubflowView {
 
     /// How much it holds a copy of now, at most.
     pub(super) fn retained_now(&self) -> u64 {
-        self.retained_bytes.min(self.ledger.bytes())
+        self.remarks().retained_bytes.min(self.ledger.bytes())
     }
 
     /// The lowest offset that the send buffer must hold for it.
     pub(super) fn lowest_held(&self) -> Option<u64> {
-        if self.carries.is_some() {
+        if self.remarks().carries.is_some() {
             return None;
         }
-        Some(self.ledger.lowest()?.max(self.retained_until))
+        Some(self.ledger.lowest()?.max(self.remarks().retained_until))
     }
 
     /// What the coupling of congestion control needs to know of it.
@@ -263,7 +286,7 @@ impl SubflowView {
             bytes_sent: self.granted,
             bytes_acknowledged: self.progress.acknowledged,
             bytes_received: self.bytes_received,
-            bytes_reinjected: self.bytes_reinjected,
+            bytes_reinjected: self.remarks().bytes_reinjected,
             retransmissions: self.progress.retransmissions,
             smoothed_rtt: self.progress.smoothed_rtt,
             rtt_variation: self.progress.rtt_variation,

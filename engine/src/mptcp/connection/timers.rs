@@ -14,11 +14,19 @@ impl Connection {
             Mode::AwaitingEcho { due } => Some(due),
             _ => None,
         };
-        let answers = self.views.iter().filter_map(|view| view.answer_due).min();
-        let closings = self.views.iter().filter_map(|view| view.close_due).min();
+        let answers = self
+            .views
+            .iter()
+            .filter_map(|view| view.remarks().answer_due)
+            .min();
+        let closings = self
+            .views
+            .iter()
+            .filter_map(|view| view.remarks().close_due)
+            .min();
         [
             self.send.timer.map(|timer| timer.due),
-            self.fastclose.map(|fastclose| fastclose.due),
+            self.fastclose.as_ref().map(|fastclose| fastclose.due),
             self.join_due,
             self.close_due,
             self.hold.next_timeout(),
@@ -39,7 +47,11 @@ impl Connection {
         {
             self.on_send_timer(timer.wait, cx);
         }
-        if self.fastclose.is_some_and(|fastclose| fastclose.due <= now) {
+        if self
+            .fastclose
+            .as_ref()
+            .is_some_and(|fastclose| fastclose.due <= now)
+        {
             self.repeat_fastclose(cx);
         }
         if self.join_due.is_some_and(|due| due <= now) {
@@ -85,9 +97,9 @@ impl Connection {
     fn reset_silent(&mut self, cx: &mut Context<'_>) {
         for index in 0..self.views.len() {
             if let Some(view) = self.views.get_mut(index)
-                && view.answer_due.is_some_and(|due| due <= cx.now)
+                && view.remarks().answer_due.is_some_and(|due| due <= cx.now)
             {
-                view.answer_due = None;
+                view.remarks_mut().answer_due = None;
                 let handle = view.handle;
                 cx.counters.remove_subflow += 1;
                 self.reset_view(handle, Some(ResetReason::UnacceptablePerformance), cx);

@@ -26,17 +26,10 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// The share of a subflow that neither has more nor asks for it; `None` of another.
+    /// The share of a subflow that neither has more nor asks for it, zero where it was not told yet; `None` of
+    /// another.
     pub(super) fn rest(&self) -> Option<u64> {
         (!self.asked && self.granted == 0 && self.wanted == 0).then_some(self.share)
-    }
-
-    /// The allowance of a subflow that has its share alone.
-    pub(super) fn of_share(share: u64) -> Self {
-        Self {
-            share,
-            ..Self::default()
-        }
     }
 
     /// All that may be held.

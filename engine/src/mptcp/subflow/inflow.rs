@@ -69,7 +69,6 @@ pub(super) struct Inflow {
 /// An [`Inflow`] all of whose data was passed on.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct RestingInflow {
-    dropped: u64,
     offset: u64,
     data_sequence: DataSequenceNumber,
 }
@@ -77,7 +76,6 @@ pub(super) struct RestingInflow {
 impl From<&RestingInflow> for Inflow {
     fn from(resting: &RestingInflow) -> Self {
         Self {
-            dropped: resting.dropped,
             offset: resting.offset,
             ..Self::new(resting.data_sequence)
         }
@@ -93,7 +91,6 @@ impl Inflow {
             && self.patience.is_none()
             && !self.blocked;
         holds_nothing.then_some(RestingInflow {
-            dropped: self.dropped,
             offset: self.offset,
             data_sequence: self.data_sequence,
         })

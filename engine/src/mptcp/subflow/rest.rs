@@ -14,6 +14,13 @@ use crate::storage::interned::Interned;
 use crate::tcp::{RestingTcb, TcbConfig};
 use crate::time::Instant;
 
+/// What of a subflow is counted, and is zero on most.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+struct Counts {
+    dropped_signals: u64,
+    dropped_mappings: u64,
+}
+
 /// A subflow that is ready for data and has none under way: a fifth of the memory of a [`Subflow`].
 #[derive(Debug)]
 pub struct RestingSubflow {
@@ -21,8 +28,9 @@ pub struct RestingSubflow {
     handshake: Handshake,
     inflow: RestingInflow,
     outflow: RestingOutflow,
+    /// Zero where it was not told yet.
     share: u64,
-    dropped_signals: u64,
+    counts: Option<Box<Counts>>,
     phase: Phase,
     timestamps: bool,
     long_data_ack: bool,
@@ -48,12 +56,16 @@ impl Subflow {
         if !at_rest {
             return None;
         }
+        let counts = Counts {
+            dropped_signals: self.signals.rest()?,
+            dropped_mappings: self.inflow.dropped,
+        };
         Some(RestingSubflow {
             handshake: self.handshake.clone(),
             inflow: self.inflow.rest()?,
             outflow: self.outflow.rest()?,
             share: self.allowance.rest()?,
-            dropped_signals: self.signals.rest()?,
+            counts: (counts != Counts::default()).then(|| Box::new(counts)),
             phase: self.phase,
             timestamps: self.timestamps,
             long_data_ack: self.long_data_ack,
@@ -67,7 +79,10 @@ impl Subflow {
 impl RestingSubflow {
     /// The subflow as it was. Its shape, and what the peer said last of its window, are told to home once more.
     pub fn wake(&self) -> Subflow {
-        Subflow {
+        let counts = self.counts.as_deref().copied().unwrap_or_default();
+        let mut inflow = Inflow::from(&self.inflow);
+        inflow.dropped = counts.dropped_mappings;
+        let mut subflow = Subflow {
             tcp: self.tcp.wake(),
             phase: self.phase,
             handshake: self.handshake.clone(),
@@ -79,16 +94,18 @@ impl RestingSubflow {
             home_ready: self.home_ready,
             fin: Fin::Awaited,
             closing: false,
-            inflow: Inflow::from(&self.inflow),
-            allowance: Allowance::of_share(self.share),
+            inflow,
+            allowance: Allowance::default(),
             outflow: Outflow::from(&self.outflow),
-            signals: Signals::after(self.dropped_signals),
+            signals: Signals::after(counts.dropped_signals),
             join_ack: JoinAckTimer::default(),
             unanswered: Unanswered::default(),
             reset_options: ResetOptions::new(),
             peer_reset: None,
             reported: Progress::default(),
             reported_data_ack: None,
-        }
+        };
+        subflow.adopt_share(self.share);
+        subflow
     }
 }
