@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::thread;
 
-use braid_bench::flood::{Scenario, packets, target};
+use braid_bench::flood::{Scenario, Way, packets, target};
 use braid_bench::report::{CrossCore, Surroundings};
 use clap::Parser;
 
@@ -17,6 +17,10 @@ struct Arguments {
     /// What it is flooded with.
     scenario: Scenario,
 
+    /// How the packets reach the engine.
+    #[arg(long, value_enum, default_value_t = Way::NetMemif)]
+    over: Way,
+
     /// Write the packets into this file and do no more.
     #[arg(long, value_name = "FILE")]
     pcap: Option<PathBuf>,
@@ -27,9 +31,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         return packets::write(file, &packets::of(arguments.scenario)?);
     }
     let surroundings = Surroundings::before();
-    let scenario = arguments.scenario;
+    let (scenario, way) = (arguments.scenario, arguments.over);
     // A thread of its own, as it is kept on a core.
-    let flooded = thread::spawn(move || target::flood(scenario)).join();
+    let flooded = thread::spawn(move || target::flood(scenario, way)).join();
     let outcome = flooded.map_err(|_| "the engine has panicked")??;
     let (_, CrossCore { before, after }) = surroundings.after();
     eprintln!(

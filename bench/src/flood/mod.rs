@@ -1,8 +1,9 @@
 //! An engine that others flood: how many packets it takes in each second, and what a connection that was
 //! there before still carries meanwhile.
 //!
-//! dpdk-testpmd sends the packets of a file over and over (net_pcap) into one end of net_memif, of which
-//! the engine has the other. The file is made here.
+//! The packets are those of a file, which is made here, over and over: dpdk-testpmd reads it by net_pcap and sends
+//! into one end of net_memif, of which the engine has the other; or the engine itself has net_pcap as a
+//! port, so that nobody else needs a core.
 
 pub mod packets;
 pub mod session;
@@ -31,6 +32,18 @@ pub enum Scenario {
     Stream64,
     /// The same in packets of 1,500 bytes.
     Stream1500,
+}
+
+/// How the packets reach the engine.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// From dpdk-testpmd, over net_memif.
+    #[value(name = "net_memif")]
+    NetMemif,
+    /// From the file, by net_pcap: what the engine answers goes nowhere.
+    #[value(name = "net_pcap")]
+    NetPcap,
 }
 
 /// The engine's end of the flooded link.

@@ -2,6 +2,7 @@
 //! another.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use braid_dataplane::port::dpdk::DeviceOptions;
@@ -12,7 +13,7 @@ use braid_engine::stack::{ConnectionId, PortId, Stack};
 use braid_engine::wire::ethernet::MacAddress;
 use serde::Serialize;
 
-use super::{FLOODED, PORT, Scenario, Station, host, packets};
+use super::{FLOODED, PORT, Scenario, Station, Way, host, packets};
 use crate::memory_links::{some, text, turn};
 use crate::packets::device::{self, Core};
 use crate::packets::testpmd::Testpmd;
@@ -46,6 +47,8 @@ const SERVER: Station = Station {
 pub struct Outcome {
     /// Which.
     pub scenario: Scenario,
+    /// How its packets came.
+    pub way: Way,
     /// Million packets each second that the engine took in from the flooded link.
     pub million_packets_per_second: f64,
     /// Gbit/s of the connection without a flood, before and after.
@@ -61,12 +64,36 @@ pub struct Outcome {
 /// # Errors
 ///
 /// What is missing here, or went wrong.
-pub fn flood(scenario: Scenario) -> Result<Outcome, String> {
-    let testpmd = Testpmd::find()?;
+pub fn flood(scenario: Scenario, way: Way) -> Result<Outcome, String> {
     let folder = tempfile::tempdir().map_err(text)?;
     let file = folder.path().join("packets.pcap");
     packets::write(&file, &packets::of(scenario)?)?;
-    let socket = folder.path().join("memif");
+    let before = alone()?;
+    let meanwhile = match way {
+        Way::NetMemif => by_testpmd(&file, &folder.path().join("memif"))?,
+        Way::NetPcap => by_file(&file)?,
+    };
+    let after = alone()?;
+    Ok(Outcome {
+        scenario,
+        way,
+        million_packets_per_second: meanwhile.packets / 1e6,
+        goodput_alone: [before, after],
+        goodput_meanwhile: meanwhile.goodput,
+        ratio: meanwhile.goodput * 2.0 / (before + after),
+    })
+}
+
+/// Gbit/s of the connection while nothing comes from the other link.
+fn alone() -> Result<f64, String> {
+    let (silent, _nobody) = MemoryPort::pair(MemoryOptions::default()).map_err(text)?;
+    let mut target = Target::new(silent.into())?;
+    target.run(SAMPLE / 4)?;
+    Ok(target.run(SAMPLE)?.goodput)
+}
+
+fn by_testpmd(file: &Path, socket: &Path) -> Result<Sample, String> {
+    let testpmd = Testpmd::find()?;
     let options = DeviceOptions {
         arguments: Some(format!(
             "role=server,id=0,socket={},socket-abstract=no",
@@ -75,21 +102,21 @@ pub fn flood(scenario: Scenario) -> Result<Outcome, String> {
         ..DeviceOptions::new("net_memif0")
     };
     let mut target = Target::new(device::open(options, Core::Last)?.into())?;
-    target.run(SAMPLE)?;
-    let before = target.run(SAMPLE)?.goodput;
-    let source = testpmd.replay(&file, &socket, FLOOD)?;
+    let source = testpmd.replay(file, socket, FLOOD)?;
     target.until_flooded()?;
-    let meanwhile = target.run(SAMPLE)?;
+    let sample = target.run(SAMPLE)?;
     source.end();
-    target.run(SAMPLE)?;
-    let after = target.run(SAMPLE)?.goodput;
-    Ok(Outcome {
-        scenario,
-        million_packets_per_second: meanwhile.packets / 1e6,
-        goodput_alone: [before, after],
-        goodput_meanwhile: meanwhile.goodput,
-        ratio: meanwhile.goodput * 2.0 / (before + after),
-    })
+    Ok(sample)
+}
+
+fn by_file(file: &Path) -> Result<Sample, String> {
+    let options = DeviceOptions {
+        arguments: Some(format!("rx_pcap={},infinite_rx=1", file.display())),
+        ..DeviceOptions::new("net_pcap0")
+    };
+    let mut target = Target::new(device::open(options, Core::Last)?.into())?;
+    target.until_flooded()?;
+    target.run(SAMPLE)
 }
 
 /// What passed in a sample, a second.
@@ -165,7 +192,7 @@ impl Target {
         let (deadline, before) = (Instant::now() + PATIENCE, self.packets());
         while self.packets() == before {
             if Instant::now() > deadline {
-                return Err("no packet comes from dpdk-testpmd".into());
+                return Err("no packet comes from the flooded link".into());
             }
             self.run(Duration::from_millis(10))?;
         }

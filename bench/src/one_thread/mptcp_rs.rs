@@ -20,8 +20,8 @@ use rand_chacha::rand_core::SeedableRng;
 use super::{BUFFER, Hosts, TRANSFER};
 use crate::memory_links::{address, anywhere, host, mac, server, some, text, turn};
 
-/// Turns without a byte after which a transfer is given up.
-const PATIENCE: u32 = 1_000_000;
+/// How long nothing may move before a transfer is given up: longer than its first retransmission takes.
+const PATIENCE: time::Duration = time::Duration::from_secs(5);
 
 /// A frame that fills an MTU of 1,500.
 const FULL_FRAME: usize = 1_514;
@@ -163,7 +163,8 @@ impl Pair {
         let listener = server.engine_mut().listen(anywhere(), listening);
         let listener = listener.map_err(text)?;
         let mut client = Client::connect(near)?;
-        for _ in 0..PATIENCE {
+        let begun = time::Instant::now();
+        while begun.elapsed() < PATIENCE {
             client.turn()?;
             turn(&mut server);
             if let Some(receiving) = server.engine_mut().accept(listener) {
@@ -188,7 +189,7 @@ impl Pair {
 
 impl Hosts for Pair {
     fn transfer(&mut self) -> Result<(), String> {
-        let (mut sent, mut received, mut idle) = (0, 0, 0);
+        let (mut sent, mut received, mut last) = (0, 0, time::Instant::now());
         while received < TRANSFER {
             let before = received;
             if sent < TRANSFER {
@@ -200,8 +201,9 @@ impl Hosts for Pair {
             let now = self.server.now();
             let stack = self.server.engine_mut();
             received += some(stack.recv(now, self.receiving, &mut self.into))?;
-            idle = if received == before { idle + 1 } else { 0 };
-            if idle > PATIENCE {
+            if received > before {
+                last = time::Instant::now();
+            } else if last.elapsed() > PATIENCE {
                 return Err(format!("nothing moves after {received} bytes"));
             }
         }
