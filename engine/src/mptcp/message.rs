@@ -205,20 +205,24 @@ pub enum ToHome {
 /// What a reset carries.
 pub type ResetOptions = ArrayVec<MptcpOption, 2>;
 
+/// Bytes of the connection's send buffer that a subflow is to send.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// First byte.
+    pub data_sequence: DataSequenceNumber,
+    /// Number of bytes, at least one.
+    pub length: u16,
+    /// DSS checksum over the mapping, where in use.
+    pub checksum: Option<u16>,
+    /// The sender has no more for now: set PSH on the last segment.
+    pub push: bool,
+}
+
 /// From home to a subflow.
 #[derive(Clone, Debug)]
 pub enum ToSubflow {
-    /// Send these bytes of the connection's send buffer, after all granted before.
-    Grant {
-        /// First byte.
-        data_sequence: DataSequenceNumber,
-        /// Number of bytes, at least one.
-        length: u16,
-        /// DSS checksum over the mapping, where in use.
-        checksum: Option<u16>,
-        /// The sender has no more for now: set PSH on the last segment.
-        push: bool,
-    },
+    /// Send these bytes, after all granted before.
+    Grant(Grant),
     /// Send a DATA_FIN that takes this data sequence number, once.
     DataFin {
         /// Its data sequence number.

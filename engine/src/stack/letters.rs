@@ -176,12 +176,8 @@ impl Stack {
         mut message: ToSubflow,
     ) {
         let SubflowAddress { worker, key } = subflow;
-        if let ToSubflow::Grant {
-            data_sequence,
-            length,
-            ..
-        } = message
-            && !self.send_bytes(connection, subflow, data_sequence, length)
+        if let ToSubflow::Grant(grant) = message
+            && !self.send_bytes(connection, subflow, grant.data_sequence, grant.length)
         {
             // The stream has a hole that nobody can fill.
             self.counters.payload_missing += 1;

@@ -1,26 +1,17 @@
 //! How [`ToSubflow`] travels between workers: what is said all the time as it is, what is said now and
 //! then in a box, for a letter has the size of a line of cache.
 
-use crate::mptcp::message::ToSubflow;
+use crate::mptcp::message::{Grant, ToSubflow};
 use crate::sequence::DataSequenceNumber;
 
 /// What home says to a subflow elsewhere.
 #[derive(Debug)]
 pub(super) enum Order {
-    Grant {
-        data_sequence: DataSequenceNumber,
-        length: u16,
-        checksum: Option<u16>,
-        push: bool,
-    },
-    Allowance {
-        granted: u64,
-    },
+    Grant(Grant),
+    Allowance { granted: u64 },
     Acknowledge,
     DataAckMoved,
-    Retain {
-        until: DataSequenceNumber,
-    },
+    Retain { until: DataSequenceNumber },
     SetShift(f64),
     Other(Box<ToSubflow>),
 }
@@ -28,17 +19,7 @@ pub(super) enum Order {
 impl From<ToSubflow> for Order {
     fn from(message: ToSubflow) -> Self {
         match message {
-            ToSubflow::Grant {
-                data_sequence,
-                length,
-                checksum,
-                push,
-            } => Self::Grant {
-                data_sequence,
-                length,
-                checksum,
-                push,
-            },
+            ToSubflow::Grant(grant) => Self::Grant(grant),
             ToSubflow::Allowance { granted } => Self::Allowance { granted },
             ToSubflow::Acknowledge => Self::Acknowledge,
             ToSubflow::DataAckMoved => Self::DataAckMoved,
@@ -52,17 +33,7 @@ impl From<ToSubflow> for Order {
 impl From<Order> for ToSubflow {
     fn from(order: Order) -> Self {
         match order {
-            Order::Grant {
-                data_sequence,
-                length,
-                checksum,
-                push,
-            } => Self::Grant {
-                data_sequence,
-                length,
-                checksum,
-                push,
-            },
+            Order::Grant(grant) => Self::Grant(grant),
             Order::Allowance { granted } => Self::Allowance { granted },
             Order::Acknowledge => Self::Acknowledge,
             Order::DataAckMoved => Self::DataAckMoved,

@@ -253,11 +253,10 @@ impl Home {
         self.sent()
             .into_iter()
             .filter_map(|(to, message)| match message {
-                ToSubflow::Grant {
-                    data_sequence,
-                    length,
-                    ..
-                } => Some((to, data_sequence.offset_from(first), length.into())),
+                ToSubflow::Grant(grant) => {
+                    let offset = grant.data_sequence.offset_from(first);
+                    Some((to, offset, grant.length.into()))
+                }
                 _ => None,
             })
             .collect()

@@ -2,7 +2,7 @@
 
 use crate::harness::{Home, SEGMENT, pattern};
 use braid_engine::mptcp::connection::{ConnectionConfig, ConnectionError, ConnectionEvent, Role};
-use braid_engine::mptcp::message::{SubflowEnd, ToHome, ToSubflow};
+use braid_engine::mptcp::message::{Grant, SubflowEnd, ToHome, ToSubflow};
 use braid_engine::time::Duration;
 use braid_engine::wire::mptcp_option::{DataNumber, MptcpOption, ResetReason};
 
@@ -357,7 +357,7 @@ fn the_head_is_repeated_on_a_faster_path_when_the_window_blocks_once_a_round_tri
     home.progress(0, |_| {});
     let sent = home.sent();
     let [
-        (0, ToSubflow::Grant { length, .. }),
+        (0, ToSubflow::Grant(Grant { length, .. })),
         (1, ToSubflow::SlowDown),
     ] = sent[..]
     else {

@@ -7,7 +7,9 @@
 )]
 
 use braid_engine::mptcp::crypto::KeyDigest;
-use braid_engine::mptcp::message::{Establishment, Published, SubflowEnd, ToHome, ToSubflow};
+use braid_engine::mptcp::message::{
+    Establishment, Grant, Published, SubflowEnd, ToHome, ToSubflow,
+};
 use braid_engine::mptcp::subflow::{
     CapableConfig, JoinConfig, JoinRequest, Outbox, PLAIN_INITIAL, PathLimits, PayloadSource,
     SendBytes, Subflow,
@@ -180,12 +182,12 @@ impl Side {
         length: usize,
         checksum: Option<u16>,
     ) {
-        let message = ToSubflow::Grant {
+        let message = ToSubflow::Grant(Grant {
             data_sequence,
             length: length as u16,
             checksum,
             push: true,
-        };
+        });
         self.deliver(now, message);
     }
 

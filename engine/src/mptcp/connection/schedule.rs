@@ -5,7 +5,7 @@ use super::Mode;
 use super::context::Context;
 use super::send::{Fin, Wait};
 use super::subflow_view::{Rank, SubflowView};
-use crate::mptcp::message::ToSubflow;
+use crate::mptcp::message::{Grant, ToSubflow};
 use crate::mptcp::scheduler::{Candidate, Choice, Demand, SchedulerState, min_rtt};
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::{Sum, dss_checksum};
@@ -244,12 +244,12 @@ impl Connection {
         view.granted += u64::from(length);
         cx.out.send(
             view.handle,
-            ToSubflow::Grant {
+            ToSubflow::Grant(Grant {
                 data_sequence,
                 length,
                 checksum,
                 push,
-            },
+            }),
         );
     }
 

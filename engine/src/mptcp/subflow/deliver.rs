@@ -23,14 +23,10 @@ impl Subflow {
             return;
         }
         match message {
-            ToSubflow::Grant {
-                data_sequence,
-                length,
-                checksum,
-                push,
-            } => {
-                self.outflow.grant(data_sequence, length, checksum);
-                self.tcp.queue(length.into(), push);
+            ToSubflow::Grant(grant) => {
+                self.outflow
+                    .grant(grant.data_sequence, grant.length, grant.checksum);
+                self.tcp.queue(grant.length.into(), grant.push);
             }
             ToSubflow::DataFin { data_sequence } => {
                 if self.phase.is_multipath() {
