@@ -14,42 +14,49 @@ pub struct PoolId(pub u8);
 /// Whoever holds the frame owns its bytes, so a payload moves from a port to the reassembly of a
 /// connection without being copied.
 ///
-/// It takes half a line of cache, so that a letter which carries one fits into a whole.
+/// It is one pointer: it moves a dozen times on its way, and a processor that has just written the parts
+/// of a larger value waits before it can move the whole.
 #[derive(Debug)]
-pub struct Frame {
+pub struct Frame(Option<Box<Filled>>);
+
+#[derive(Debug)]
+struct Filled {
     buffer: Box<[u8]>,
-    /// No buffer comes near the 4 GiB at which this would end.
-    filled: Range<u32>,
+    /// Never past the end of the buffer.
+    range: Range<usize>,
     origin: Option<PoolId>,
 }
 
 impl Frame {
     /// A frame of no bytes, which takes no memory.
-    pub fn empty() -> Self {
-        Self {
-            buffer: Box::default(),
-            filled: 0..0,
-            origin: None,
-        }
+    pub const fn empty() -> Self {
+        Self(None)
     }
 
     /// An empty frame with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self {
-            buffer: vec![0; capacity].into_boxed_slice(),
-            filled: 0..0,
-            origin: None,
-        }
+        Self::new(vec![0; capacity].into_boxed_slice(), 0, None)
+    }
+
+    fn new(buffer: Box<[u8]>, filled: usize, origin: Option<PoolId>) -> Self {
+        Self(Some(Box::new(Filled {
+            buffer,
+            range: 0..filled,
+            origin,
+        })))
     }
 
     /// The whole buffer, for a port to fill.
     pub fn buffer_mut(&mut self) -> &mut [u8] {
-        &mut self.buffer
+        match &mut self.0 {
+            Some(filled) => &mut filled.buffer,
+            None => &mut [],
+        }
     }
 
     /// How many bytes the buffer holds at most.
     pub fn capacity(&self) -> usize {
-        self.buffer.len()
+        self.0.as_ref().map_or(0, |filled| filled.buffer.len())
     }
 
     /// Bytes of memory that the frame takes while it waits in a queue, however few of them are in use.
@@ -64,78 +71,84 @@ impl Frame {
 
     /// States which part of the buffer holds the frame; what lies outside the buffer is cut off.
     pub fn set_filled(&mut self, filled: Range<usize>) {
-        let end = filled.end.min(self.buffer.len());
-        self.filled = place(filled.start.min(end))..place(end);
+        if let Some(own) = &mut self.0 {
+            let end = filled.end.min(own.buffer.len());
+            own.range = filled.start.min(end)..end;
+        }
     }
 
     /// Leaves only `range` of the bytes of the frame; what lies outside them is cut off.
     pub fn narrow(&mut self, range: Range<usize>) {
-        let filled = self.filled();
-        let end = filled.start.saturating_add(range.end).min(filled.end);
-        let start = filled.start.saturating_add(range.start).min(end);
-        self.filled = place(start)..place(end);
+        if let Some(own) = &mut self.0 {
+            let end = own.range.start.saturating_add(range.end).min(own.range.end);
+            let start = own.range.start.saturating_add(range.start).min(end);
+            own.range = start..end;
+        }
     }
 
     fn filled(&self) -> Range<usize> {
-        self.filled.start as usize..self.filled.end as usize
+        self.0.as_ref().map_or(0..0, |own| own.range.clone())
     }
 
     /// The bytes of the frame.
     pub fn bytes(&self) -> &[u8] {
-        &self.buffer[self.filled()]
+        match &self.0 {
+            Some(own) => &own.buffer[own.range.clone()],
+            None => &[],
+        }
     }
 
     /// Writes `bytes` after the first `length` bytes of the frame, in place of what follows there.
     /// False, and nothing written, when the buffer has no room.
     pub fn append_after(&mut self, length: usize, bytes: &[u8]) -> bool {
-        let filled = self.filled();
-        let start = filled.start + length.min(filled.len());
+        let Some(own) = &mut self.0 else {
+            return bytes.is_empty();
+        };
+        let start = own.range.start + length.min(own.range.len());
         let end = start + bytes.len();
-        let Some(room) = self.buffer.get_mut(start..end) else {
+        let Some(room) = own.buffer.get_mut(start..end) else {
             return false;
         };
         room.copy_from_slice(bytes);
-        self.filled.end = place(end);
+        own.range.end = end;
         true
     }
 
     /// How many bytes the frame could have without being moved within its buffer.
     pub fn room(&self) -> usize {
-        self.buffer.len() - self.filled().start
+        self.capacity() - self.filled().start
     }
 
     /// The `length` bytes of the buffer after the first `start` of the frame, be they part of it or not;
     /// `None` where the buffer ends before.
     pub fn room_after(&mut self, start: usize, length: usize) -> Option<&mut [u8]> {
         let start = self.filled().start.checked_add(start)?;
-        self.buffer.get_mut(start..start.checked_add(length)?)
+        self.buffer_mut().get_mut(start..start.checked_add(length)?)
     }
 
     /// Makes the frame as long as `length`, as far as the buffer goes.
     pub fn extend_to(&mut self, length: usize) {
-        let end = self.filled().start.saturating_add(length);
-        self.filled.end = place(end.min(self.buffer.len()));
+        let start = self.filled().start;
+        self.set_filled(start..start.saturating_add(length));
     }
 
     /// The bytes of the frame, to be changed in place.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        let filled = self.filled();
-        &mut self.buffer[filled]
+        match &mut self.0 {
+            Some(own) => &mut own.buffer[own.range.clone()],
+            None => &mut [],
+        }
     }
-}
 
-/// A place within a buffer.
-fn place(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
+    /// The pool that it was taken from, if that has a name.
+    fn origin(&self) -> Option<PoolId> {
+        self.0.as_ref().and_then(|own| own.origin)
+    }
 }
 
 impl From<&[u8]> for Frame {
     fn from(bytes: &[u8]) -> Self {
-        Self {
-            buffer: bytes.into(),
-            filled: 0..place(bytes.len()),
-            origin: None,
-        }
+        Self::new(bytes.into(), bytes.len(), None)
     }
 }
 
@@ -191,16 +204,14 @@ impl FramePool {
             return frame;
         }
         self.made += 1;
-        Frame {
-            origin: self.id,
-            ..Frame::with_capacity(self.frame_capacity)
-        }
+        Frame::new(vec![0; self.frame_capacity].into(), 0, self.id)
     }
 
     /// Takes a frame back. One of another size, or past what the pool keeps, is freed; one of another
     /// pool waits for [`Self::take_stranger`]. A pool without a name takes any.
     pub fn put(&mut self, mut frame: Frame) {
-        let stranger = self.id.is_some() && frame.origin.is_some() && frame.origin != self.id;
+        let origin = frame.origin();
+        let stranger = self.id.is_some() && origin.is_some() && origin != self.id;
         if stranger {
             if self.strangers.len() < self.limit {
                 self.strangers.push(frame);
@@ -227,7 +238,7 @@ impl FramePool {
     /// A frame of another pool, and which.
     pub fn take_stranger(&mut self) -> Option<(PoolId, Frame)> {
         let frame = self.strangers.pop()?;
-        Some((frame.origin?, frame))
+        Some((frame.origin()?, frame))
     }
 
     /// How many frames were made so far.
@@ -260,7 +271,7 @@ mod tests {
         assert_eq!(frame.bytes(), b"ef");
         frame.narrow(7..8);
         assert_eq!(frame.bytes(), b"");
-        assert_eq!(size_of::<Frame>(), 32);
+        assert_eq!(size_of::<Frame>(), size_of::<usize>());
     }
 
     #[test]
