@@ -88,6 +88,8 @@ pub struct MemoryPort {
     /// How the other end shares its flows.
     steering: Steering,
     capabilities: Capabilities,
+    /// Frames that came back, the warmest last.
+    spare: Vec<Frame>,
     reserved: Option<Frame>,
     sleeping: bool,
     /// The last frame was refused because a lane was full.
@@ -149,6 +151,7 @@ impl MemoryPort {
             turn: 0,
             steering,
             capabilities: options.capabilities(),
+            spare: Vec::new(),
             reserved: None,
             sleeping: false,
             full: false,
@@ -174,10 +177,15 @@ impl MemoryPort {
         self.outgoing.iter().any(|to| to.lane.is_full())
     }
 
-    fn frame_for(&self, length: usize) -> Frame {
-        let spare = self.outgoing.iter().find_map(|to| to.lane.spare.pop());
+    fn frame_for(&mut self, length: usize) -> Frame {
+        if self.spare.is_empty() {
+            for to in &self.outgoing {
+                self.spare
+                    .extend(core::iter::from_fn(|| to.lane.spare.pop()));
+            }
+        }
         let fits = |frame: &Frame| frame.capacity() >= length;
-        spare.filter(fits).unwrap_or_else(|| {
+        self.spare.pop().filter(fits).unwrap_or_else(|| {
             Frame::with_capacity(if self.capabilities.segmentation {
                 POOL_FRAME_CAPACITY
             } else {
