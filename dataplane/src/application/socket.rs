@@ -352,9 +352,8 @@ impl Socket {
                 continue;
             }
             let slot = &mut self.slot;
-            let received = stack.recv_with(now, self.connection, room.min(left), |head, tail| {
-                slot.write(head);
-                slot.write(tail);
+            let received = stack.recv_with(now, self.connection, room.min(left), |piece| {
+                slot.write(piece);
             });
             match received {
                 Ok(0) => {

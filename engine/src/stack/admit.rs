@@ -93,6 +93,7 @@ impl Stack {
             settings: 0,
             block: None,
             deadline: Deadline::default(),
+            holds_frames: false,
             pending: Pending::default(),
             closed: false,
             discards: false,

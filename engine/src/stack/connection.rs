@@ -88,6 +88,8 @@ pub(super) struct ConnectionSlot {
     /// What subflows on other workers read, once there may be any.
     pub(super) block: Option<Arc<PublishedBlock>>,
     pub(super) deadline: Deadline,
+    /// It is among the stack's landings.
+    pub(super) holds_frames: bool,
     pub(super) pending: Pending,
     /// The application has no handle any more.
     pub(super) closed: bool,

@@ -8,7 +8,7 @@
 //!   `passive` with `listener`, `handshake`, `request` and `syn_cookie` (connections that peers
 //!   open), `join` (further subflows), `closed_flow` with `time_wait`, `reset` (no flow at all);
 //! - within: `subflow` and `connection` (what is kept of each), `rest` (less of it while nothing happens), `settle` with `mailbox` (the
-//!   messages between them, their timers and events), `admit` (new ones), `sockets` (the application's
+//!   messages between them, their timers and events), `landings` (frames that wait for readers), `admit` (new ones), `sockets` (the application's
 //!   calls), `options`, `inspect`, `bind`, `defaults`, `event`;
 //! - out: `transmit` with `control` (packets of the stack's own) and `emit` (headers in place);
 //! - between workers: `steering` (whose a flow is), `letter` with `join_letter`, `order_letter` and
@@ -38,6 +38,7 @@ mod interface;
 mod join;
 mod join_elsewhere;
 mod join_letter;
+mod landings;
 mod letter;
 mod letters;
 mod listener;
@@ -184,6 +185,8 @@ pub struct Stack {
     events: Events,
     outbox: HomeOutbox,
     from_subflow: SubflowOutbox<ToHome>,
+    /// Connections that hold received frames.
+    landings: landings::Landings,
     /// What a subflow stamps on its RST when its connection is gone already.
     orphaned: Published,
     counters: StackCounters,
@@ -262,6 +265,7 @@ impl Stack {
             events: Events::new(max_connections, config.max_listeners, config.event_queue),
             outbox: HomeOutbox::default(),
             from_subflow: SubflowOutbox::new(),
+            landings: landings::Landings::new(),
             orphaned: Published {
                 data_ack: DataSequenceNumber(0),
                 window_edge: DataSequenceNumber(0),

@@ -115,10 +115,14 @@ impl Stack {
             slot.refresh_block();
             self.timers
                 .note_change(&mut slot.deadline, Timer::Connection(connection));
+            if slot.holds_frames != slot.connection.holds_frames() {
+                self.note_landing(connection);
+            }
         }
     }
 
     fn forget_connection(&mut self, key: ConnectionKey) {
+        self.settle_landing(key);
         let Some(mut slot) = self.connections.remove(key) else {
             return;
         };

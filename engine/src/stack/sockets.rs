@@ -282,15 +282,15 @@ impl Stack {
         connection: ConnectionId,
         into: &mut [u8],
     ) -> Result<usize, SocketError> {
-        self.recv_with(now, connection, into.len(), |head, tail| {
-            let (of_head, rest) = into.split_at_mut(head.len());
-            of_head.copy_from_slice(head);
-            rest[..tail.len()].copy_from_slice(tail);
+        let mut read = 0;
+        self.recv_with(now, connection, into.len(), |piece| {
+            into[read..read + piece.len()].copy_from_slice(piece);
+            read += piece.len();
         })
     }
 
     /// As [`Self::recv`] of up to `length` bytes that are to lie elsewhere: `take` is shown them in
-    /// place, in two pieces. It saves a copy.
+    /// place, piece by piece. It saves a copy.
     ///
     /// # Errors
     ///
@@ -300,7 +300,7 @@ impl Stack {
         now: Instant,
         connection: ConnectionId,
         length: usize,
-        take: impl FnOnce(&[u8], &[u8]),
+        take: impl FnMut(&[u8]),
     ) -> Result<usize, SocketError> {
         if let Some(slot) = self.connections.get(connection.0) {
             if slot.discards {

@@ -4,6 +4,7 @@ pub mod assembler;
 pub mod flow_table;
 pub mod frame;
 pub mod interned;
+pub mod landing;
 pub mod range_set;
 pub mod receive_buffer;
 pub mod ring;

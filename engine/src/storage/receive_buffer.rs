@@ -1,14 +1,20 @@
 //! What has arrived for an application, in order and ahead of order (RFC 9293 section 3.8.6,
 //! RFC 8684 section 3.3.4).
 
+use super::frame::{Frame, FramePool};
+use super::landing::Landing;
 use super::ring::ByteRing;
 use core::ops::Range;
 
 /// A window of `capacity` bytes over a stream. Bytes are written anywhere in the window, become
 /// readable in order, and leave when the application reads them, which moves the window on.
+///
+/// What comes in order stays in its frames for a while, so that a reader who comes soon finds it there. The
+/// ring has what lies before that; nothing lies behind it.
 #[derive(Debug)]
 pub struct ReceiveBuffer {
     ring: ByteRing,
+    landing: Landing,
     capacity: usize,
     start: u64,
     readable_end: u64,
@@ -20,6 +26,7 @@ impl ReceiveBuffer {
         let capacity = capacity.min(ByteRing::MAX_CAPACITY);
         Self {
             ring: ByteRing::new(capacity),
+            landing: Landing::default(),
             capacity,
             start: 0,
             readable_end: 0,
@@ -31,9 +38,48 @@ impl ReceiveBuffer {
         self.readable_end..self.start + self.capacity as u64
     }
 
+    /// Takes the bytes in `range` of those of `frame`, which follow the in-order end where nothing was written
+    /// ahead of order. They are readable at once; what lies past the window is left out.
+    pub fn land(&mut self, frame: Frame, range: Range<usize>, pool: &mut FramePool) {
+        let end = range.end.min(frame.bytes().len());
+        let end = end.min(range.start.saturating_add(self.free()));
+        let range = range.start.min(end)..end;
+        if self.landing.is_full() {
+            self.settle(pool);
+        }
+        self.readable_end += range.len() as u64;
+        self.landing.push(frame, range);
+    }
+
+    /// True when frames wait for the reader.
+    pub fn holds_frames(&self) -> bool {
+        !self.landing.is_empty()
+    }
+
+    /// Copies what is in frames into the ring and gives the frames back.
+    pub fn settle(&mut self, pool: &mut FramePool) {
+        if self.landing.is_empty() {
+            return;
+        }
+        let mut offset = self.landed_from();
+        if offset == self.start {
+            self.ring.restart_at(offset);
+        }
+        let (ring, start) = (&mut self.ring, self.start);
+        self.landing.take(self.landing.len(), pool, |bytes| {
+            offset += ring.write_at(start, offset, bytes) as u64;
+        });
+    }
+
+    /// Offset of the first byte that is in a frame; the in-order end where none is.
+    const fn landed_from(&self) -> u64 {
+        self.readable_end - self.landing.len() as u64
+    }
+
     /// Writes the part of `bytes` that lies within the window when its first byte is at `offset`,
-    /// and returns the length of that part.
+    /// and returns the length of that part. What is in frames is to be settled before.
     pub fn write_at(&mut self, offset: u64, bytes: &[u8]) -> usize {
+        debug_assert!(self.landing.is_empty());
         let window = self.window();
         let skipped = usize::try_from(window.start.saturating_sub(offset)).unwrap_or(usize::MAX);
         let Some(bytes) = bytes.get(skipped..) else {
@@ -60,39 +106,24 @@ impl ReceiveBuffer {
         self.readable_end = end.clamp(window.start, window.end);
     }
 
-    /// Takes the oldest readable bytes out and returns how many there were.
-    pub fn read(&mut self, into: &mut [u8]) -> usize {
-        let count = self.peek(into);
-        self.start += count as u64;
-        count
-    }
-
-    /// Copies the oldest readable bytes and leaves them where they are.
-    pub fn peek(&self, into: &mut [u8]) -> usize {
-        let count = into.len().min(self.readable());
-        self.ring.read_at(self.start, &mut into[..count])
-    }
-
-    /// All readable bytes in place, in two pieces.
-    pub fn readable_slices(&self) -> (&[u8], &[u8]) {
-        self.ring.slices(self.start, self.readable())
-    }
-
-    /// Takes up to `length` of the oldest readable bytes out by showing them to `take` in place, in
-    /// two pieces, if there are any; returns how many.
-    pub fn read_with(&mut self, length: usize, take: impl FnOnce(&[u8], &[u8])) -> usize {
+    /// Takes up to `length` of the oldest readable bytes out by showing them to `take` in place, piece by
+    /// piece; returns how many. Frames that were read return to `pool`.
+    pub fn read_with(
+        &mut self,
+        length: usize,
+        pool: &mut FramePool,
+        mut take: impl FnMut(&[u8]),
+    ) -> usize {
         let count = length.min(self.readable());
-        if count > 0 {
-            let (head, tail) = self.ring.slices(self.start, count);
-            take(head, tail);
+        let of_ring = count.min(self.readable() - self.landing.len());
+        if of_ring > 0 {
+            let (head, tail) = self.ring.slices(self.start, of_ring);
+            take(head);
+            if !tail.is_empty() {
+                take(tail);
+            }
         }
-        self.start += count as u64;
-        count
-    }
-
-    /// Drops up to `count` readable bytes, as though they had been read; returns how many.
-    pub fn consume(&mut self, count: usize) -> usize {
-        let count = count.min(self.readable());
+        self.landing.take(count - of_ring, pool, take);
         self.start += count as u64;
         count
     }
@@ -125,6 +156,7 @@ impl ReceiveBuffer {
     /// Gives the memory back, with what was written ahead of order. The next write takes memory again.
     pub fn release_memory(&mut self) {
         self.ring.release_memory();
+        self.landing.release_spare();
     }
 
     /// Enlarges the buffer. It never becomes smaller: the right edge of a window that a peer was
@@ -145,9 +177,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(buffer: &mut ReceiveBuffer, length: usize) -> Vec<u8> {
-        let mut bytes = vec![0; length];
-        let count = buffer.read(&mut bytes);
-        bytes.truncate(count);
+        let mut bytes = Vec::new();
+        let take = |piece: &[u8]| bytes.extend_from_slice(piece);
+        let count = buffer.read_with(length, &mut FramePool::new(16, 4), take);
+        assert_eq!(count, bytes.len());
         bytes
     }
 
@@ -158,9 +191,6 @@ mod tests {
         assert_eq!(read(&mut buffer, 16), b"");
         assert_eq!(buffer.write_at(0, b"hello"), 5);
         buffer.make_readable(10);
-        let mut peeked = [0; 4];
-        assert_eq!(buffer.peek(&mut peeked), 4);
-        assert_eq!(&peeked, b"hell");
         assert_eq!(buffer.free(), 6);
         assert_eq!(read(&mut buffer, 7), b"hellowo");
         assert_eq!(read(&mut buffer, 7), b"rld");
@@ -196,21 +226,35 @@ mod tests {
     }
 
     proptest! {
-        /// Segments in any order, overlapping, with reads in between: the stream comes out.
+        /// Segments in any order, overlapping, with reads in between: the stream comes out, whatever waits in
+        /// frames for how long.
         #[test]
         fn the_application_reads_the_stream(
             segments in prop::collection::vec((0..200_u64, 1..40_usize, 0..30_usize), 1..80),
+            settling: u8,
         ) {
             let stream: Vec<u8> = (0..=255).collect();
             let mut buffer = ReceiveBuffer::new(50);
             let mut assembler = Assembler::new(16);
+            let mut pool = FramePool::new(16, 4);
             let mut received = Vec::new();
             let in_order = (0..6_u64).map(|n| (n * 40, 40, 50));
             for (start, length, reading) in segments.into_iter().chain(in_order) {
                 let end = start + length as u64;
                 let window = buffer.window();
                 let (from, to) = (start.max(window.start), end.min(window.end));
+                if assembler.is_empty() && from == window.start && from < to {
+                    let frame = Frame::from(&stream[..to as usize]);
+                    buffer.land(frame, from as usize..to as usize, &mut pool);
+                    if length % 8 == usize::from(settling % 8) {
+                        buffer.settle(&mut pool);
+                        prop_assert!(!buffer.holds_frames());
+                    }
+                    received.extend(read(&mut buffer, reading));
+                    continue;
+                }
                 let Ok(new) = assembler.insert(from, to) else { continue };
+                buffer.settle(&mut pool);
                 for part in new.iter().cloned() {
                     let bytes = &stream[part.start as usize..part.end as usize];
                     prop_assert_eq!(buffer.write_at(part.start, bytes), bytes.len());

@@ -118,12 +118,12 @@ impl Connection {
             Place::At(data_sequence) => data_sequence,
             Place::Next => self.receive.data_ack(),
         };
-        let bytes = frame.bytes().get(range).unwrap_or_default();
+        let length = range.len();
         let readable_before = self.receive.buffer.readable();
         if self.released || !self.state.can_receive() {
-            cx.counters.beyond_window_bytes += bytes.len() as u64;
+            cx.counters.beyond_window_bytes += length as u64;
             // A copy of what was read before is no news.
-            let fresh = self.receive.is_fresh(data_sequence, bytes.len());
+            let fresh = self.receive.is_fresh(data_sequence, length);
             let unwanted = fresh && self.released && self.state.can_receive();
             cx.pool.put(frame);
             if unwanted {
@@ -140,9 +140,8 @@ impl Connection {
             self.reset_view(from, Some(ResetReason::MiddleboxInterference), cx);
             return;
         }
-        self.receive.receive(data_sequence, bytes, cx.counters);
-        let length = bytes.len() as u64;
-        cx.pool.put(frame);
+        self.receive
+            .receive(data_sequence, frame, range, cx.pool, cx.counters);
         self.receive.last_received = Some(cx.now);
         let moved = self.published.data_ack != self.receive.data_ack();
         let distant = self.config.distant_subflows || from.worker() != self.worker;
@@ -150,7 +149,7 @@ impl Connection {
             cx.out.send(from, ToSubflow::DataAckMoved);
         }
         if let Some(view) = self.view_mut(from) {
-            view.bytes_received += length;
+            view.bytes_received += length as u64;
             view.data_at = cx.now;
         }
         self.after_receive(from, cx);

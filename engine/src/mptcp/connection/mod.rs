@@ -50,6 +50,7 @@ use super::scheduler::{Scheduler, SchedulerState};
 use crate::congestion::Coupling;
 use crate::sequence::DataSequenceNumber;
 use crate::stack::WorkerId;
+use crate::storage::frame::FramePool;
 use crate::storage::send_buffer::SendBuffer;
 use crate::time::Instant;
 use crate::wire::mptcp_option::{Key, Token};
@@ -279,16 +280,16 @@ impl Connection {
     ///
     /// [`IoError::WouldBlock`] when nothing waits; [`ConnectionEvent::Readable`] follows.
     pub fn read(&mut self, into: &mut [u8], cx: &mut Context<'_>) -> Result<usize, IoError> {
+        let mut read = 0;
         let length = into.len();
-        let take = |head: &[u8], tail: &[u8]| {
-            let (of_head, rest) = into.split_at_mut(head.len());
-            of_head.copy_from_slice(head);
-            rest[..tail.len()].copy_from_slice(tail);
+        let take = |piece: &[u8]| {
+            into[read..read + piece.len()].copy_from_slice(piece);
+            read += piece.len();
         };
         self.read_with(length, take, cx)
     }
 
-    /// As [`Self::read`] of up to `length` bytes, which `take` is shown in place, in two pieces.
+    /// As [`Self::read`] of up to `length` bytes, which `take` is shown in place, piece by piece.
     ///
     /// # Errors
     ///
@@ -296,10 +297,10 @@ impl Connection {
     pub fn read_with(
         &mut self,
         length: usize,
-        take: impl FnOnce(&[u8], &[u8]),
+        take: impl FnMut(&[u8]),
         cx: &mut Context<'_>,
     ) -> Result<usize, IoError> {
-        let count = self.receive.buffer.read_with(length, take);
+        let count = self.receive.buffer.read_with(length, cx.pool, take);
         if count > 0 {
             self.after_read(cx);
             return Ok(count);
@@ -312,6 +313,16 @@ impl Connection {
             Some(failure) => Err(failure.into()),
             None => Err(IoError::WouldBlock),
         }
+    }
+
+    /// True when received frames wait for the reader as they came.
+    pub fn holds_frames(&self) -> bool {
+        self.receive.buffer.holds_frames()
+    }
+
+    /// Copies what is in such frames into the receive buffer, and gives them back.
+    pub fn settle_frames(&mut self, pool: &mut FramePool) {
+        self.receive.buffer.settle(pool);
     }
 
     fn after_read(&mut self, cx: &mut Context<'_>) {

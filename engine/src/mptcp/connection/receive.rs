@@ -5,8 +5,10 @@ use super::data_space::DataSpace;
 use crate::mptcp::counters::MptcpCounters;
 use crate::sequence::DataSequenceNumber;
 use crate::storage::assembler::Assembler;
+use crate::storage::frame::{Frame, FramePool};
 use crate::storage::receive_buffer::ReceiveBuffer;
 use crate::time::Instant;
+use core::ops::Range;
 
 /// At most this many runs of bytes wait ahead of order.
 const MAX_RUNS: usize = 1024;
@@ -145,53 +147,66 @@ impl ReceiveState {
                 > 0
     }
 
-    /// Takes bytes that begin at `data_sequence`.
+    /// Takes the bytes in `range` of those of `frame`, which begin at `data_sequence`.
     pub(super) fn receive(
         &mut self,
         data_sequence: DataSequenceNumber,
-        bytes: &[u8],
+        frame: Frame,
+        range: Range<usize>,
+        pool: &mut FramePool,
         counters: &mut MptcpCounters,
     ) {
+        let end = range.end.min(frame.bytes().len());
+        let length = end.saturating_sub(range.start);
         let distance = self.space.distance(data_sequence, self.rcv_nxt);
-        let old = distance.min(0).unsigned_abs().min(bytes.len() as u64);
+        let old = distance.min(0).unsigned_abs().min(length as u64);
         counters.duplicate_bytes += old;
-        let bytes = bytes.get(old as usize..).unwrap_or_default();
+        let length = length - old as usize;
         let start = self.rcv_nxt.saturating_add(distance.max(0).unsigned_abs());
         let limit = self.fin.unwrap_or(u64::MAX).min(self.buffer.window().end);
         let room = usize::try_from(limit.saturating_sub(start)).unwrap_or(usize::MAX);
-        let beyond = bytes.len().saturating_sub(room);
+        let beyond = length.saturating_sub(room);
         counters.beyond_window_bytes += beyond as u64;
-        let bytes = bytes.get(..bytes.len() - beyond).unwrap_or_default();
-        if !bytes.is_empty() {
-            self.store(start, bytes, counters);
+        let range = range.start + old as usize..end - beyond;
+        if range.is_empty() {
+            pool.put(frame);
+        } else if start == self.rcv_nxt && self.assembler.is_empty() {
+            self.rcv_nxt += range.len() as u64;
+            self.buffer.land(frame, range, pool);
+        } else {
+            self.buffer.settle(pool);
+            self.store(
+                start,
+                frame.bytes().get(range).unwrap_or_default(),
+                counters,
+            );
+            pool.put(frame);
         }
         self.announced_edge = self.edge();
     }
 
+    /// Takes bytes that come ahead of order, or behind such.
     fn store(&mut self, start: u64, bytes: &[u8], counters: &mut MptcpCounters) {
         let end = start + bytes.len() as u64;
-        if start == self.rcv_nxt && self.assembler.is_empty() {
+        if self.assembler.is_empty() {
             self.buffer.restart();
-            self.buffer.write_at(start, bytes);
-            self.rcv_nxt = end;
-        } else {
-            if start > self.rcv_nxt {
-                counters.out_of_order_bytes += bytes.len() as u64;
-            }
-            let Ok(added) = self.assembler.insert(start, end) else {
-                counters.too_many_holes += 1;
-                return;
-            };
-            let mut fresh = 0;
-            for piece in added {
-                fresh += piece.end - piece.start;
-                let inside = (piece.start - start) as usize..(piece.end - start) as usize;
-                self.buffer
-                    .write_at(piece.start, bytes.get(inside).unwrap_or_default());
-            }
-            counters.duplicate_bytes += bytes.len() as u64 - fresh;
-            self.rcv_nxt = self.assembler.take_front(self.rcv_nxt);
         }
+        if start > self.rcv_nxt {
+            counters.out_of_order_bytes += bytes.len() as u64;
+        }
+        let Ok(added) = self.assembler.insert(start, end) else {
+            counters.too_many_holes += 1;
+            return;
+        };
+        let mut fresh = 0;
+        for piece in added {
+            fresh += piece.end - piece.start;
+            let inside = (piece.start - start) as usize..(piece.end - start) as usize;
+            self.buffer
+                .write_at(piece.start, bytes.get(inside).unwrap_or_default());
+        }
+        counters.duplicate_bytes += bytes.len() as u64 - fresh;
+        self.rcv_nxt = self.assembler.take_front(self.rcv_nxt);
         self.buffer.make_readable(self.rcv_nxt);
     }
 
@@ -246,6 +261,26 @@ impl ReceiveState {
 mod tests {
     use super::*;
 
+    fn receive(
+        state: &mut ReceiveState,
+        number: DataSequenceNumber,
+        bytes: &[u8],
+        counters: &mut MptcpCounters,
+    ) {
+        let mut pool = FramePool::new(16, 4);
+        let range = 0..bytes.len();
+        state.receive(number, Frame::from(bytes), range, &mut pool, counters);
+    }
+
+    fn read(state: &mut ReceiveState, length: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let take = |piece: &[u8]| bytes.extend_from_slice(piece);
+        state
+            .buffer
+            .read_with(length, &mut FramePool::new(16, 4), take);
+        bytes
+    }
+
     /// Initial numbers whose streams cross a wrap within a few bytes: of the lower half, of the
     /// sign, and of all 64 bits.
     const INITIALS: [u64; 4] = [0, (1 << 32) - 40, (1 << 63) - 40, u64::MAX - 40];
@@ -255,24 +290,22 @@ mod tests {
         for initial in INITIALS {
             let initial = DataSequenceNumber(initial);
             let mut counters = MptcpCounters::default();
-            let mut receive = ReceiveState::new(64, DataSpace::after(initial));
+            let mut state = ReceiveState::new(64, DataSpace::after(initial));
             let stream: Vec<u8> = (0..100).collect();
-            let mut read = Vec::new();
+            let mut all = Vec::new();
             for start in [10, 0, 40, 20, 10, 60, 55, 90, 80] {
                 let number = initial + 1 + start as u64;
                 let end = (start + 20).min(stream.len());
-                receive.receive(number, &stream[start..end], &mut counters);
-                let mut piece = [0; 64];
-                let count = receive.buffer.read(&mut piece);
-                read.extend_from_slice(&piece[..count]);
-                assert!(stream.starts_with(&read), "from {initial:?}");
+                receive(&mut state, number, &stream[start..end], &mut counters);
+                all.extend(read(&mut state, 64));
+                assert!(stream.starts_with(&all), "from {initial:?}");
             }
-            assert_eq!(read, stream, "from {initial:?}");
-            assert_eq!(receive.data_ack(), initial + 101);
+            assert_eq!(all, stream, "from {initial:?}");
+            assert_eq!(state.data_ack(), initial + 101);
             assert_eq!(counters.beyond_window_bytes, 0);
-            assert!(receive.note_fin(initial + 101) && receive.take_fin());
-            assert_eq!(receive.data_ack(), initial + 102);
-            assert!(!receive.note_fin(initial), "of long ago");
+            assert!(state.note_fin(initial + 101) && state.take_fin());
+            assert_eq!(state.data_ack(), initial + 102);
+            assert!(!state.note_fin(initial), "of long ago");
         }
     }
 
@@ -280,28 +313,23 @@ mod tests {
     fn the_edge_never_moves_left_whatever_the_buffer_becomes() {
         let initial = DataSequenceNumber(u64::MAX - 40);
         let mut counters = MptcpCounters::default();
-        let mut receive = ReceiveState::new(64, DataSpace::after(initial));
+        let mut state = ReceiveState::new(64, DataSpace::after(initial));
         let stream: Vec<u8> = (0..1_000).map(|n| n as u8).collect();
-        let mut promised = receive.window_edge();
+        let mut promised = state.window_edge();
         let mut start = 0;
         for size in [16, 128, 8, 8, 200, 1] {
-            receive.set_window(size);
-            assert!(receive.window_edge() - promised >= 0, "size {size}");
-            promised = receive.window_edge();
+            state.set_window(size);
+            assert!(state.window_edge() - promised >= 0, "size {size}");
+            promised = state.window_edge();
             // A peer that uses all it was promised loses nothing.
-            let end = start + receive.free_window() as usize;
-            receive.receive(
-                initial + 1 + start as u64,
-                &stream[start..end],
-                &mut counters,
-            );
-            let mut read = vec![0; 300];
-            assert_eq!(receive.buffer.read(&mut read), end - start);
-            assert_eq!(read[..end - start], stream[start..end]);
+            let end = start + state.free_window() as usize;
+            let number = initial + 1 + start as u64;
+            receive(&mut state, number, &stream[start..end], &mut counters);
+            assert_eq!(read(&mut state, 300), stream[start..end]);
             start = end;
-            assert!(receive.window_edge() - promised >= 0);
-            promised = receive.window_edge();
-            assert_eq!(receive.free_window(), size as u64);
+            assert!(state.window_edge() - promised >= 0);
+            promised = state.window_edge();
+            assert_eq!(state.free_window(), size as u64);
         }
         assert_eq!(counters.beyond_window_bytes, 0);
     }
@@ -310,21 +338,24 @@ mod tests {
     fn what_comes_beyond_the_window_is_kept_within_bounds() {
         let initial = DataSequenceNumber(7);
         let mut counters = MptcpCounters::default();
-        let mut receive = ReceiveState::new(64, DataSpace::after(initial));
+        let mut state = ReceiveState::new(64, DataSpace::after(initial));
         let stream: Vec<u8> = (0..200).collect();
-        receive.receive(initial + 1, &stream[..64], &mut counters);
-        assert_eq!(receive.window_edge(), initial + 1 + 64);
-        assert_eq!(receive.free_window(), 0);
+        receive(&mut state, initial + 1, &stream[..64], &mut counters);
+        assert_eq!(state.window_edge(), initial + 1 + 64);
+        assert_eq!(state.free_window(), 0);
         // A peer that takes the old window to count from the new DATA_ACK.
-        receive.receive(initial + 1 + 64, &stream[64..128], &mut counters);
+        receive(
+            &mut state,
+            initial + 1 + 64,
+            &stream[64..128],
+            &mut counters,
+        );
         assert_eq!(counters.beyond_window_bytes, 0);
-        assert_eq!(receive.data_ack(), initial + 1 + 128);
-        assert_eq!(receive.free_window(), 0);
-        receive.receive(initial + 1 + 128, &stream[128..], &mut counters);
+        assert_eq!(state.data_ack(), initial + 1 + 128);
+        assert_eq!(state.free_window(), 0);
+        receive(&mut state, initial + 1 + 128, &stream[128..], &mut counters);
         assert_eq!(counters.beyond_window_bytes, 72);
-        let mut read = [0; 100];
-        assert_eq!(receive.buffer.read(&mut read), 100);
-        assert_eq!(read, stream[..100]);
-        assert_eq!(receive.free_window(), 36);
+        assert_eq!(read(&mut state, 100), stream[..100]);
+        assert_eq!(state.free_window(), 36);
     }
 }
