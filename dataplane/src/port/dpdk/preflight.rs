@@ -1,11 +1,14 @@
 //! What DPDK needs of the host, looked at before it starts: where it lacks something, DPDK's own
 //! messages name functions, and these name the command that mends it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
+use rustix::process::getuid;
 
 use super::options::{DeviceOptions, EalOptions};
 use super::setup;
@@ -30,13 +33,27 @@ const CAP_BPF: u32 = 39;
 pub struct Finding {
     /// What is missing, as a sentence without its end.
     pub what: String,
-    /// What mends it: commands for root's shell.
-    pub command: String,
+    /// What mends it.
+    pub mend: Mend,
+}
+
+/// What mends something that is missing, to be taken as it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Mend {
+    /// A command for root's shell.
+    Command(String),
+    /// A line of the configuration, where no command would do.
+    Configuration(String),
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; mend it with: {}", self.what, self.command)
+        match &self.mend {
+            Mend::Command(command) => write!(f, "{}; mend it with: {command}", self.what),
+            Mend::Configuration(line) => {
+                write!(f, "{}; write into the configuration: {line}", self.what)
+            }
+        }
     }
 }
 
@@ -48,7 +65,7 @@ pub fn check(
     devices: &[DeviceOptions],
     version: &str,
 ) -> Vec<Finding> {
-    let host = Host { root };
+    let host = Host { root, devices };
     let mut findings = Vec::new();
     findings.extend(outdated(version));
     findings.extend(host.huge_pages(eal, devices));
@@ -76,17 +93,20 @@ fn outdated(version: &str) -> Option<Finding> {
         .map(|number| number.parse().unwrap_or(0));
     let version_of = (numbers.next()?, numbers.next()?);
     (version_of < OLDEST).then(|| Finding {
-        what: format!(
-            "{version} is older than DPDK {}.{}",
-            OLDEST.0, OLDEST.1
+        what: format!("{version} is older than DPDK {}.{}", OLDEST.0, OLDEST.1),
+        // Of Debian 12 or Ubuntu 22.04 on.
+        mend: Mend::Command(
+            "apt-get install libdpdk-dev && cargo build --release -p braid-control --features dpdk"
+                .into(),
         ),
-        command: "apt-get install libdpdk-dev, or build DPDK from its sources, then build the engine anew".into(),
     })
 }
 
 /// A host, or what a test makes of one.
 struct Host<'a> {
     root: &'a Path,
+    /// All that it is to serve.
+    devices: &'a [DeviceOptions],
 }
 
 impl Host<'_> {
@@ -163,16 +183,17 @@ impl Host<'_> {
         );
         let Some((size, pool)) = sizes.iter().min() else {
             return Some(Finding {
-                what: "this kernel has no huge pages".into(),
-                command:
-                    "none; write `--no-huge` into the EAL arguments, which serves virtual devices"
-                        .into(),
+                what: "this kernel has no huge pages, without which virtual devices work".into(),
+                mend: Mend::Configuration(format!(
+                    "arguments = [\"--no-huge\", \"-m\", \"{}\"]",
+                    needed.div_ceil(1 << 10)
+                )),
             });
         };
         let pages = self.number(pool.join("nr_hugepages")) + (needed - free).div_ceil(*size);
         Some(Finding {
             what,
-            command: format!("echo {pages} > /{}/nr_hugepages", pool.display()),
+            mend: Mend::Command(format!("echo {pages} > /{}/nr_hugepages", pool.display())),
         })
     }
 
@@ -180,14 +201,19 @@ impl Host<'_> {
         let device = Path::new("sys/bus/pci/devices").join(address.to_ascii_lowercase());
         if !self.path(&device).exists() {
             let cards = self.network_cards();
-            let known = match cards.as_slice() {
-                [] => "this host has none".to_string(),
-                cards => format!("network cards are at {}", cards.join(", ")),
+            let (known, mend) = match cards.as_slice() {
+                [] => (
+                    "this host has none".to_string(),
+                    Mend::Command("echo 1 > /sys/bus/pci/rescan".into()),
+                ),
+                cards @ [first, ..] => (
+                    format!("network cards are at {}", cards.join(", ")),
+                    Mend::Configuration(format!("device = \"{first}\"")),
+                ),
             };
             return Some(Finding {
                 what: format!("no PCI device is at {address}: {known}"),
-                command: "echo 1 > /sys/bus/pci/rescan if it was removed, or name another device"
-                    .into(),
+                mend,
             });
         }
         match self.link(device.join("driver")) {
@@ -232,11 +258,11 @@ impl Host<'_> {
         };
         Finding {
             what,
-            command: format!(
+            mend: Mend::Command(format!(
                 "{load}echo vfio-pci > /{}/driver_override && {unbind}echo {address} > \
                  /sys/bus/pci/drivers_probe",
                 device.display()
-            ),
+            )),
         }
     }
 
@@ -248,10 +274,14 @@ impl Host<'_> {
                 return None;
             }
             return Some(Finding {
-                what: format!("{address} has no IOMMU, which vfio-pci asks for"),
-                command: format!(
-                    "add `intel_iommu=on iommu=pt` to the kernel's command line and reboot; or, \
-                     where the device is trusted with all memory, echo 1 > /{UNSAFE}"
+                what: format!(
+                    "{address} has no IOMMU, which vfio-pci asks for (echo 1 > /{UNSAFE} where the \
+                     device is trusted with all memory)"
+                ),
+                mend: Mend::Command(
+                    "sed -i 's/^GRUB_CMDLINE_LINUX=\"/&intel_iommu=on iommu=pt /' /etc/default/grub \
+                     && update-grub && reboot"
+                        .into(),
                 ),
             });
         };
@@ -263,15 +293,15 @@ impl Host<'_> {
         if self.path(&node).exists() {
             return Some(Finding {
                 what: format!("this user may not open /{shown}, the group of {address}"),
-                command: format!("chown $(id -u USER) /{shown}, USER being the engine's"),
+                mend: Mend::Command(format!("chown {} /{shown}", getuid().as_raw())),
             });
         }
         Some(Finding {
-            what: format!("/{shown}, the group of {address}, is missing"),
-            command: format!(
-                "modprobe vfio-pci; inside a container, start it with --device /dev/vfio/vfio \
-                 --device /{shown}"
+            what: format!(
+                "/{shown}, the group of {address}, is missing (a container is to be started with \
+                 --device /dev/vfio/vfio --device /{shown})"
             ),
+            mend: Mend::Command("modprobe vfio-pci".into()),
         })
     }
 
@@ -286,8 +316,12 @@ impl Host<'_> {
             return None;
         }
         Some(Finding {
-            what: format!("this process may lock {soft} bytes of memory, and devices need all of theirs locked"),
-            command: "ulimit -l unlimited in the shell that starts the engine, or LimitMEMLOCK=infinity in its unit".into(),
+            what: format!(
+                "this process may lock {soft} bytes of memory, and devices need all of theirs locked \
+                 (a unit of systemd with LimitMEMLOCK=infinity, a shell by this before it starts the \
+                 engine)"
+            ),
+            mend: Mend::Command("ulimit -l unlimited".into()),
         })
     }
 
@@ -296,19 +330,20 @@ impl Host<'_> {
         if device.is_tap() {
             if !self.path("dev/net/tun").exists() {
                 return Some(Finding {
-                    what: format!("/dev/net/tun is missing, which {name} is made of"),
-                    command:
-                        "modprobe tun; inside a container, start it with --device /dev/net/tun"
-                            .into(),
+                    what: format!(
+                        "/dev/net/tun is missing, which {name} is made of (a container is to be \
+                         started with --device /dev/net/tun)"
+                    ),
+                    mend: Mend::Command("modprobe tun".into()),
                 });
             }
             if !self.may_use("dev/net/tun") {
                 return Some(Finding {
                     what: format!("this user may not open /dev/net/tun, which {name} is made of"),
-                    command: "chmod a+rw /dev/net/tun".into(),
+                    mend: Mend::Command("chmod a+rw /dev/net/tun".into()),
                 });
             }
-            return self.lacks(CAP_NET_ADMIN, "cap_net_admin", name);
+            return self.lacks(CAP_NET_ADMIN, name);
         }
         if name.starts_with("net_pcap") {
             return self.capture(device);
@@ -319,10 +354,10 @@ impl Host<'_> {
         let Some(interface) = device.argument("iface") else {
             return Some(Finding {
                 what: format!("{name} is told no interface"),
-                command: format!("none; write arguments = \"iface=NAME\" for {name}"),
+                mend: Mend::Configuration(self.arguments_with(device, "iface")),
             });
         };
-        self.interface(name, interface).or_else(|| {
+        self.interface(device, "iface", interface).or_else(|| {
             if device.is_af_xdp() {
                 self.express_path(name)
             } else {
@@ -344,14 +379,17 @@ impl Host<'_> {
         {
             return Some(Finding {
                 what: format!("{name} cannot read the capture {file}: {error}"),
-                command: format!("tcpdump -w {file}, or name another in rx_pcap"),
+                mend: Mend::Command(match error.kind() {
+                    ErrorKind::PermissionDenied => format!("chmod a+r {file}"),
+                    _ => format!("tcpdump -c 1000 -w {file}"),
+                }),
             });
         }
-        let interfaces = ["iface", "rx_iface", "rx_iface_in", "tx_iface"];
-        let mut interfaces = interfaces
+        let words = ["iface", "rx_iface", "rx_iface_in", "tx_iface"];
+        let mut interfaces = words
             .into_iter()
-            .filter_map(|word| device.argument(word));
-        interfaces.find_map(|interface| self.interface(name, interface))
+            .filter_map(|word| Some((word, device.argument(word)?)));
+        interfaces.find_map(|(word, interface)| self.interface(device, word, interface))
     }
 
     /// What it takes for a program of the kernel's express data path (XDP).
@@ -360,39 +398,95 @@ impl Host<'_> {
         let mut words = map.split_whitespace();
         if words.next().is_some() && words.nth(1) != Some("4294967295") {
             return Some(Finding {
-                what: format!("{device} loads a program into the kernel, which takes none from a user namespace"),
-                command: "start it as root outside of it; in a container, podman run --userns host --privileged".into(),
+                what: format!(
+                    "{device} loads a program into the kernel, which takes none from a user namespace: \
+                     start the engine as root outside of it"
+                ),
+                mend: Mend::Command(
+                    "podman run --userns host --privileged --network host braid".into(),
+                ),
             });
         }
-        let may_load = [CAP_BPF, CAP_SYS_ADMIN];
-        if !may_load
-            .into_iter()
-            .any(|number| self.has_capability(number))
-        {
-            return self.lacks(CAP_BPF, "cap_bpf", device);
+        if self.has_capability(CAP_SYS_ADMIN) {
+            return self.lacks(CAP_NET_ADMIN, device);
         }
-        self.lacks(CAP_NET_ADMIN, "cap_net_admin", device)
+        self.lacks(CAP_BPF, device)
+            .or_else(|| self.lacks(CAP_NET_ADMIN, device))
     }
 
-    /// An interface that a device is made of.
-    fn interface(&self, name: &str, interface: &str) -> Option<Finding> {
-        // Of this process's network namespace, which sysfs may not be.
-        let interfaces = self.text("proc/thread-self/net/dev").unwrap_or_default();
-        let mut names = interfaces.lines().filter_map(|line| line.split_once(':'));
-        if !names.any(|(name, _)| name.trim() == interface) {
+    /// An interface that a device is made of, by this word of its arguments.
+    fn interface(&self, device: &DeviceOptions, word: &str, interface: &str) -> Option<Finding> {
+        let name = &device.device;
+        let interfaces = self.interfaces();
+        if !interfaces.iter().any(|known| known == interface) {
             return Some(Finding {
-                what: format!("there is no interface {interface} for {name}"),
-                command: "ip link, and name one of those that it lists".into(),
+                what: format!(
+                    "there is no interface {interface} for {name}, but {}",
+                    interfaces.join(", ")
+                ),
+                mend: Mend::Configuration(self.arguments_with(device, word)),
             });
         }
-        self.lacks(CAP_NET_RAW, "cap_net_raw", name)
+        self.lacks(CAP_NET_RAW, name)
     }
 
-    fn lacks(&self, number: u32, capability: &str, device: &str) -> Option<Finding> {
+    /// The interfaces of this process's network namespace, which those of sysfs may not be.
+    fn interfaces(&self) -> Vec<String> {
+        let text = self.text("proc/thread-self/net/dev").unwrap_or_default();
+        let names = text.lines().filter_map(|line| line.split_once(':'));
+        names.map(|(name, _)| name.trim().to_owned()).collect()
+    }
+
+    /// The arguments of a device with an interface that there is: the first that leads anywhere.
+    fn arguments_with(&self, device: &DeviceOptions, word: &str) -> String {
+        let interfaces = self.interfaces();
+        let mut outside = interfaces.iter().filter(|name| *name != "lo");
+        let interface = outside.next().map_or("lo", |name| name);
+        let arguments = device.arguments.as_deref().unwrap_or_default().split(',');
+        let others = arguments.filter(|argument| {
+            let known = argument.split_once('=').map_or(*argument, |(name, _)| name);
+            !argument.is_empty() && known != word
+        });
+        let all: Vec<String> = [format!("{word}={interface}")]
+            .into_iter()
+            .chain(others.map(str::to_owned))
+            .collect();
+        format!("arguments = \"{}\"", all.join(","))
+    }
+
+    fn lacks(&self, number: u32, device: &str) -> Option<Finding> {
         (!self.has_capability(number)).then(|| Finding {
-            what: format!("{device} needs {capability}, which this process lacks"),
-            command: format!("setcap {capability}+ep $(command -v braid), or start it as root"),
+            what: format!(
+                "{device} needs {}, which this process lacks",
+                capability(number)
+            ),
+            mend: Mend::Command(self.grant()),
         })
+    }
+
+    /// How to give the program all capabilities that the devices take, as those that it had are taken away.
+    fn grant(&self) -> String {
+        let of = |device: &DeviceOptions| match () {
+            () if device.is_pci() => vec![CAP_IPC_LOCK],
+            () if device.is_tap() => vec![CAP_NET_ADMIN],
+            () if device.is_af_xdp() => vec![CAP_NET_ADMIN, CAP_NET_RAW, CAP_IPC_LOCK, CAP_BPF],
+            () => vec![CAP_NET_RAW],
+        };
+        let all: BTreeSet<u32> = self.devices.iter().flat_map(of).collect();
+        let names: Vec<&str> = all.into_iter().map(capability).collect();
+        let program = std::env::current_exe().unwrap_or_else(|_| "/usr/bin/braid".into());
+        format!("setcap {}+ep {}", names.join(","), program.display())
+    }
+}
+
+/// The name of a capability (capabilities(7)).
+fn capability(number: u32) -> &'static str {
+    match number {
+        CAP_NET_ADMIN => "cap_net_admin",
+        CAP_NET_RAW => "cap_net_raw",
+        CAP_IPC_LOCK => "cap_ipc_lock",
+        CAP_BPF => "cap_bpf",
+        _ => "cap_sys_admin",
     }
 }
 

@@ -1,6 +1,8 @@
 //! Hosts made of files.
 
 use std::os::unix::fs::symlink;
+use std::process::Command;
+
 use tempfile::TempDir;
 
 use super::*;
@@ -173,9 +175,15 @@ fn an_absent_card_is_told_beside_those_that_are_there() {
     let host = FakeHost::ready();
     let findings = host.findings(&[], &DeviceOptions::new("0000:04:00.1"));
     assert_eq!(findings.len(), 1);
+    let expected = format!(
+        "no PCI device is at 0000:04:00.1: network cards are at {NIC}; write into the configuration: \
+         device = \"{NIC}\""
+    );
+    assert_eq!(findings, [expected]);
+    host.remove("sys/bus/pci/devices");
     assert!(
-        findings[0].contains(&format!("network cards are at {NIC}; ")),
-        "{findings:?}"
+        host.of_nic()[0]
+            .ends_with("this host has none; mend it with: echo 1 > /sys/bus/pci/rescan")
     );
 }
 
@@ -204,11 +212,15 @@ fn memory_has_to_be_locked_for_a_card_only() {
 #[test]
 fn virtual_devices_need_what_they_are_made_of() {
     let host = FakeHost::ready();
-    assert!(host.of("net_af_packet0", "")[0].contains("iface=NAME"));
-    assert!(host.of("net_af_packet0", "iface=eth9")[0].contains("ip link"));
+    let line = "write into the configuration: arguments = \"iface=veth0\"";
+    assert!(host.of("net_af_packet0", "")[0].ends_with(line));
+    let absent = host.of("net_af_packet0", "framesz=4096,iface=eth9");
+    let line =
+        "but lo, veth0; write into the configuration: arguments = \"iface=veth0,framesz=4096\"";
+    assert!(absent[0].ends_with(line), "{absent:?}");
     host.capabilities(0);
-    assert!(host.of("net_af_packet0", "iface=veth0")[0].contains("setcap cap_net_raw+ep"));
-    assert!(host.of("net_tap0", "")[0].contains("setcap cap_net_admin+ep"));
+    assert!(host.of("net_af_packet0", "iface=veth0")[0].contains("setcap cap_net_raw+ep /"));
+    assert!(host.of("net_tap0", "")[0].contains("setcap cap_net_admin+ep /"));
     host.remove("dev/net/tun");
     assert!(host.of("net_tap0", "")[0].contains("modprobe tun"));
 }
@@ -219,28 +231,37 @@ fn a_capture_to_be_read_has_to_be_there() {
     let missing = host.of("net_pcap0", "rx_pcap=/tmp/in.pcap,tx_pcap=/tmp/out.pcap");
     assert_eq!(missing.len(), 1, "{missing:?}");
     assert!(
-        missing[0].contains("tcpdump -w /tmp/in.pcap"),
+        missing[0].contains("tcpdump -c 1000 -w /tmp/in.pcap"),
         "{missing:?}"
     );
     host.write("tmp/in.pcap", "a capture");
     assert_eq!(host.of("net_pcap0", "rx_pcap=/tmp/in.pcap"), [""; 0]);
     assert_eq!(host.of("net_pcap0", "iface=veth0"), [""; 0]);
-    assert!(host.of("net_pcap0", "rx_iface=eth9")[0].contains("ip link"));
+    let absent = host.of("net_pcap0", "rx_iface=eth9");
+    assert!(
+        absent[0].ends_with("arguments = \"rx_iface=veth0\""),
+        "{absent:?}"
+    );
 }
 
 #[test]
 fn the_express_path_takes_the_hosts_root() {
     let host = FakeHost::ready();
     assert_eq!(host.of("net_af_xdp0", "iface=veth0"), [""; 0]);
-    assert!(host.of("net_af_xdp0", "")[0].contains("iface=NAME"));
+    assert!(host.of("net_af_xdp0", "")[0].contains("iface=veth0"));
     let bits = |numbers: &[u32]| numbers.iter().map(|number| 1 << number).sum();
     host.capabilities(bits(&[CAP_NET_RAW, CAP_NET_ADMIN, CAP_IPC_LOCK]));
     let findings = host.of("net_af_xdp0", "iface=veth0");
-    assert!(findings[0].contains("setcap cap_bpf+ep"), "{findings:?}");
+    // What the program has by setcap(8) is taken away by the next.
+    let all = "setcap cap_net_admin,cap_net_raw,cap_ipc_lock,cap_bpf+ep /";
+    assert!(
+        findings[0].contains("needs cap_bpf") && findings[0].contains(all),
+        "{findings:?}"
+    );
     host.capabilities(bits(&[CAP_NET_RAW, CAP_BPF]));
     let findings = host.of("net_af_xdp0", "iface=veth0");
     assert!(
-        findings[0].contains("setcap cap_net_admin+ep"),
+        findings[0].contains("needs cap_net_admin") && findings[0].contains(all),
         "{findings:?}"
     );
     assert!(findings[1].contains("LimitMEMLOCK"), "{findings:?}");
@@ -267,4 +288,90 @@ fn a_library_that_is_too_old_is_told() {
         told.starts_with("DPDK 20.11.9 is older than DPDK 21.11; "),
         "{told}"
     );
+}
+
+/// Every one of the findings that are written above, by what is wrong with the host.
+fn all_findings() -> Vec<Finding> {
+    type Wrong = fn(&FakeHost);
+    const CASES: [(&str, &str, Wrong); 21] = [
+        (NIC, "", |host| host.remove("sys/kernel/mm/hugepages")),
+        (NIC, "", |host| {
+            host.write(
+                "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages",
+                "4",
+            );
+        }),
+        (NIC, "", |host| host.remove("sys/bus/pci/devices")),
+        ("0000:04:00.1", "", |_| {}),
+        (NIC, "", |host| host.driver("e1000e")),
+        (NIC, "", |host| {
+            host.remove(&format!("sys/bus/pci/devices/{NIC}/driver"));
+        }),
+        (NIC, "", |host| {
+            host.remove(&format!("sys/bus/pci/devices/{NIC}/iommu_group"));
+        }),
+        (NIC, "", |host| host.remove("dev/vfio/12")),
+        (NIC, "", |host| host.link("dev/vfio/12", "12")),
+        (NIC, "", |host| host.capabilities(0)),
+        ("net_tap0", "", |host| host.remove("dev/net/tun")),
+        ("net_tap0", "", |host| host.link("dev/net/tun", "nowhere")),
+        ("net_tap0", "", |host| host.capabilities(0)),
+        ("net_af_packet0", "", |_| {}),
+        ("net_af_packet0", "iface=eth9,qpairs=2", |_| {}),
+        ("net_af_packet0", "iface=veth0", |host| host.capabilities(0)),
+        ("net_pcap0", "rx_pcap=/tmp/absent", |_| {}),
+        ("net_pcap0", "rx_iface=eth9", |_| {}),
+        ("net_af_xdp0", "iface=veth0", |host| host.capabilities(0)),
+        ("net_af_xdp0", "iface=veth0", |host| {
+            host.capabilities(1 << CAP_SYS_ADMIN | 1 << CAP_NET_RAW);
+        }),
+        ("net_af_xdp0", "iface=veth0", |host| {
+            host.write("proc/thread-self/uid_map", "0 1000 1");
+        }),
+    ];
+    let of_case = |(device, arguments, wrong): (&str, &str, Wrong)| {
+        let host = FakeHost::ready();
+        wrong(&host);
+        let arguments = (!arguments.is_empty()).then(|| arguments.to_string());
+        let device = DeviceOptions {
+            arguments,
+            ..DeviceOptions::new(device)
+        };
+        let eal = EalOptions::on_first_core(Vec::new());
+        let findings = check(host.0.path(), &eal, &[device], VERSION);
+        assert!(!findings.is_empty(), "a case finds nothing");
+        findings
+    };
+    let mut all: Vec<Finding> = CASES.into_iter().flat_map(of_case).collect();
+    all.extend(outdated("DPDK 20.11.9"));
+    all
+}
+
+#[test]
+fn every_finding_has_what_mends_it_word_for_word() {
+    for finding in all_findings() {
+        let text = match &finding.mend {
+            Mend::Command(command) => {
+                let shell = Command::new("sh").args(["-n", "-c", command]).status();
+                assert!(shell.unwrap().success(), "{finding}");
+                command
+            }
+            Mend::Configuration(line) => {
+                let (key, value) = line.split_once(" = ").unwrap();
+                assert!(["arguments", "device"].contains(&key), "{finding}");
+                let value: serde_json::Value = serde_json::from_str(value).unwrap();
+                assert!(value.is_string() || value.is_array(), "{finding}");
+                line
+            }
+        };
+        // Nothing to be filled in, and no choice left.
+        let words = |text: &str, word: &str| text.split_whitespace().any(|one| one == word);
+        for word in ["NAME", "USER", "or", "none"] {
+            assert!(!words(text, word), "{finding}");
+        }
+        assert!(
+            !finding.what.is_empty() && !finding.what.ends_with('.'),
+            "{finding}"
+        );
+    }
 }
