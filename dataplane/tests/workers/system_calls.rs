@@ -39,6 +39,8 @@ struct Progress {
     made: AtomicUsize,
     /// Bytes that applications read.
     received: AtomicUsize,
+    /// Letters that went from worker to worker.
+    letters: AtomicUsize,
 }
 
 impl Progress {
@@ -47,6 +49,7 @@ impl Progress {
         let (mut marks, mut received) = (0, 0);
         while marks < 2 * LOOKS {
             let work = seated.worker.step();
+            self.letters.fetch_add(work.letters, Ordering::Relaxed);
             if !seated.serve(work.now) {
                 seated.worker.rest(work, None);
             }
@@ -97,8 +100,13 @@ fn workers_that_mark_when_to_look() {
         progress.wait_for(50_000_000);
         for _ in 0..LOOKS {
             progress.mark(count);
+            let before = progress.letters.load(Ordering::Relaxed);
             thread::sleep(LOOK);
             progress.wait_for(100_000);
+            // What is looked at includes letters from worker to worker.
+            while progress.letters.load(Ordering::Relaxed) == before {
+                thread::sleep(Duration::from_millis(1));
+            }
             progress.mark(count);
         }
     });
