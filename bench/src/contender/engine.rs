@@ -40,6 +40,7 @@ pub(super) fn ports() -> io::Result<(OpenPorts, MemoryPort)> {
         hash: FlowHash::default(),
         interfaces: Vec::new(),
         probes: Vec::new(),
+        pipelines: None,
         clock: Clock::start(),
     };
     Ok((ports, nowhere))

@@ -113,6 +113,7 @@ impl Topology {
             // They are in namespaces of the laboratory's own.
             interfaces: Vec::new(),
             probes: Vec::new(),
+            pipelines: None,
             clock,
         };
         Ok((config, ports))

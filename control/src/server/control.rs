@@ -92,7 +92,7 @@ impl Control {
         poller.add(&started.signals, SIGNALS, EventFlags::IN)?;
         poller.add(&started.listener, LISTENER, EventFlags::IN)?;
         started.links.add_to(&poller, LINKS)?;
-        let hosts = Hosts::start(started.workers, started.reports)?;
+        let hosts = Hosts::start(started.workers, started.reports, started.pipelines)?;
         poller.add(hosts.reports().bell(), WORKERS, EventFlags::IN)?;
         let applications = config.applications.applications;
         Ok(Self {

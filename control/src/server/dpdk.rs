@@ -2,20 +2,37 @@
 
 use std::collections::HashMap;
 use std::num::NonZeroU8;
+use std::ops::ControlFlow;
 
 use braid_dataplane::port::AnyPort;
 use braid_dataplane::port::dpdk::{
-    DeviceLink, DeviceOptions, Dpdk, DpdkDevice, DpdkError, EXAMPLE_KEY, EalOptions, Spread,
+    DeviceLink, DeviceOptions, Dpdk, DpdkDevice, DpdkError, EXAMPLE_KEY, EalOptions, Spread, Turn,
 };
 use braid_engine::stack::{FlowHash, PortId};
 
+use super::cores::{Launch, Pipelines, own_cores};
 use super::ports::{LinkProbe, OpenPort};
 use crate::config::{self, Config, PortConfig, PortKind};
+
+/// Runs workers as pipelines of DPDK's cores.
+fn run(dpdk: Dpdk, workers: Vec<(usize, Launch)>) {
+    dpdk.run(workers.into_iter().map(|(core, launch)| {
+        let install = move || {
+            let mut turns = launch();
+            move || match turns() {
+                ControlFlow::Continue(()) => Turn::Again,
+                ControlFlow::Break(()) => Turn::Done,
+            }
+        };
+        (core, install)
+    }));
+}
 
 /// The devices that run, each until its port takes it.
 pub(super) struct Devices {
     untaken: Vec<DpdkDevice>,
     links: HashMap<String, DeviceLink>,
+    pipelines: Option<Pipelines>,
     /// How they spread flows, if they all do it alike.
     toeplitz: bool,
 }
@@ -29,22 +46,35 @@ impl Devices {
             .filter_map(|port| options(port, config.workers))
             .collect();
         if devices.is_empty() {
-            return Ok(Self::running(Vec::new()));
+            return Ok(Self::running(Vec::new(), None));
         }
         let mut eal = EalOptions::on_first_core(config.dpdk.arguments.clone());
         if let Some(core) = config.dpdk.main_core {
             eal.main_core = core;
         }
-        Ok(Self::running(Dpdk::start(&eal, &devices)?.take_devices()))
+        eal.worker_cores = own_cores(config);
+        let mut dpdk = Dpdk::start(&eal, &devices)?;
+        let devices = dpdk.take_devices();
+        let cores = eal.worker_cores;
+        let all = !cores.is_empty() && cores.iter().all(|core| dpdk.has_pipelines_on(*core));
+        let pipelines = all.then(|| Pipelines::new(cores, |workers| run(dpdk, workers)));
+        Ok(Self::running(devices, pipelines))
     }
 
-    fn running(devices: Vec<DpdkDevice>) -> Self {
+    /// What runs the workers, the first time: the pipelines of DPDK's cores, where each worker has one
+    /// to itself on which a device has a queue.
+    pub(super) fn pipelines(&mut self) -> Option<Pipelines> {
+        self.pipelines.take()
+    }
+
+    fn running(devices: Vec<DpdkDevice>, pipelines: Option<Pipelines>) -> Self {
         let toeplitz = |device: &DpdkDevice| device.spread == Spread::Toeplitz;
         let link = |device: &DpdkDevice| (device.name.clone(), device.link.clone());
         Self {
             toeplitz: devices.iter().all(toeplitz),
             links: devices.iter().map(link).collect(),
             untaken: devices,
+            pipelines,
         }
     }
 

@@ -1,15 +1,20 @@
-//! A worker's thread, and how the control thread has things done in it.
+//! A worker that runs, in a thread of its own or as a pipeline of DPDK's, and how the control thread has
+//! things done in it.
 
 use std::any::Any;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use braid_dataplane::application::{Applications, Reports};
 use braid_dataplane::worker::{Ports, Waker, Worker, pin};
 use braid_engine::stack::{Stack, WorkerId};
 use braid_engine::time::{Duration, Instant};
+
+use super::cores::{Launch, Turns};
 
 /// Tasks that wait for the worker; the control thread waits for each, so few ever do.
 const TASKS: usize = 16;
@@ -50,7 +55,7 @@ pub(super) struct Pending<R>(Receiver<R>);
 #[derive(Copy, Clone, Debug)]
 pub(super) struct WorkerGone;
 
-/// A worker that has no thread yet.
+/// A worker that does not run yet.
 #[derive(Debug)]
 pub(super) struct NewHost {
     pub(super) worker: Worker<Stack>,
@@ -59,49 +64,65 @@ pub(super) struct NewHost {
     pub(super) core: Option<usize>,
 }
 
-/// A worker's thread as the control thread sees it.
+/// A worker that runs, as the control thread sees it.
 #[derive(Debug)]
 pub(super) struct Host {
     number: WorkerId,
     /// `None` once the worker is told to end.
     tasks: Option<SyncSender<Task>>,
     waker: Waker,
-    /// `None` once its end was taken note of.
-    thread: Option<JoinHandle<()>>,
-    /// Its thread has ended, or is about to.
+    /// What its panic said, once it has ended. `None` once its end was taken note of.
+    ended: Option<Receiver<String>>,
+    /// It has ended, or is about to.
     gone: Arc<AtomicBool>,
 }
 
 impl Host {
-    pub(super) fn start(
-        number: WorkerId,
-        new: NewHost,
-        reports: Arc<Reports>,
-    ) -> std::io::Result<Self> {
+    /// The worker as the control thread sees it, and what runs it.
+    pub(super) fn new(number: WorkerId, new: NewHost, reports: Arc<Reports>) -> (Self, Launch) {
         let (tasks, incoming) = sync_channel(TASKS);
+        let (last_words, ended) = sync_channel(1);
         let waker = new.worker.waker();
         let gone = Arc::new(AtomicBool::new(false));
         let alarm = Alarm {
             gone: Arc::clone(&gone),
             reports,
         };
-        let name = format!("braid-worker-{}", number.number());
-        let thread = thread::Builder::new().name(name).spawn(move || {
-            let _alarm = alarm;
-            if let Some(core) = new.core
-                && let Err(error) = pin(core)
-            {
-                eprintln!("braid: worker {}: {error}", number.number());
-            }
-            run(new.worker, new.applications, &incoming);
-        })?;
-        Ok(Self {
+        let host = Self {
             number,
             tasks: Some(tasks),
             waker,
-            thread: Some(thread),
+            ended: Some(ended),
             gone,
-        })
+        };
+        let launch = Box::new(move || -> Turns {
+            let mut running = Some(Running {
+                worker: new.worker,
+                applications: new.applications,
+                tasks: incoming,
+            });
+            let mut alarm = Some((alarm, last_words));
+            Box::new(move || {
+                let Some(worker) = &mut running else {
+                    return ControlFlow::Break(());
+                };
+                // What a panic leaves behind is dropped, and nobody looks at it again.
+                let turn = catch_unwind(AssertUnwindSafe(|| worker.turn()));
+                if matches!(turn, Ok(ControlFlow::Continue(()))) {
+                    return ControlFlow::Continue(());
+                }
+                running = None;
+                if let Some((alarm, last_words)) = alarm.take() {
+                    // The control thread may be gone itself.
+                    let panic = turn.err();
+                    let said = panic.map_or_else(String::new, |panic| message_of(&*panic));
+                    let _ = last_words.send(said);
+                    drop(alarm);
+                }
+                ControlFlow::Break(())
+            })
+        });
+        (host, launch)
     }
 
     /// The worker's number.
@@ -119,8 +140,7 @@ impl Host {
         if !self.is_gone() {
             return None;
         }
-        let panic = self.thread.take()?.join().err();
-        Some(panic.map_or_else(String::new, |panic| message_of(&*panic)))
+        Some(self.ended.take()?.recv().unwrap_or_default())
     }
 
     /// Gives the worker a task.
@@ -177,9 +197,9 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.tasks = None;
         self.waker.wake();
-        if let Some(thread) = self.thread.take() {
+        if let Some(ended) = self.ended.take() {
             // A panic has been told where it happened.
-            let _ = thread.join();
+            let _ = ended.recv();
         }
     }
 }
@@ -205,8 +225,37 @@ impl Drop for Alarm {
     }
 }
 
-fn run(mut worker: Worker<Stack>, mut applications: Applications, tasks: &Receiver<Task>) {
-    loop {
+/// Runs a worker in a thread of its own, kept on `core` if there is one.
+pub(super) fn spawn(number: WorkerId, core: Option<usize>, launch: Launch) -> std::io::Result<()> {
+    let name = format!("braid-worker-{}", number.number());
+    thread::Builder::new().name(name).spawn(move || {
+        if let Some(core) = core
+            && let Err(error) = pin(core)
+        {
+            eprintln!("braid: worker {}: {error}", number.number());
+        }
+        let mut turns = launch();
+        while turns().is_continue() {}
+    })?;
+    Ok(())
+}
+
+/// What runs.
+struct Running {
+    worker: Worker<Stack>,
+    applications: Applications,
+    tasks: Receiver<Task>,
+}
+
+impl Running {
+    /// A step, what the control thread wants, the applications, and rest where there was nothing to do.
+    /// Breaks when the control thread has let go of the worker.
+    fn turn(&mut self) -> ControlFlow<()> {
+        let Self {
+            worker,
+            applications,
+            tasks,
+        } = self;
         let work = worker.step();
         let now = work.now;
         while let Some((port, error)) = worker.take_failure() {
@@ -225,17 +274,18 @@ fn run(mut worker: Worker<Stack>, mut applications: Applications, tasks: &Receiv
                         now,
                         stack,
                         ports,
-                        applications: &mut applications,
+                        applications,
                     });
                 }
                 Err(TryRecvError::Empty) => break,
-                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Disconnected) => return ControlFlow::Break(()),
             }
         }
         busy |= applications.serve(now, worker.engine_mut());
         if !busy {
             let deadline = applications.has_regions().then(|| now + LONGEST_SLEEP);
-            worker.rest_beside(work, deadline, &mut applications);
+            worker.rest_beside(work, deadline, applications);
         }
+        ControlFlow::Continue(())
     }
 }

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use braid_dataplane::application::Reports;
 use braid_engine::stack::{ConnectionId, WorkerId};
 
+use super::cores::Pipelines;
 use super::home::ConnectionName;
-use super::host::{Host, NewHost, Pending, Turn, WorkerGone};
+use super::host::{self, Host, NewHost, Pending, Turn, WorkerGone};
 
 /// What workers have answered, in their order: one at least.
 #[derive(Debug)]
@@ -58,12 +59,28 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    /// Starts a thread for each worker, in the order of their numbers.
-    pub(super) fn start(workers: Vec<NewHost>, reports: Arc<Reports>) -> std::io::Result<Self> {
-        let numbered = (0..).map(WorkerId::new).zip(workers);
-        let start = |(number, worker)| Host::start(number, worker, Arc::clone(&reports));
+    /// Runs the workers, in the order of their numbers: by `pipelines`, or in a thread each.
+    pub(super) fn start(
+        workers: Vec<NewHost>,
+        reports: Arc<Reports>,
+        pipelines: Option<Pipelines>,
+    ) -> std::io::Result<Self> {
+        let (mut hosts, mut launches) = (Vec::new(), Vec::new());
+        for (number, worker) in (0..).map(WorkerId::new).zip(workers) {
+            let core = worker.core;
+            let (host, launch) = Host::new(number, worker, Arc::clone(&reports));
+            if pipelines.is_some() {
+                launches.push(launch);
+            } else {
+                host::spawn(number, core, launch)?;
+            }
+            hosts.push(host);
+        }
+        if let Some(pipelines) = pipelines {
+            pipelines.run(launches);
+        }
         Ok(Self {
-            hosts: numbered.map(start).collect::<Result<_, _>>()?,
+            hosts,
             reports,
             next: Cell::new(0),
         })

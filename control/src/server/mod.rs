@@ -22,6 +22,7 @@ mod commands;
 mod complaints;
 mod connecting;
 mod control;
+mod cores;
 #[cfg(feature = "dpdk")]
 mod dpdk;
 mod home;
@@ -46,6 +47,7 @@ mod table;
 
 use std::path::Path;
 
+pub use cores::{Launch, Pipelines, Turns};
 pub use ports::{LinkProbe, OpenPort, OpenPorts};
 pub use start::StartError;
 

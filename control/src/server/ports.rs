@@ -10,6 +10,7 @@ use braid_dataplane::worker::{Clock, Seat};
 use braid_engine::stack::{Capabilities, FlowHash, PortId, Stack, WorkerId};
 use braid_engine::wire::ethernet::MacAddress;
 
+use super::cores::Pipelines;
 use super::start::{StartError, random_seed};
 use crate::config::{Config, PortConfig, PortKind};
 
@@ -73,6 +74,8 @@ pub struct OpenPorts {
     pub interfaces: Vec<(PortId, u32)>,
     /// Which of the others have a link of which no kernel tells: they are asked now and then.
     pub probes: Vec<(PortId, LinkProbe)>,
+    /// What runs the workers, if not threads of their own.
+    pub pipelines: Option<Pipelines>,
     /// The clock of the engine and of links that go wrong.
     pub clock: Clock,
 }
@@ -108,13 +111,14 @@ pub(super) fn open_ports(config: &Config) -> Result<OpenPorts, StartError> {
         Some(index.map(|index| (PortId(number), index)))
     };
     #[cfg(feature = "dpdk")]
-    let probes = devices.probes(config);
+    let (probes, pipelines) = (devices.probes(config), devices.pipelines());
     #[cfg(not(feature = "dpdk"))]
-    let probes = Vec::new();
+    let (probes, pipelines) = (Vec::new(), None);
     Ok(OpenPorts {
         ports,
         hash,
         probes,
+        pipelines,
         interfaces: (0..)
             .zip(&config.ports)
             .filter_map(index)

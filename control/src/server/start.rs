@@ -15,6 +15,7 @@ use braid_engine::time::Instant;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::cores::{Pipelines, cores};
 use super::host::NewHost;
 use super::links::{self, Links};
 use super::listener::Listener;
@@ -88,6 +89,8 @@ pub(super) struct Started {
     pub(super) signals: SignalFd,
     /// In the order of their numbers.
     pub(super) workers: Vec<NewHost>,
+    /// What runs them, if not threads of their own.
+    pub(super) pipelines: Option<Pipelines>,
     pub(super) reports: Arc<Reports>,
     pub(super) links: Links,
 }
@@ -104,6 +107,7 @@ pub(super) fn start(
         hash,
         interfaces,
         probes,
+        pipelines,
         clock,
     } = open()?;
     let system_links = system("cannot watch the links of the ports over netlink (AF_NETLINK)");
@@ -164,6 +168,7 @@ pub(super) fn start(
         listener,
         signals,
         workers: hosts,
+        pipelines,
         reports,
         links,
     })
@@ -201,22 +206,6 @@ fn equip(
         stack.add_endpoint(now, endpoint)?;
     }
     Ok(())
-}
-
-/// The core of each worker, `None` where the system chooses.
-fn cores(config: &Config) -> Vec<Option<usize>> {
-    let workers = usize::from(config.workers.get());
-    let allowed = worker::allowed_cores();
-    let chosen = match &config.cores {
-        Some(cores) => cores.clone(),
-        None if workers > 1 && workers <= allowed.len() => allowed,
-        None => Vec::new(),
-    };
-    let chosen = chosen.into_iter().map(Some);
-    chosen
-        .chain(std::iter::repeat(None))
-        .take(workers)
-        .collect()
 }
 
 /// Whether SHIM6 or HIP is in use here, so that nothing may use Multipath TCP.

@@ -5,6 +5,8 @@
 mod connecting;
 mod data;
 mod death;
+#[cfg(feature = "dpdk")]
+mod dpdk;
 mod hostile;
 mod library;
 mod links;

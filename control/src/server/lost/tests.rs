@@ -48,6 +48,7 @@ fn control(folder: &Path) -> Control {
         hash: FlowHash::default(),
         interfaces: Vec::new(),
         probes: Vec::new(),
+        pipelines: None,
         clock: Clock::start(),
     };
     let started = start::start(&config, || Ok(ports)).unwrap();

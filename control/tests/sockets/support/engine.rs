@@ -75,14 +75,21 @@ impl Net {
 
     /// As [`Self::configure`], for so many workers whatever is asked of all tests.
     pub(crate) fn configure_workers(&self, workers: u8, more: &str) {
+        let port =
+            |link: Link| format!("kind = \"af_packet\"\ninterface = \"{}\"", link.interface());
+        self.configure_ports(workers, port, more);
+    }
+
+    /// As [`Self::configure_workers`], with `port` for how the engine drives its end of a link.
+    pub(crate) fn configure_ports(&self, workers: u8, port: impl Fn(Link) -> String, more: &str) {
         let mut text = format!(
             "[engine]\nsocket = \"{}\"\nshutdown_timeout = \"3s\"\nworkers = {workers}\n",
             self.socket().display()
         );
         for link in Link::all(2) {
             text += &format!(
-                "[[port]]\nkind = \"af_packet\"\ninterface = \"{}\"\naddresses = [\"{}/24\"]\n",
-                link.interface(),
+                "[[port]]\n{}\naddresses = [\"{}/24\"]\n",
+                port(link),
                 link.address(Family::V4, Side::Engine),
             );
         }

@@ -53,6 +53,8 @@ type Install = Box<dyn FnOnce() -> Steps + Send>;
 /// DPDK, which has been started. It lasts as long as the process.
 pub struct Dpdk {
     devices: Vec<DpdkDevice>,
+    /// Those of which capsule knows a queue, and so runs pipelines on.
+    cores: HashSet<usize>,
     pipelines: Sender<Vec<(usize, Install)>>,
 }
 
@@ -78,6 +80,8 @@ impl Dpdk {
     pub fn start(eal: &EalOptions, devices: &[DeviceOptions]) -> Result<Self, DpdkError> {
         static STARTED: AtomicBool = AtomicBool::new(false);
         let config = configuration(eal, devices)?;
+        let known = devices.iter().filter(|device| !device.is_af_xdp());
+        let cores = known.flat_map(|device| queue_cores(eal, device)).collect();
         let findings = preflight::check(Path::new("/"), eal, devices, &version());
         if !findings.is_empty() {
             return Err(DpdkError::NotReady(findings));
@@ -105,7 +109,17 @@ impl Dpdk {
             Ok(Err(reason)) => return Err(start_error(reason)),
             Err(_) => return Err(start_error("its thread has ended".into())),
         };
-        Ok(Self { devices, pipelines })
+        Ok(Self {
+            devices,
+            cores,
+            pipelines,
+        })
+    }
+
+    /// Whether [`Self::run`] runs workers on this core: a device has a queue there (of net_af_xdp, which
+    /// capsule does not know, that does not count).
+    pub fn has_pipelines_on(&self, core: usize) -> bool {
+        self.cores.contains(&core)
     }
 
     /// The devices, in the order asked for; the first time it is called.
@@ -113,9 +127,8 @@ impl Dpdk {
         std::mem::take(&mut self.devices)
     }
 
-    /// Runs workers as capsule's pipelines, each on a core of
-    /// [`EalOptions::worker_cores`] on which a device has a queue (of net_af_xdp, which capsule does not
-    /// know, that does not count). `install` is called on the core
+    /// Runs workers as capsule's pipelines, each on a core that [has them](Self::has_pipelines_on),
+    /// of [`EalOptions::worker_cores`]. `install` is called on the core
     /// and returns what is called over and over, until it says that it is done.
     ///
     /// This can be done once. A port may be driven by any other thread as well.
@@ -140,6 +153,15 @@ fn names(devices: &[DeviceOptions]) -> String {
         .map(|device| device.device.as_str())
         .collect();
     names.join(", ")
+}
+
+/// The cores of the workers that have a queue of the device.
+fn queue_cores(eal: &EalOptions, device: &DeviceOptions) -> impl Iterator<Item = usize> {
+    let cores = match eal.worker_cores.as_slice() {
+        [] => std::slice::from_ref(&eal.main_core),
+        cores => cores,
+    };
+    cores.iter().copied().take(usize::from(device.queues.get()))
 }
 
 /// What capsule is told.
@@ -188,12 +210,7 @@ fn configuration(eal: &EalOptions, devices: &[DeviceOptions]) -> Result<RuntimeC
     let ports: Vec<_> = twice
         .into_iter()
         .map(|device| {
-            let queues = usize::from(device.queues.get());
-            let cores = match eal.worker_cores.as_slice() {
-                [] => &[eal.main_core],
-                cores => cores.get(..queues).unwrap_or(cores),
-            };
-            let cores: HashSet<_> = cores.iter().collect();
+            let cores: HashSet<_> = queue_cores(eal, device).collect();
             serde_json::json!({
                 "name": device.device,
                 "device": device.device,
