@@ -4,6 +4,7 @@
 use crate::sequence::SequenceNumber;
 use crate::storage::flow_table::FourTuple;
 use crate::time::Instant;
+use core::fmt;
 use core::net::{IpAddr, SocketAddr};
 use hmac::{Hmac, KeyInit, Mac};
 use rand_chacha::ChaCha12Rng;
@@ -30,7 +31,7 @@ impl Random {
     /// shift the numbers in another. The same label gives the same generator again.
     #[must_use]
     pub fn fork(&self, label: &str) -> Self {
-        Self::from_seed(keyed_digest(&self.0.get_seed(), &[label.as_bytes()]))
+        Self::from_seed(digest_of(keyed(&self.0.get_seed()), &[label.as_bytes()]))
     }
 
     /// 32 random bits.
@@ -70,20 +71,27 @@ impl Random {
 }
 
 /// A secret function from bytes to numbers: HMAC-SHA256, cut to 64 bits.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct KeyedHash {
-    key: [u8; 32],
+    /// It has taken in the key, which is half of the work.
+    keyed: Hmac<Sha256>,
+}
+
+impl fmt::Debug for KeyedHash {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("KeyedHash")
+    }
 }
 
 impl KeyedHash {
     /// The function of a secret key.
-    pub const fn new(key: [u8; 32]) -> Self {
-        Self { key }
+    pub fn new(key: [u8; 32]) -> Self {
+        Self { keyed: keyed(&key) }
     }
 
     /// The number of the concatenation of `parts`.
     pub fn hash(&self, parts: &[&[u8]]) -> u64 {
-        let [a, b, c, d, e, f, g, h, ..] = keyed_digest(&self.key, parts);
+        let [a, b, c, d, e, f, g, h, ..] = digest_of(self.keyed.clone(), parts);
         u64::from_be_bytes([a, b, c, d, e, f, g, h])
     }
 
@@ -102,11 +110,14 @@ impl KeyedHash {
     }
 }
 
-fn keyed_digest(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+fn keyed(key: &[u8; 32]) -> Hmac<Sha256> {
     // A block of SHA-256 is 64 bytes; HMAC pads a shorter key with zeros.
     let mut block = [0; 64];
     block[..32].copy_from_slice(key);
-    let mut mac = Hmac::<Sha256>::new(&block.into());
+    Hmac::new(&block.into())
+}
+
+fn digest_of(mut mac: Hmac<Sha256>, parts: &[&[u8]]) -> [u8; 32] {
     for part in parts {
         mac.update(part);
     }
