@@ -19,7 +19,7 @@ const MESSAGES: usize = 100_000;
 const MESSAGE: [u8; 64] = [0x5a; 64];
 
 /// Memory that an open connection takes at both ends together, with room to spare.
-const BYTES_OF_A_CONNECTION: usize = 12 << 10;
+const BYTES_OF_A_CONNECTION: usize = 8 << 10;
 
 /// Two hosts with so many connections of one subflow each, some of which carry messages.
 #[derive(Debug)]
