@@ -1,6 +1,6 @@
 //! Two contenders in turn, A B A B, so that whatever the machine does meanwhile it does to both; what
-//! counts is the ratio within each round. Rounds in which the machine changed its mode do not count, and of
-//! the others those of the mode that most of them had: figures of the two must not be mixed.
+//! counts is the ratio within each round. Rounds in which the machine changed its mode, or the peer came to
+//! nothing, do not count, and of the others those of the mode that most of them had: figures of the two must not be mixed.
 
 use serde::Serialize;
 
@@ -136,7 +136,8 @@ fn compare_in_modes(
         if round > 0 {
             // Where one of them is not known, nothing says that the mode has changed.
             let known = before.or(after).unwrap_or(Mode::Near);
-            figures.push((after.unwrap_or(known) == known).then_some((known, pair)));
+            let counts = after.unwrap_or(known) == known && (pair.0 / pair.1).is_finite();
+            figures.push(counts.then_some((known, pair)));
         }
         before = after;
     }
@@ -152,8 +153,8 @@ fn compare_in_modes(
     let spread = |of: fn(&(f64, f64)) -> f64| {
         Spread::of(of_mode(mode).map(|(_, pair)| of(pair))).ok_or_else(|| match rounds {
             0 => String::from("no rounds were asked for"),
-            _ => "what a line of cache to the other core costs changed in every round between the near \
-                  and the far mode: measure again"
+            _ => "in every round the peer came to nothing, or the machine changed between the near and \
+                  the far mode: measure again"
                 .into(),
         })
     };
@@ -250,6 +251,6 @@ mod tests {
         assert_eq!((other.min, other.max), (13.0, 14.0));
         let mut flipping = [Mode::Near, Mode::Far, Mode::Near].into_iter();
         let none = compare_in_modes(2, || Ok(1.0), || Ok(1.0), Vec::new(), || flipping.next());
-        assert!(none.unwrap_err().contains("changed in every round"));
+        assert!(none.unwrap_err().contains("measure again"));
     }
 }
