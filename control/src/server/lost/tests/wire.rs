@@ -1,10 +1,11 @@
-//! Workers that panic while their port is a packet socket: Linux, at the other end of the link, notices
-//! nothing but resets.
+//! Workers that panic while their port reaches Linux, which notices nothing but resets.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::thread::JoinHandleExt;
 use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Instant;
@@ -32,12 +33,11 @@ const PORT: u16 = 5011;
 const CONNECTIONS: usize = 32;
 
 /// An engine of four workers.
-fn control(folder: &Path) -> Control {
+fn control(folder: &Path, kind: &str, interface: &str) -> Control {
     let text = format!(
         "[engine]\nsocket = {:?}\nworkers = 4\nshutdown_timeout = \"100ms\"\n\
-         [[port]]\nkind = \"af_packet\"\ninterface = \"{}\"\naddresses = [\"{}/24\"]\n",
+         [[port]]\nkind = \"{kind}\"\ninterface = \"{interface}\"\naddresses = [\"{}/24\"]\n",
         folder.join("engine.sock").display().to_string(),
-        LINK.interface(),
         LINK.address(Family::V4, Side::Engine),
     );
     let config = Config::parse(&text, Path::new("the test")).unwrap();
@@ -71,7 +71,7 @@ fn packets_for_workers_that_panicked_find_those_that_are_left() {
         let at = folder.clone();
         let engine = thread::spawn(move || {
             near.enter().unwrap();
-            let control = control(&at);
+            let control = control(&at, "af_packet", &LINK.interface());
             // The first has what is no segment too, such as ARP.
             let bombs = [0, 2].map(|worker| control.hosts.bomb(WorkerId::new(worker)));
             send.send(bombs).unwrap();
@@ -131,5 +131,89 @@ fn packets_for_workers_that_panicked_find_those_that_are_left() {
         let ended = engine.join().unwrap();
         assert!(ended.is_ok(), "{ended:?}");
         std::fs::remove_dir_all(folder).unwrap();
+    });
+}
+
+#[test]
+fn a_port_whose_only_queue_was_a_lost_workers_is_opened_again_by_another() {
+    let test = "server::lost::tests::wire::\
+                a_port_whose_only_queue_was_a_lost_workers_is_opened_again_by_another";
+    namespaces::run(test, || {
+        let folder = tempfile::tempdir().unwrap();
+        let near = Arc::new(Namespace::create().unwrap());
+        // Without `multi_queue` it has one, which is the first worker's.
+        let add = ["tuntap", "add", "dev", "single0", "mode", "tap"];
+        let added = near.run(|| Command::new("ip").args(add).status()).unwrap();
+        assert!(added.unwrap().success());
+        let mut routes = near.routes().unwrap();
+        let linux = LINK.address(Family::V4, Side::Peer);
+        routes.add_address("single0", linux, 24).unwrap();
+        routes.set_up("single0", true).unwrap();
+        let linux_side = Arc::clone(&near);
+        let (send, receive) = channel();
+        let at = folder.path().to_owned();
+        let engine = thread::spawn(move || {
+            near.enter().unwrap();
+            let control = control(&at, "tap", "single0");
+            send.send(control.hosts.bomb(WorkerId::FIRST)).unwrap();
+            control.run()
+        });
+        let bomb = receive.recv().unwrap();
+        let path = folder.path().join("engine.sock");
+        let client = Client::attach(&path);
+        let listener = client.open();
+        let anywhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), PORT);
+        listener.bind(anywhere).unwrap();
+        listener.listen(64).unwrap();
+        let (before, taken) = come(&linux_side, &listener);
+        let rows = || -> Vec<ConnectionRow> {
+            let mut asking = Asking::connect(&path).unwrap();
+            asking.ask(&Request::ShowConnections).unwrap()
+        };
+        let elsewhere: Vec<SocketAddr> = rows()
+            .iter()
+            .filter(|row| row.worker != 0)
+            .map(|row| row.remote)
+            .collect();
+        assert!(!elsewhere.is_empty() && elsewhere.len() < CONNECTIONS);
+        bomb();
+        let end = Instant::now() + PATIENCE;
+        while rows().iter().any(|row| row.worker == 0) {
+            assert!(Instant::now() < end, "{:?}", rows());
+        }
+        // What was at home elsewhere goes on by the queue that another has now.
+        let mut answered = 0;
+        for mut there in before {
+            let name = there.local_addr().unwrap();
+            if !elsewhere.contains(&name) {
+                continue;
+            }
+            let mut taken = taken.iter();
+            let here = taken.find(|here| here.peer_address() == Ok(name)).unwrap();
+            there.set_read_timeout(Some(PATIENCE)).unwrap();
+            there.write_all(b"ping").unwrap();
+            assert_eq!(here.recv(&mut [0; 8]), Ok(4));
+            here.send_all(b"pong").unwrap();
+            there.read_exact(&mut [0; 4]).unwrap();
+            answered += 1;
+        }
+        assert_eq!(answered, elsewhere.len());
+        // So does what is new, from outside and to there.
+        let (mut there, here) = come(&linux_side, &listener);
+        there
+            .iter_mut()
+            .for_each(|there| there.write_all(b"ping").unwrap());
+        for here in &here {
+            assert_eq!(here.recv(&mut [0; 8]), Ok(4));
+        }
+        let far = SocketAddr::new(linux, PORT);
+        let server = linux_side.run(|| TcpListener::bind(far)).unwrap().unwrap();
+        let socket = client.open();
+        socket.connect(far).unwrap();
+        server.accept().unwrap().0.write_all(b"pong").unwrap();
+        assert_eq!(socket.recv(&mut [0; 8]), Ok(4));
+        pthread_kill(engine.as_pthread_t(), Signal::SIGTERM).unwrap();
+        let ended = engine.join().unwrap();
+        assert!(ended.is_ok(), "{ended:?}");
     });
 }
