@@ -32,8 +32,10 @@ const UNREACHABLE_SYNS: u8 = 2;
 /// What came of a turn.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum Turn {
-    /// A frame went.
+    /// A frame went, or several.
     Sent,
+    /// Several frames went, and there is no room for as many again.
+    LastOfBatch,
     /// A segment was made, but nobody takes it: its link is down or the neighbour does not
     /// answer. To TCP it is lost.
     Lost,
@@ -135,7 +137,7 @@ impl Stack {
                 break;
             };
             match self.transmit_packet(now, &packet, batch) {
-                Turn::Sent | Turn::Idle => self.discard(packet),
+                Turn::Sent | Turn::LastOfBatch | Turn::Idle => self.discard(packet),
                 Turn::Lost => {
                     self.counters.neighbor_unreachable += 1;
                     self.discard(packet);
@@ -238,6 +240,14 @@ impl Stack {
                         self.ready.push_back(key);
                     }
                 }
+                // A segment that is cut by the end of the batch costs both ends as much as two, and comes
+                // out of order where others carry what follows it.
+                Turn::LastOfBatch => {
+                    if self.subflows.contains(key) {
+                        self.ready.push_back(key);
+                    }
+                    break;
+                }
                 Turn::PortFull => {
                     stuck += 1;
                     self.ready.push_back(key);
@@ -305,7 +315,7 @@ impl Stack {
             Err(turn) => return turn,
         };
         let turn = self.transmit_segment(now, key, &target, batch);
-        if matches!(turn, Turn::Sent | Turn::Lost) {
+        if matches!(turn, Turn::Sent | Turn::LastOfBatch | Turn::Lost) {
             self.after_subflow(now, key);
         }
         turn
@@ -410,7 +420,11 @@ impl Stack {
             self.counters.frames_sent += sent;
             self.counters.segments_sent += sent;
             self.counters.segments_refused += cut.frames() as u64;
-            return Turn::Sent;
+            return if (batch.room(target.port) as u64) < sent {
+                Turn::LastOfBatch
+            } else {
+                Turn::Sent
+            };
         }
         let form = SegmentForm {
             partial_checksum: target.partial_checksum,
