@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Each is counted from when its request was due, not from when it went out: a request that waits behind
 /// a slow one is late too (coordinated omission).
@@ -11,7 +11,7 @@ use serde::Serialize;
 pub struct Latencies(Histogram<u64>);
 
 /// What a histogram says, in microseconds.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Latency {
     /// Requests.
     pub count: u64,

@@ -4,6 +4,7 @@
 //! its hosts afresh, puts a client on each worker of ours (`driver`), has the far host serve it
 //! (`server` on an engine, `linux_server` on the kernel), and says what came of it.
 
+mod apart;
 mod arrivals;
 mod driver;
 mod hosts;
@@ -22,6 +23,7 @@ use std::io;
 
 use braid_engine::socket::SocketError;
 
+pub use apart::{PART, run_apart};
 pub use latencies::{Latencies, Latency};
 pub use linux_pair::LinuxPair;
 pub use plan::{FarHost, Links, Plan};

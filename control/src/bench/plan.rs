@@ -16,6 +16,17 @@ pub enum FarHost {
     Linux(PortKind),
 }
 
+impl FarHost {
+    /// Whether a process can reach it for one workload only: DPDK is started once in each.
+    pub fn is_for_once(&self) -> bool {
+        match self {
+            #[cfg(feature = "dpdk")]
+            Self::Linux(PortKind::Dpdk(_)) => true,
+            _ => false,
+        }
+    }
+}
+
 /// The links, and what the hosts have.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Links {

@@ -92,6 +92,11 @@ pub(super) struct BenchArguments {
     /// Write the report to this file too, as a page with plots.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+
+    /// Measure the workload of this number only, and print what came of it as JSON: for processes that this one
+    /// starts.
+    #[arg(long = bench::PART.trim_start_matches('-'), value_name = "N", hide = true)]
+    part: Option<usize>,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq, ValueEnum)]
@@ -120,15 +125,29 @@ enum Switch {
 
 /// Runs the verb.
 pub(super) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
-    let plan = parse(arguments)?;
+    let mut plan = parse(arguments)?;
+    if let Some(part) = arguments.part {
+        plan.workloads = plan.workloads.into_iter().skip(part).take(1).collect();
+        let report = bench::run(&plan, |_| {});
+        let report = report.map_err(|error| Failure::Configuration(error.to_string()))?;
+        return report
+            .workloads
+            .iter()
+            .try_for_each(|entry| print_json(&entry.result));
+    }
     let page = arguments.html.as_deref().map(Page::create).transpose()?;
     let quiet = arguments.json || !io::stderr().is_terminal();
-    let report = bench::run(&plan, |workload| {
+    let progress = |workload: &Workload| {
         if !quiet {
             eprintln!("{} ...", workload.describe());
         }
-    });
-    let report = report.map_err(|error| Failure::Configuration(error.to_string()))?;
+    };
+    let report = if plan.links.far.is_for_once() {
+        bench::run_apart(&plan, progress)
+    } else {
+        let report = bench::run(&plan, progress);
+        report.map_err(|error| Failure::Configuration(error.to_string()))?
+    };
     if let Some(page) = page {
         page.write(&report.as_html())?;
     }

@@ -5,7 +5,7 @@ mod html;
 mod plot;
 mod text;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::machine::{CrossCore, Machine, Surroundings};
 use super::workload::Outcome;
@@ -47,7 +47,7 @@ pub struct Entry {
 }
 
 /// The figures, or why there are none.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Measured {
     /// The figures.

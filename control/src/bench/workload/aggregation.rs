@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::driver::drive;
 use super::super::hosts::{Demand, Hosts};
@@ -33,7 +33,7 @@ const WARM_UP: f64 = 0.4;
 pub struct Aggregation {}
 
 /// What came of it.
-#[derive(Copy, Clone, PartialEq, Debug, Serialize)]
+#[derive(Copy, Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Aggregated {
     /// 10^9 bits of payload a second over each link alone.
     pub alone_gbit_per_second: [f64; 2],

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant as SystemInstant};
 use braid_engine::socket::{ConnectOptions, SocketError};
 use braid_engine::stack::{ConnectionId, Event, Stack};
 use braid_engine::time::Instant;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::arrivals::Arrivals;
 use super::super::driver::{Client, Scene, drive, some};
@@ -47,7 +47,7 @@ pub enum Direction {
 }
 
 /// What came of it.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Goodput {
     /// 10^9 bits of payload a second that reached the receiving applications, over parts of the time.
     pub gbit_per_second: Spread,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::driver::drive;
 use super::super::hosts::{Demand, Hosts};
@@ -23,7 +23,7 @@ const WARM_UP: Duration = Duration::from_millis(500);
 pub struct Failover {}
 
 /// What came of it.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Gaps {
     /// Milliseconds without an arrival around a cut: the longest such time of each.
     pub gap_ms: Spread,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant as SystemInstant};
 use braid_engine::socket::ConnectOptions;
 use braid_engine::stack::{Event, Stack};
 use braid_engine::time::Instant;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::arrivals::Arrivals;
 use super::super::driver::{Client, Scene, drive};
@@ -39,7 +39,7 @@ pub struct Idle {
 }
 
 /// What they take.
-#[derive(Copy, Clone, PartialEq, Debug, Serialize)]
+#[derive(Copy, Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Memory {
     /// Bytes of memory in use for each end of a connection that is an engine's.
     pub bytes_per_end: f64,

@@ -11,7 +11,7 @@ mod request_response;
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use aggregation::{Aggregated, Aggregation};
 pub(super) use bulk::WARM_UP;
@@ -43,7 +43,7 @@ pub enum Workload {
 }
 
 /// What came of a workload.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Outcome {
     /// Of [`Bulk`].

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as SystemInstant};
 
 use braid_engine::stack::{Event, Stack};
 use braid_engine::time::Instant;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::super::BenchError;
 use super::super::arrivals::Arrivals;
@@ -51,7 +51,7 @@ impl Rate {
 }
 
 /// What came of it.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Paced {
     /// How often a second it can be done, each after another on every connection.
     pub capacity_per_second: f64,
