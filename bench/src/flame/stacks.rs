@@ -50,7 +50,7 @@ impl Stacks {
             None => writeln!(table, "| function | share |\n|---|---:|"),
             Some(unit) => writeln!(
                 table,
-                "{:.0} ns each {}, of {total} samples\n\n| function | share | ns each {} |\n|---|---:|---:|",
+                "{:.0} ns each {}\n\n| function | share | ns each {} |\n|---|---:|---:|",
                 unit.nanoseconds, unit.name, unit.name
             ),
         };
