@@ -72,7 +72,7 @@ impl ReceiveBuffer {
     }
 
     /// Offset of the first byte that is in a frame; the in-order end where none is.
-    const fn landed_from(&self) -> u64 {
+    fn landed_from(&self) -> u64 {
         self.readable_end - self.landing.len() as u64
     }
 

@@ -26,10 +26,9 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// The share of a subflow that neither has more nor asks for it, zero where it was not told yet; `None` of
-    /// another.
-    pub(super) fn rest(&self) -> Option<u64> {
-        (!self.asked && self.granted == 0 && self.wanted == 0).then_some(self.share)
+    /// It has its share and neither has more nor asks for it.
+    pub(super) fn is_at_rest(&self) -> bool {
+        !self.asked && self.granted == 0 && self.wanted == 0
     }
 
     /// All that may be held.

@@ -28,8 +28,6 @@ pub struct RestingSubflow {
     handshake: Handshake,
     inflow: RestingInflow,
     outflow: RestingOutflow,
-    /// Zero where it was not told yet.
-    share: u64,
     counts: Option<Box<Counts>>,
     phase: Phase,
     timestamps: bool,
@@ -52,7 +50,8 @@ impl Subflow {
             && self.join_ack == JoinAckTimer::default()
             && self.unanswered == Unanswered::default()
             && self.reset_options.is_empty()
-            && self.peer_reset.is_none();
+            && self.peer_reset.is_none()
+            && self.allowance.is_at_rest();
         if !at_rest {
             return None;
         }
@@ -64,7 +63,6 @@ impl Subflow {
             handshake: self.handshake.clone(),
             inflow: self.inflow.rest()?,
             outflow: self.outflow.rest()?,
-            share: self.allowance.rest()?,
             counts: (counts != Counts::default()).then(|| Box::new(counts)),
             phase: self.phase,
             timestamps: self.timestamps,
@@ -77,12 +75,12 @@ impl Subflow {
 }
 
 impl RestingSubflow {
-    /// The subflow as it was. Its shape, and what the peer said last of its window, are told to home once more.
+    /// The subflow as it was. Its share of the allowance it is told before it takes a segment. Its shape, and what the peer said last of its window, are told to home once more.
     pub fn wake(&self) -> Subflow {
         let counts = self.counts.as_deref().copied().unwrap_or_default();
         let mut inflow = Inflow::from(&self.inflow);
         inflow.dropped = counts.dropped_mappings;
-        let mut subflow = Subflow {
+        Subflow {
             tcp: self.tcp.wake(),
             phase: self.phase,
             handshake: self.handshake.clone(),
@@ -104,8 +102,6 @@ impl RestingSubflow {
             peer_reset: None,
             reported: Progress::default(),
             reported_data_ack: None,
-        };
-        subflow.adopt_share(self.share);
-        subflow
+        }
     }
 }
