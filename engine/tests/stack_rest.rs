@@ -59,6 +59,34 @@ fn what_is_told_of_a_subflow_is_the_same_at_rest() {
 }
 
 #[test]
+fn subflows_that_lost_something_rest_too() {
+    for tail_only in [false, true] {
+        let (mut network, client, server) = with_two_subflows();
+        let mut seen = 0_u32;
+        // Of both directions' data every tenth segment, or the only one once, which a tail loss probe repeats.
+        network.filter = Box::new(move |_, sent| {
+            if sent.bytes.len() < 500 {
+                return true;
+            }
+            seen += 1;
+            if tail_only {
+                seen != 1
+            } else {
+                !seen.is_multiple_of(10)
+            }
+        });
+        let length = if tail_only { 1_000 } else { 500_000 };
+        network.transfer((Side::Client, client), server, &pattern(length, 3));
+        network.transfer((Side::Server, server), client, &pattern(length, 4));
+        let (_, subflows) = network.client.stack.snapshot(client).expect("it is open");
+        let tcp = subflows.iter().filter_map(|subflow| subflow.tcp.as_ref());
+        assert!(tcp.map(|tcp| tcp.retransmissions).sum::<u64>() > 0);
+        network.run_for(SILENCE);
+        assert_eq!(resting(&mut network), [2, 2], "tail only: {tail_only}");
+    }
+}
+
+#[test]
 fn a_connection_ends_from_rest() {
     let (mut network, client, server) = with_two_subflows();
     network.run_for(SILENCE);

@@ -30,7 +30,7 @@ impl Ecn {
 
     /// Neither side has anything to tell the other.
     pub(super) const fn is_at_rest(&self) -> bool {
-        !self.echo && !self.reduced
+        !self.echo && !self.cwr_is_due()
     }
 
     /// A segment came: with a mark in its IP header, with CWR.

@@ -161,9 +161,10 @@ impl Recovery {
         }
     }
 
-    /// Nothing is being recovered, and nothing asked of the peer.
+    /// Nothing is being recovered. A tail loss probe that repeated what was lost waits for a DSACK, or for
+    /// later data, although all is acknowledged.
     pub(super) const fn is_at_rest(&self) -> bool {
-        self.is_open() && self.probe.is_none() && self.timeouts == 0
+        self.is_open() && self.timeouts == 0
     }
 
     pub(super) const fn in_fast_recovery(&self) -> bool {

@@ -38,7 +38,8 @@ struct Counts {
 /// An established [`Tcb`] with nothing under way in either direction and nothing to wait for but the peer.
 ///
 /// The undo of a loss recovery that is over is given up: the late DSACK that it waits for
-/// has had its time.
+/// has had its time. So has the one that would tell a tail loss probe from a repair: whether there was a loss
+/// is not asked any more, as after such a pause the congestion window begins anew (RFC 5681 section 4.1).
 #[derive(Debug)]
 pub struct RestingTcb {
     config: Arc<TcbConfig>,
