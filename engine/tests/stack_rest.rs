@@ -93,6 +93,10 @@ fn a_connection_ends_from_rest() {
     assert_eq!(resting(&mut network), [2, 2]);
     network.shutdown(Side::Client, client, Shutdown::Write);
     network.run_for(SILENCE);
+    assert_eq!(resting(&mut network), [2, 2], "with one direction open");
+    network.transfer((Side::Server, server), client, &pattern(100_000, 5));
+    network.run_for(SILENCE);
+    assert_eq!(resting(&mut network), [2, 2]);
     network.shutdown(Side::Server, server, Shutdown::Write);
     network.run_until_closed(client, server);
 }

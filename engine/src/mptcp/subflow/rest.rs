@@ -48,7 +48,7 @@ impl Subflow {
             && self.fin == Fin::Awaited
             && !self.closing
             && self.join_ack == JoinAckTimer::default()
-            && self.unanswered == Unanswered::default()
+            && !self.awaits_answer()
             && self.reset_options.is_empty()
             && self.peer_reset.is_none()
             && self.allowance.is_at_rest();
@@ -71,6 +71,16 @@ impl Subflow {
             home_ready: self.home_ready,
             tcp: self.tcp.rest(now, configs)?,
         })
+    }
+}
+
+impl Subflow {
+    /// What a DATA_FIN is answered with may yet tell that options do not pass: where they did, or data was
+    /// sent, that is known.
+    fn awaits_answer(&self) -> bool {
+        matches!(self.phase, Phase::Unconfirmed(_))
+            && self.tcp.sent_offset() == 0
+            && self.unanswered != Unanswered::default()
     }
 }
 
