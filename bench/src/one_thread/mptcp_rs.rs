@@ -41,7 +41,7 @@ struct Client {
 
 impl Client {
     fn connect(mut port: MemoryPort) -> Result<Self, String> {
-        greet(&mut port)?;
+        tell_address(&mut port, ArpOperation::Request)?;
         let start = time::Instant::now();
         let mut endpoint = Endpoint::new(ChaCha20Rng::from_seed([CLIENT; 32]));
         let config = ConnectConfig::default();
@@ -74,11 +74,15 @@ impl Client {
         received.map_err(text)?;
         for received in self.burst.drain(..) {
             let frame = received.frame.bytes();
-            if let Ok((header, payload)) = EthernetHeader::parse(frame)
-                && header.ether_type == EtherType::Ipv4
-                && let Some(packet) = frame.get(payload..)
-            {
-                self.endpoint.handle_packet(now, packet);
+            if let Ok((header, payload)) = EthernetHeader::parse(frame) {
+                match header.ether_type {
+                    EtherType::Ipv4 => {
+                        let packet = frame.get(payload..).unwrap_or_default();
+                        self.endpoint.handle_packet(now, packet);
+                    }
+                    EtherType::Arp => tell_address(&mut self.port, ArpOperation::Reply)?,
+                    _ => {}
+                }
             }
             self.pool.put(received.frame);
         }
@@ -107,21 +111,25 @@ fn header(ether_type: EtherType, destination: MacAddress) -> EthernetHeader {
     }
 }
 
-/// Asks for the server's address, and so tells the client's: there is nobody who would answer for it.
-fn greet(port: &mut MemoryPort) -> Result<(), String> {
+/// Tells the client's address, asking for the server's or answering it: mptcp-rs speaks IP only.
+fn tell_address(port: &mut MemoryPort, operation: ArpOperation) -> Result<(), String> {
     let (IpAddr::V4(sender), IpAddr::V4(target)) = (address(0, CLIENT), address(0, SERVER)) else {
         return Err("the links have addresses of IPv4".into());
     };
-    let question = ArpPacket {
-        operation: ArpOperation::Request,
+    let (target_mac, destination) = match operation {
+        ArpOperation::Request => (MacAddress([0; 6]), MacAddress([0xff; 6])),
+        ArpOperation::Reply => (mac(0, SERVER), mac(0, SERVER)),
+    };
+    let packet = ArpPacket {
+        operation,
         sender_mac: mac(0, CLIENT),
         sender_address: sender,
-        target_mac: MacAddress([0; 6]),
+        target_mac,
         target_address: target,
     };
     let emit = |room: &mut [u8]| -> Result<usize, EmitError> {
-        let start = header(EtherType::Arp, MacAddress([0xff; 6])).emit(room)?;
-        Ok(start + question.emit(&mut room[start..])?)
+        let start = header(EtherType::Arp, destination).emit(room)?;
+        Ok(start + packet.emit(&mut room[start..])?)
     };
     let room = port.reserve(FULL_FRAME).ok_or("the port has no room")?;
     let length = emit(room).map_err(text)?;
