@@ -8,10 +8,10 @@ use braid_dataplane::worker;
 use crate::config::Config;
 
 /// A worker's turns: called over and over, until it breaks.
-pub type Turns = Box<dyn FnMut() -> ControlFlow<()>>;
+pub(super) type Turns = Box<dyn FnMut() -> ControlFlow<()>>;
 
 /// Makes a worker's turns, on its core.
-pub type Launch = Box<dyn FnOnce() -> Turns + Send>;
+pub(super) type Launch = Box<dyn FnOnce() -> Turns + Send>;
 
 /// Runs each worker on the core that it is named with.
 type Run = Box<dyn FnOnce(Vec<(usize, Launch)>) + Send>;

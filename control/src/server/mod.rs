@@ -47,7 +47,7 @@ mod table;
 
 use std::path::Path;
 
-pub use cores::{Launch, Pipelines, Turns};
+pub use cores::Pipelines;
 pub use ports::{LinkProbe, OpenPort, OpenPorts};
 pub use start::StartError;
 

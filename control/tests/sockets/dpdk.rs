@@ -4,13 +4,13 @@ use std::thread;
 
 use braid_control::lab::link::Link;
 use braid_control::management::{Client as Asking, ConnectionRow, Request, SubflowRow};
-use braid_control::stream::{Receiver, Stream};
+use braid_control::stream::Stream;
 use braid_dataplane::port::interface::finish_frames;
 use nix::sys::signal::Signal;
 
 use crate::support::client::Client;
 use crate::support::engine::{Engine, Net, SOON, linux, within};
-use crate::support::linux::echo_one;
+use crate::support::linux::{echo_one, send_and_get_back};
 use crate::support::namespaces;
 
 const PORT: u16 = 5021;
@@ -39,18 +39,7 @@ fn exchange(net: &Net) {
         rows.len() == 2 && rows.iter().all(|row| row.state == "established")
     });
     assert!(joined, "{:?}", subflows());
-    let received = thread::scope(|scope| {
-        let sending = scope.spawn(|| stream.write_to(&socket, 50_000).unwrap());
-        let mut receiver = Receiver::default();
-        let mut buffer = vec![0; 30_000];
-        while receiver.received() < stream.length() {
-            let count = socket.recv(&mut buffer).unwrap();
-            receiver.absorb(&buffer[..count]);
-        }
-        sending.join().unwrap();
-        receiver
-    });
-    assert_eq!(received.finish(), stream.digest());
+    send_and_get_back(&socket, &stream);
     for row in subflows() {
         assert!(row.bytes_sent > 0, "{row:?}");
     }

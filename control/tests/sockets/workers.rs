@@ -1,23 +1,23 @@
 //! An engine of two workers: which of them serves what, and that it makes no other difference.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
 use braid_control::management::{
     Client as Asking, ConnectionRow, EndpointFlag, EndpointRow, LimitsRow, ListenerRow,
     NewEndpoint, Request, Settings, SettingsRow, SubflowRow,
 };
-use braid_control::stream::{Receiver, Stream};
+use braid_control::stream::Stream;
 use braid_shm::abi::TCP_MP_SCHEDULER;
 use serde::de::DeserializeOwned;
 
 use crate::death::{self, victim_socket};
 use crate::support::client::{Client, Socket};
 use crate::support::engine::{Net, SOON, linux, ours, within};
-use crate::support::linux::{echo, echo_one, serve_each};
+use crate::support::linux::{echo, echo_one, send_and_get_back, serve_each};
 use crate::support::namespaces;
 
 const PORT: u16 = 5011;
@@ -81,18 +81,7 @@ fn bytes_go_both_ways_by_subflows_at_both_workers() {
                     && rows.iter().all(|row| row.state == "established")
             });
             assert!(joined, "{:?}", subflows(&net, row.id));
-            let received = thread::scope(|scope| {
-                let sending = scope.spawn(|| stream.write_to(&socket, 50_000).unwrap());
-                let mut receiver = Receiver::default();
-                let mut buffer = vec![0; 30_000];
-                while receiver.received() < stream.length() {
-                    let count = socket.recv(&mut buffer).unwrap();
-                    receiver.absorb(&buffer[..count]);
-                }
-                sending.join().unwrap();
-                receiver
-            });
-            assert_eq!(received.finish(), stream.digest());
+            send_and_get_back(&socket, &stream);
             let rows = subflows(&net, row.id);
             assert_eq!(rows.len(), 2, "{rows:?}");
             for row in rows {

@@ -8,6 +8,19 @@ use braid_engine::testing::link::Chance;
 use braid_engine::time::Duration;
 use core::net::SocketAddr;
 
+/// 48 connections of the client, of these workers in turn, and the time that they take to be there.
+fn connect_from(lab: &mut Lab, workers: &[usize]) -> Vec<(usize, ConnectionId)> {
+    let now = lab.now();
+    let to = ConnectOptions::to(SocketAddr::new(v4(0, 2), PORT));
+    let connect = |&worker: &usize| {
+        let connected = lab.stack(0, worker).connect(now, to.clone());
+        (worker, connected.expect("a way"))
+    };
+    let connections = workers.iter().cycle().take(48).map(connect).collect();
+    lab.run_for(Duration::from_millis(100));
+    connections
+}
+
 #[test]
 fn a_connection_survives_a_worker_that_only_some_of_its_subflows_were_on() {
     for side in 0..2 {
@@ -69,18 +82,7 @@ fn those_that_are_left_take_the_flows_of_a_worker_that_is_gone() {
         for (side, gone) in [(1, 2), (0, 1), (1, 0)] {
             lose(&mut lab, side, gone);
         }
-        let now = lab.now();
-        let to = ConnectOptions::to(SocketAddr::new(v4(0, 2), PORT));
-        let tried: Vec<(usize, ConnectionId)> = [0, 2, 3]
-            .into_iter()
-            .cycle()
-            .take(48)
-            .map(|worker| {
-                let connected = lab.stack(0, worker).connect(now, to.clone());
-                (worker, connected.expect("a way"))
-            })
-            .collect();
-        lab.run_for(Duration::from_millis(100));
+        let tried = connect_from(&mut lab, &[0, 2, 3]);
         for (worker, id) in tried {
             let event = (worker, Event::Connected(id));
             assert!(lab.events[0].contains(&event), "{arrival:?}: {event:?}");
@@ -145,17 +147,7 @@ fn a_join_whose_home_ends_before_it_answers_is_refused() {
 fn flows_that_a_worker_has_taken_stay_with_it_when_another_ends() {
     let mut lab = Lab::new(4, POST);
     lose(&mut lab, 1, 0);
-    let now = lab.now();
-    let to = ConnectOptions::to(SocketAddr::new(v4(0, 2), PORT));
-    let clients: Vec<(usize, ConnectionId)> = (0..4)
-        .cycle()
-        .take(48)
-        .map(|worker| {
-            let connected = lab.stack(0, worker).connect(now, to.clone());
-            (worker, connected.expect("a way"))
-        })
-        .collect();
-    lab.run_for(Duration::from_millis(100));
+    let clients = connect_from(&mut lab, &[0, 1, 2, 3]);
     let listener = lab.listener;
     let servers: Vec<(usize, ConnectionId)> = (1..4)
         .flat_map(|worker| {

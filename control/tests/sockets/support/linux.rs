@@ -5,7 +5,9 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use braid_control::peer::{Listener, PeerProtocol};
+use braid_control::stream::{Receiver, Stream};
 
+use super::client::Socket;
 use super::engine::{Net, SOON, linux};
 
 impl Net {
@@ -59,4 +61,20 @@ pub(crate) fn echo_one(listener: Listener) -> JoinHandle<bool> {
         peer.finish_sending().unwrap();
         peer.fell_back().unwrap()
     })
+}
+
+/// Sends all of a stream to a peer that sends back what it gets, which is to be the same.
+pub(crate) fn send_and_get_back(socket: &Socket, stream: &Stream) {
+    let received = thread::scope(|scope| {
+        let sending = scope.spawn(|| stream.write_to(socket, 50_000).unwrap());
+        let mut receiver = Receiver::default();
+        let mut buffer = vec![0; 30_000];
+        while receiver.received() < stream.length() {
+            let count = socket.recv(&mut buffer).unwrap();
+            receiver.absorb(&buffer[..count]);
+        }
+        sending.join().unwrap();
+        receiver
+    });
+    assert_eq!(received.finish(), stream.digest());
 }
