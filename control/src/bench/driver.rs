@@ -103,7 +103,7 @@ impl Scene<'_> {
     }
 }
 
-/// Ends the threads however the supervision ends.
+/// Ends threads however what they serve ends.
 struct Over<'a>(&'a AtomicBool);
 
 impl Drop for Over<'_> {
@@ -159,10 +159,14 @@ pub(super) fn drive<C: Client, R>(
     }
     let cores = allowed_cores();
     let enough = cores.len() >= threads.len() + usize::from(linux.is_some());
+    // Linux's sockets outlive our threads: closing them resets connections, which a thread that has yet to
+    // notice the end would take for a failure.
+    let deserted = AtomicBool::new(false);
     thread::scope(|scope| {
         let serving = linux
             .as_ref()
-            .map(|linux| scope.spawn(|| linux.serve(&scene.arrivals, &scene.over)));
+            .map(|linux| scope.spawn(|| linux.serve(&scene.arrivals, &deserted)));
+        let deserted = Over(&deserted);
         let mut running = Vec::new();
         for (index, thread) in threads.into_iter().enumerate() {
             let core = cores.get(index).copied().filter(|_| enough);
@@ -182,9 +186,11 @@ pub(super) fn drive<C: Client, R>(
             let _over = Over(&scene.over);
             supervise(&scene)
         };
+        let ended: Vec<_> = running.into_iter().map(|thread| thread.join()).collect();
+        drop(deserted);
         let mut clients = Vec::new();
-        for thread in running {
-            match thread.join() {
+        for client in ended {
+            match client {
                 Ok(client) => clients.push(client?),
                 Err(panic) => std::panic::resume_unwind(panic),
             }

@@ -21,6 +21,9 @@ use crate::server::poller::{EventFlags, Poller, Ready};
 /// Bytes that are taken at once.
 const PIECE: usize = 256 << 10;
 
+/// Pieces that a socket is given in its turn: others have one too, and the end is noticed.
+const TURN: usize = 16;
+
 /// How long the thread waits at most, so that it notices the end.
 const LONGEST_WAIT: Duration = Duration::from_millis(5);
 
@@ -123,13 +126,14 @@ impl Client {
     fn serve(&mut self, service: Service, buffer: &mut [u8], arrivals: &Arrivals) -> Next {
         let would_block = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
         if service == Service::Source {
-            loop {
+            for _ in 0..TURN {
                 match self.socket.write(buffer) {
                     Ok(_) => {}
-                    Err(error) if would_block(&error) => return Next::Write,
+                    Err(error) if would_block(&error) => break,
                     Err(_) => return Next::Nothing,
                 }
             }
+            return Next::Write;
         }
         if !self.unsent.is_empty() {
             match self.socket.write(&self.unsent) {
