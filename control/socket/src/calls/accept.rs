@@ -6,7 +6,7 @@ use crate::attachment::{self, Found, Region};
 use crate::descriptor::{self, OpenSocket};
 use crate::errno::Errno;
 use crate::fork;
-use crate::sys::descriptor::{borrow, set_close_on_exec};
+use crate::sys::descriptor::{borrow, ensure_free_number, set_close_on_exec};
 use crate::sys::message;
 use crate::wait::{Patience, Waiter};
 use braid_shm::abi::{AcceptedMessage, sockaddr_multipath};
@@ -30,7 +30,7 @@ pub struct Accepted {
 /// listener's timeouts, SO_RCVLOWAT and SO_LINGER.
 ///
 /// Errors: EINVAL if it is no listener; EAGAIN if none waits and it is non-blocking, or SO_RCVTIMEO is
-/// over; EINTR; EMFILE: the connection waits on.
+/// over; EINTR; EMFILE, at once and whether one waits or not: a connection waits on.
 pub fn accept(fd: RawFd, flags: i32) -> Result<Accepted, Errno> {
     if flags & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) != 0 {
         return Err(Errno::new(libc::EINVAL));
@@ -49,7 +49,10 @@ pub fn accept(fd: RawFd, flags: i32) -> Result<Accepted, Errno> {
             Packet::Connection(message, new) => return adopt(&listener, &message, new, flags),
             // It was shut down, which wakes whoever waits, and listens again.
             Packet::Token => {}
-            Packet::None => waiter.for_packet()?,
+            Packet::None => {
+                ensure_free_number(fd)?;
+                waiter.for_packet()?;
+            }
         }
     }
 }

@@ -54,6 +54,13 @@ pub(crate) fn set_close_on_exec(fd: BorrowedFd<'_>, on: bool) -> Result<(), Errn
     check(unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, flags) }).map(drop)
 }
 
+/// Whether the process may have one descriptor more than now, by making and closing one. Errors: EMFILE, EBADF.
+pub(crate) fn ensure_free_number(fd: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: no pointer is passed.
+    let new = unsafe { libc::syscall(libc::SYS_fcntl, fd.as_raw_fd(), libc::F_DUPFD_CLOEXEC, 0) };
+    close(check(new as libc::c_int)?)
+}
+
 /// close(2).
 pub(crate) fn close(fd: RawFd) -> Result<(), Errno> {
     // SAFETY: no pointer is passed; the caller gives the number up.
