@@ -26,9 +26,10 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// It has its share and neither has more nor asks for it.
+    /// It has its share and no more, and no answer is under way: nothing is lost with the rest. What was
+    /// asked for in vain is no reason to stay awake, as nobody will grant it later.
     pub(super) fn is_at_rest(&self) -> bool {
-        !self.asked && self.granted == 0 && self.wanted == 0
+        !self.asked && self.granted == 0
     }
 
     /// All that may be held.
@@ -126,6 +127,20 @@ mod tests {
         allowance.asked = false;
         assert_eq!(allowance.review(900, 0), None);
         assert_eq!(allowance.review(1_000, 300), Some(4_000));
+    }
+
+    #[test]
+    fn a_subflow_that_was_allowed_nothing_rests_once_it_has_its_answer() {
+        let mut allowance = allowance();
+        assert_eq!(allowance.review(900, 300), Some(4_000));
+        assert!(!allowance.is_at_rest(), "the answer is under way");
+        allowance.asked = false;
+        assert_eq!(
+            allowance.review(0, 0),
+            None,
+            "there is nothing to give back"
+        );
+        assert!(allowance.is_at_rest());
     }
 
     #[test]
