@@ -94,7 +94,9 @@ impl Stack {
             Content::Bytes { subflow, frame } => self.take_bytes(subflow, frame),
             Content::Join(letter) => self.take_join_letter(now, *letter),
             Content::Received { frame, meta } => self.receive_handed(now, frame, meta),
-            Content::Transmit { port, frame, meta } => self.relay.take(port, frame, meta),
+            Content::Transmit { port, frame, meta } => {
+                self.relay.take(port, frame, meta, &mut self.pool);
+            }
             Content::Recycle(frame) => self.pool.put(frame),
             Content::Neighbor {
                 port,

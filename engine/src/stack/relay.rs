@@ -64,12 +64,20 @@ impl Relay {
         Some(frame)
     }
 
-    /// Takes a frame of another worker.
-    pub(super) fn take(&mut self, port: PortId, frame: Frame, meta: TransmitMeta) {
+    /// Takes a frame of another worker. One that there is no room for goes back by `pool`, as that
+    /// worker would have to make another in its place.
+    pub(super) fn take(
+        &mut self,
+        port: PortId,
+        frame: Frame,
+        meta: TransmitMeta,
+        pool: &mut FramePool,
+    ) {
         if self.waiting.len() < WAITING {
             self.waiting.push_back((port, frame, meta));
         } else {
             self.dropped += 1;
+            pool.put(frame);
         }
     }
 
@@ -101,5 +109,32 @@ impl Relay {
     /// Frames that wait.
     pub(super) fn len(&self) -> usize {
         self.waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::frame::PoolId;
+
+    #[test]
+    fn a_frame_without_room_goes_back_to_the_worker_it_is_of() {
+        let mut others = FramePool::new(128, 2).named(PoolId(1));
+        let mut own = FramePool::new(128, 2).named(PoolId(0));
+        let mut relay = Relay::default();
+        for _ in 0..WAITING {
+            relay.take(
+                PortId(0),
+                Frame::with_capacity(1),
+                TransmitMeta::default(),
+                &mut own,
+            );
+        }
+        let frame = others.take();
+        relay.take(PortId(0), frame, TransmitMeta::default(), &mut own);
+        assert_eq!((relay.len(), relay.dropped()), (WAITING, 1));
+        let (origin, frame) = own.take_stranger().expect("the frame was freed");
+        assert_eq!(origin, PoolId(1));
+        others.put(frame);
     }
 }
