@@ -228,6 +228,14 @@ impl FramePool {
         }
     }
 
+    /// Gives a free frame for one that comes from elsewhere for good: that is of this pool from now on.
+    pub fn exchange(&mut self, frame: &mut Frame) -> Frame {
+        if let Some(filled) = &mut frame.0 {
+            filled.origin = self.id;
+        }
+        self.take()
+    }
+
     /// Frees what is past the limit: it is known that few frames will be under way.
     pub fn trim(&mut self) {
         self.free.truncate(self.limit);

@@ -350,8 +350,9 @@ impl Port for MemoryPort {
 
 /// Makes a received frame of what was sent, and has a frame of `pool` go back in its place.
 fn take(sent: Sent, port: PortId, lane: &Lane, pool: &mut FramePool) -> Received {
-    let Sent { frame, meta } = sent;
-    if let Err(unwanted) = lane.spare.push(pool.take()) {
+    let Sent { mut frame, meta } = sent;
+    // Or a frame that another queue has given would have to be carried home to that one's worker.
+    if let Err(unwanted) = lane.spare.push(pool.exchange(&mut frame)) {
         pool.put(unwanted);
     }
     let meta = ReceiveMeta {

@@ -1,6 +1,7 @@
 //! Frames that cross a link: whole, in order, to the queue they belong to.
 
 use braid_engine::stack::{FlowHash, Segmentation};
+use braid_engine::storage::frame::PoolId;
 
 use crate::port::virtio::complete_checksum;
 
@@ -300,4 +301,25 @@ fn no_lane_starves_another() {
         let found = bursts.iter().flatten().any(|r| r.frame.bytes()[0] == 1);
         assert!(found, "lane {busy} had both bursts");
     }
+}
+
+/// The sender builds in whatever frame came back last, from whichever queue.
+#[test]
+fn frames_belong_to_the_worker_that_received_them_last() {
+    let (mut near, mut far) = queues(1, 2, 2);
+    let mut pools =
+        [0, 1].map(|worker| FramePool::new(POOL_FRAME_CAPACITY, 64).named(PoolId(worker)));
+    let mut received = [0, 0];
+    for remote_port in 1_000..1_200 {
+        send(&mut near[0], &segment(1, remote_port, 80));
+        for ((port, pool), received) in far.iter_mut().zip(&mut pools).zip(&mut received) {
+            let mut burst = Burst::new();
+            *received += port.receive(PortId(7), pool, &mut burst).unwrap();
+            burst
+                .drain(..)
+                .for_each(|received| pool.put(received.frame));
+            assert!(pool.take_stranger().is_none(), "{remote_port}");
+        }
+    }
+    assert!(received.iter().all(|frames| *frames > 50), "{received:?}");
 }
