@@ -20,7 +20,7 @@ use super::ports::open_port;
 enum NotReopened {
     #[error(transparent)]
     Port(#[from] PortError),
-    #[error("it has other offloads than before, or another MTU: restart the engine")]
+    #[error("it has other offloads than before, or a group's link address: restart the engine")]
     Differs,
     #[error("it is not of the kernel: restart the engine")]
     NotOfKernel,
