@@ -8,7 +8,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 
-use braid_dataplane::application::{Applications, Ending, Handshake, RegionId, Report, Reports};
+use braid_dataplane::application::{
+    Applications, Ending, Handshake, RegionId, Report, Reporting, Reports,
+};
 use braid_dataplane::port::memory::{MemoryOptions, MemoryPort};
 use braid_dataplane::port::{AnyPort, POOL_FRAME_CAPACITY, Port};
 use braid_dataplane::worker::{Clock, IdlePolicy, Worker};
@@ -73,7 +75,13 @@ impl Host {
             IdlePolicy::default(),
         )
         .unwrap();
-        let reports = Arc::new(Reports::new(64, 0).unwrap());
+        let of = Reporting {
+            workers: 1,
+            listeners: 1,
+            regions: 1,
+            sockets: 16,
+        };
+        let reports = Arc::new(Reports::new(of, 0).unwrap());
         let mut applications =
             Applications::new(WorkerId::FIRST, 16, Arc::clone(&reports)).unwrap();
         let layout = RegionLayout::new(16, 4, 64 << 10).unwrap();

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use braid_dataplane::application::{Applications, Reports};
+use braid_dataplane::application::{Applications, Reporting, Reports};
 use braid_dataplane::port::PortError;
 use braid_dataplane::worker::{self, LETTER_CAPACITY, Worker};
 use braid_engine::mptcp::path_manager::EndpointError;
@@ -142,15 +142,14 @@ pub(super) fn start(
         workers.push(worker.map_err(StartError::Worker)?);
     }
     worker::connect(&mut workers, LETTER_CAPACITY);
-    // One report for each region and each worker's part of a listener, two for each socket, and room
-    // for watchers.
-    let needed = config
-        .stack
-        .max_listeners
-        .saturating_mul(workers.len())
-        .saturating_add(super::most_sockets(config).saturating_mul(2))
-        .saturating_add(config.applications.applications);
-    let reports = Arc::new(Reports::new(needed, WATCHED).map_err(system("cannot make a bell"))?);
+    let reporting = Reporting {
+        workers: workers.len(),
+        listeners: config.stack.max_listeners,
+        regions: config.applications.applications,
+        sockets: super::most_sockets(config),
+    };
+    let reports = Reports::new(reporting, WATCHED).map_err(system("cannot make a bell"))?;
+    let reports = Arc::new(reports);
     let mut hosts = Vec::new();
     for (worker, core) in workers.into_iter().zip(cores(config)) {
         let number = worker.engine().place().worker();

@@ -29,7 +29,7 @@ use braid_shm::{SlotHandle, Violation, WorkerRegion};
 
 pub use errno::errno;
 pub use region::RegionId;
-pub use report::{Report, Reports};
+pub use report::{Report, Reporting, Reports};
 pub use socket::Handshake;
 
 use crate::worker::Beside;
@@ -382,11 +382,62 @@ impl Beside for Applications {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+
     use braid_engine::stack::StackConfig;
     use braid_shm::layout::RegionLayout;
     use braid_shm::{EngineRegion, SlotFlags};
 
     use super::*;
+
+    /// An application that writes over all of its region: every worker that serves a socket there finds that.
+    #[test]
+    fn every_worker_has_room_to_report_what_it_found() {
+        const WORKERS: u8 = 4;
+        let of = Reporting {
+            workers: usize::from(WORKERS),
+            listeners: 0,
+            regions: 1,
+            sockets: 0,
+        };
+        let id = RegionId {
+            index: 0,
+            generation: 0,
+        };
+        let reports = Arc::new(Reports::new(of, 0).unwrap());
+        let layout = RegionLayout::new(4, 4, 4096).unwrap();
+        let layout = layout.with_workers(u32::from(WORKERS)).unwrap();
+        let region = EngineRegion::create(layout).unwrap();
+        let (end, _other) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        let end = Arc::new(OwnedFd::from(end));
+        let serving = (0..WORKERS).map(|number| {
+            let worker = WorkerId::new(number);
+            let mut applications = Applications::new(worker, 1, Arc::clone(&reports)).unwrap();
+            let part = region.worker(number).unwrap();
+            applications.add_region(id, part).unwrap();
+            let slot = u32::from(number);
+            let handle = region.open_slot(slot, SlotFlags::default()).unwrap();
+            let connection = ConnectionId::from_u64(u64::from(slot));
+            let end = Arc::clone(&end);
+            assert!(applications.bind(id, &handle, end, connection, Handshake::Complete));
+            applications
+        });
+        let serving: Vec<Applications> = serving.collect();
+        let memory = region.descriptor().try_clone_to_owned().unwrap();
+        let memory = std::fs::File::from(memory);
+        let length = memory.metadata().unwrap().len() as usize;
+        memory.write_all_at(&vec![0xff; length], 0).unwrap();
+        let mut stack = Stack::new(StackConfig::default(), [7; 32]);
+        for mut applications in serving {
+            for _ in 0..2 {
+                applications.serve(Instant::from_millis(1), &mut stack);
+            }
+        }
+        assert_eq!((reports.waiting(), reports.lost()), (4, 0));
+        while let Some(report) = reports.take() {
+            assert!(matches!(report, Report::Violation { .. }), "{report:?}");
+        }
+    }
 
     #[test]
     fn a_turn_ends_however_many_sockets_are_kicked() {
@@ -396,8 +447,14 @@ mod tests {
             index: 0,
             generation: 0,
         };
-        let reports = Arc::new(Reports::new(64, 0).unwrap());
         let sockets = SOCKETS as usize;
+        let of = Reporting {
+            workers: 1,
+            listeners: 0,
+            regions: 1,
+            sockets,
+        };
+        let reports = Arc::new(Reports::new(of, 0).unwrap());
         let mut applications = Applications::new(WorkerId::FIRST, sockets, reports).unwrap();
         let region = EngineRegion::create(RegionLayout::new(SOCKETS, 4, 4096).unwrap()).unwrap();
         applications

@@ -56,11 +56,34 @@ pub enum Report {
     },
 }
 
+/// What workers report of. How many reports of it there are that must not be lost is bounded by nature.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Reporting {
+    /// Workers, each of which reports of its own part.
+    pub workers: usize,
+    /// Listeners at most: each worker tells of its part once until all of it is accepted.
+    pub listeners: usize,
+    /// Regions at most: each worker that serves one may find it broken, and tells it once.
+    pub regions: usize,
+    /// Sockets at most, each of one worker: one fails once, and is released once.
+    pub sockets: usize,
+}
+
+impl Reporting {
+    /// Reports that may wait at the same time.
+    fn most(self) -> usize {
+        let of_each = self.listeners.saturating_add(self.regions);
+        let of_sockets = self.sockets.saturating_mul(2);
+        of_each
+            .saturating_mul(self.workers)
+            .saturating_add(of_sockets)
+    }
+}
+
 /// The queue of all workers' reports, and the bell that says there are some.
 ///
-/// Reports that must not be lost are bounded by nature: one for each listener of each worker and for
-/// each region, two for each socket.
-/// They have room; what watchers want has only what is left over, and is counted where it has none.
+/// Reports that must not be lost have room ([`Reporting`]); what watchers want has only what is left over, and
+/// is counted where it has none.
 #[derive(Debug)]
 pub struct Reports {
     queue: ArrayQueue<Report>,
@@ -73,14 +96,14 @@ pub struct Reports {
 }
 
 impl Reports {
-    /// Room for `needed` reports that must not be lost, and for `watched` others.
+    /// Room for all reports of `of`, which must not be lost, and for `watched` others.
     ///
     /// # Errors
     ///
     /// When the process is out of file descriptors.
-    pub fn new(needed: usize, watched: usize) -> io::Result<Self> {
+    pub fn new(of: Reporting, watched: usize) -> io::Result<Self> {
         Ok(Self {
-            queue: ArrayQueue::new(needed.saturating_add(watched).max(1)),
+            queue: ArrayQueue::new(of.most().saturating_add(watched).max(1)),
             watched,
             watching: AtomicBool::new(false),
             rung: AtomicBool::new(false),
