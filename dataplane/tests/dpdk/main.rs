@@ -34,16 +34,27 @@ fn eal() -> EalOptions {
 }
 
 /// Runs a test in a network namespace, as the root of the host: some is not for that of a user namespace.
-/// Where this process is not that, the test is skipped by name.
+/// Where this process is not that, the test is skipped by name, with `CI=true` too: no check can change that.
 fn run_as_root(test: &str, body: impl FnOnce()) {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    let words: Vec<&str> = map.split_whitespace().collect();
-    let unshare = Command::new("unshare").args(["-n", "true"]).status();
-    if words != ["0", "0", "4294967295"] || !unshare.is_ok_and(|status| status.success()) {
-        eprintln!("skipped {test}: this process is not root of the host");
-        return;
+    if let Err(why) = is_root_of_host() {
+        return namespace::tell_skipped(test, why);
     }
     namespace::run_with(&["-n"], test, body);
+}
+
+/// Whether this process is that, or why it is not.
+fn is_root_of_host() -> Result<(), &'static str> {
+    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let words: Vec<&str> = map.split_whitespace().collect();
+    if words != ["0", "0", "4294967295"] {
+        return Err("it takes root of the host, and this is a user namespace");
+    }
+    let unshare = Command::new("unshare").args(["-n", "true"]).output();
+    if unshare.is_ok_and(|output| output.status.success()) {
+        Ok(())
+    } else {
+        Err("it takes root of the host: `unshare -n true` fails")
+    }
 }
 
 /// A virtual device with its arguments.

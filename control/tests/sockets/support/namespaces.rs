@@ -1,5 +1,6 @@
 //! Tests that run inside user and network namespaces of their own.
 
+use std::io::{self, Write};
 use std::process::Command;
 
 /// Tells the test that it runs in its namespaces already.
@@ -24,8 +25,14 @@ pub(crate) fn run_as_root(test: &str, body: impl FnOnce()) {
     if rustix::process::geteuid().is_root() {
         run_by(test, &["-n"]);
     } else {
-        eprintln!("skipped {test}: it takes root");
+        tell_skipped(test, "it takes root of this machine");
     }
+}
+
+/// Says on standard error that a test is skipped, which is shown though the test passes: what the macros
+/// print is not.
+fn tell_skipped(test: &str, why: &str) {
+    let _ = writeln!(io::stderr(), "skipped {test}: {why}");
 }
 
 fn run_by(test: &str, namespaces: &[&str]) {
@@ -39,8 +46,7 @@ fn run_by(test: &str, namespaces: &[&str]) {
             Ok("true"),
             "{test} cannot run here: `unshare {namespaces:?} true` fails"
         );
-        eprintln!("skipped {test}: `unshare {namespaces:?} true` fails");
-        return;
+        return tell_skipped(test, &format!("`unshare {namespaces:?} true` fails"));
     }
     let output = Command::new("unshare")
         .args(namespaces)

@@ -1,6 +1,7 @@
 //! Tests that run inside user and network namespaces of their own.
 
 use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::process::{Command, Output};
 
 /// Tells the test that it runs in its namespaces already.
@@ -48,6 +49,10 @@ pub(crate) fn run_with(unshare: &[&str], test: &str, body: impl FnOnce()) {
         shown.contains("1 passed"),
         "{test} is not the name of a test:\n{shown}"
     );
+    // What it found out only inside.
+    for line in shown.lines().filter(|line| line.starts_with("skipped ")) {
+        let _ = writeln!(io::stderr(), "{line}");
+    }
 }
 
 fn skip(test: &str, why: &str) {
@@ -56,7 +61,13 @@ fn skip(test: &str, why: &str) {
         Ok("true"),
         "{test} cannot run here: {why}"
     );
-    eprintln!("skipped {test}: {why}");
+    tell_skipped(test, why);
+}
+
+/// Says on standard error that a test is skipped, which is shown though the test passes: what the macros
+/// print is not.
+pub(crate) fn tell_skipped(test: &str, why: &str) {
+    let _ = writeln!(io::stderr(), "skipped {test}: {why}");
 }
 
 fn possible() -> Result<(), String> {
@@ -92,7 +103,10 @@ pub(crate) fn shape(interface: &str, rate: &str, queue: &str) -> bool {
         Ok("true"),
         "tc {arguments}: {why}"
     );
-    eprintln!("skipped: tc {arguments}: {why}");
+    tell_skipped(
+        "what takes a shaped link",
+        &format!("tc {arguments}: {why}"),
+    );
     false
 }
 
