@@ -300,3 +300,42 @@ fn what_a_device_counts_is_told_by_its_names() {
         assert_eq!(ports[1].device_counters(), []);
     });
 }
+
+/// Each queue of a ring brings back what was sent by the transmit queue of the same number.
+#[test]
+fn what_comes_to_a_queue_that_was_left_is_taken_in_by_another() {
+    namespace::run(
+        "local::what_comes_to_a_queue_that_was_left_is_taken_in_by_another",
+        || {
+            let options = DeviceOptions {
+                queues: queues(3),
+                ..device("net_ring0", "")
+            };
+            let mut ports = start(&[options]).remove(0).ports;
+            for (first, port) in (0..).step_by(100).zip(&mut ports) {
+                for number in first..first + 100 {
+                    assert!(send(port, &numbered(number, 100)));
+                }
+                port.flush().unwrap();
+            }
+            let mut pool = pool();
+            let mut own = ports.remove(0);
+            assert_eq!(receive(&mut own, &mut pool, 100).len(), 100);
+            let mut burst = Burst::new();
+            assert_eq!(own.receive(PortId(0), &mut pool, &mut burst).unwrap(), 0);
+            // Their workers have ended, the second after it had that of the first.
+            drop(ports.remove(0));
+            ports[0].receive(PortId(0), &mut pool, &mut burst).unwrap();
+            let taken = burst.len();
+            drop(ports);
+            let mut numbers: Vec<Vec<u8>> = burst
+                .drain(..)
+                .map(|received| received.frame.bytes().to_vec())
+                .collect();
+            numbers.extend(receive(&mut own, &mut pool, 200 - taken));
+            numbers.sort();
+            let sent: Vec<Vec<u8>> = (100..300).map(|number| numbered(number, 100)).collect();
+            assert!(numbers == sent, "{} frames", numbers.len());
+        },
+    );
+}

@@ -3,7 +3,8 @@
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::ptr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use braid_engine::wire::ethernet::MacAddress;
 use capsule_ffi as ffi;
@@ -83,7 +84,16 @@ pub(crate) struct Stopped(u16);
 /// A device that runs; it is stopped and closed when the last of its queues is gone, and whoever asks
 /// for its link.
 #[derive(Debug)]
-pub(crate) struct Device(u16);
+pub(crate) struct Device {
+    id: u16,
+    orphans: Mutex<Vec<Orphan>>,
+    /// Whether there are any, to be looked at before each burst.
+    abandoned: AtomicBool,
+}
+
+/// The number of a receive queue that nobody has any more. Whoever has this has the queue.
+#[derive(Debug)]
+pub(super) struct Orphan(pub(super) u16);
 
 impl Stopped {
     /// The device of this name: a PCI address, or that of a virtual device.
@@ -206,13 +216,40 @@ impl Stopped {
     pub(crate) fn start(self) -> Result<Device, Refusal> {
         // SAFETY: takes any number.
         Refusal::check(unsafe { ffi::rte_eth_dev_start(self.0) })?;
-        Ok(Device(self.0))
+        Ok(Device {
+            id: self.0,
+            orphans: Mutex::default(),
+            abandoned: AtomicBool::new(false),
+        })
     }
 }
 
 impl Device {
     pub(super) fn id(&self) -> u16 {
-        self.0
+        self.id
+    }
+
+    /// A receive queue is left by who had it.
+    pub(super) fn leave(&self, orphan: Orphan) {
+        self.orphans().push(orphan);
+        self.abandoned.store(true, Ordering::Release);
+    }
+
+    /// Whether receive queues were left since they were last taken over.
+    pub(super) fn has_orphans(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Takes over the receive queues that were left: they are the caller's alone.
+    pub(super) fn adopt(&self) -> Vec<Orphan> {
+        let mut orphans = self.orphans();
+        self.abandoned.store(false, Ordering::Relaxed);
+        std::mem::take(&mut orphans)
+    }
+
+    /// A panic while they are looked at leaves them whole.
+    fn orphans(&self) -> MutexGuard<'_, Vec<Orphan>> {
+        self.orphans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Its pairs of queues, which build frames in the pool of the same place. To be called once.
@@ -241,7 +278,7 @@ impl Device {
             .collect();
         // SAFETY: as many groups as the size says; they are read only.
         Refusal::check(unsafe {
-            ffi::rte_eth_dev_rss_reta_update(self.0, groups.as_ptr().cast_mut(), size)
+            ffi::rte_eth_dev_rss_reta_update(self.id, groups.as_ptr().cast_mut(), size)
         })?;
         Ok(())
     }
@@ -250,7 +287,7 @@ impl Device {
     pub(crate) fn link(&self) -> LinkState {
         let mut link = MaybeUninit::<ffi::rte_eth_link>::zeroed();
         // SAFETY: writes the structure, of which the library has the same idea.
-        let answer = unsafe { ffi::rte_eth_link_get_nowait(self.0, link.as_mut_ptr()) };
+        let answer = unsafe { ffi::rte_eth_link_get_nowait(self.id, link.as_mut_ptr()) };
         // SAFETY: numbers, and zeroed before.
         let link = unsafe { link.assume_init() };
         LinkState {
@@ -265,7 +302,7 @@ impl Device {
     pub(crate) fn statistics(&self) -> Statistics {
         let mut stats = ffi::rte_eth_stats::default();
         // SAFETY: writes the structure, of which the library has the same idea.
-        if unsafe { ffi::rte_eth_stats_get(self.0, &mut stats) } != 0 {
+        if unsafe { ffi::rte_eth_stats_get(self.id, &mut stats) } != 0 {
             return Statistics::default();
         }
         Statistics {
@@ -282,7 +319,7 @@ impl Device {
     /// nothing.
     pub(crate) fn extended_statistics(&self) -> Vec<(String, u64)> {
         // SAFETY: without room nothing is written, and the number of counters is returned.
-        let count = unsafe { ffi::rte_eth_xstats_get(self.0, ptr::null_mut(), 0) };
+        let count = unsafe { ffi::rte_eth_xstats_get(self.id, ptr::null_mut(), 0) };
         let Ok(room) = u32::try_from(count) else {
             return Vec::new();
         };
@@ -291,8 +328,8 @@ impl Device {
         // SAFETY: as many elements as told are there to be written.
         let (named, valued) = unsafe {
             (
-                ffi::rte_eth_xstats_get_names(self.0, names.as_mut_ptr(), room),
-                ffi::rte_eth_xstats_get(self.0, values.as_mut_ptr(), room),
+                ffi::rte_eth_xstats_get_names(self.id, names.as_mut_ptr(), room),
+                ffi::rte_eth_xstats_get(self.id, values.as_mut_ptr(), room),
             )
         };
         // A driver whose counters have become more meanwhile has written none.
@@ -314,8 +351,8 @@ impl Drop for Device {
     fn drop(&mut self) {
         // SAFETY: the last of its queues is gone, so nobody is in a burst.
         unsafe {
-            ffi::rte_eth_dev_stop(self.0);
-            ffi::rte_eth_dev_close(self.0);
+            ffi::rte_eth_dev_stop(self.id);
+            ffi::rte_eth_dev_close(self.id);
         }
     }
 }

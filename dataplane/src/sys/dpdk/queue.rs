@@ -1,13 +1,16 @@
 //! A pair of queues of a device: bursts of packets, without allocation.
 //!
 //! capsule returns each burst as a vector and knows no transmit flags, so this goes by capsule-ffi.
+//!
+//! Whoever drops a pair leaves its receive queue to the other pairs of the device, the next of which to
+//! receive takes it over: what the device brings to the queue of a worker that has ended is not lost.
 
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use capsule_ffi as ffi;
 
-use super::device::Device;
+use super::device::{Device, Orphan};
 use super::mbuf::{Mbuf, Packet};
 use super::pool::Pool;
 
@@ -22,6 +25,10 @@ pub(crate) const OUTGOING: usize = 128;
 pub(crate) struct QueuePair {
     device: Arc<Device>,
     number: u16,
+    /// Receive queues that were left by others: this pair alone has them now.
+    adopted: Vec<Orphan>,
+    /// The receive queue that was looked at first, of its own and those.
+    turn: usize,
     /// Where frames to be sent are built.
     pool: Pool,
     /// Of the last burst; in use until the next.
@@ -38,6 +45,8 @@ impl QueuePair {
         Self {
             device,
             number,
+            adopted: Vec::new(),
+            turn: 0,
             pool,
             received: ArrayVec::new(),
             empty: ArrayVec::new(),
@@ -57,19 +66,43 @@ impl QueuePair {
     pub(crate) fn receive(&mut self, limit: usize) -> impl Iterator<Item = Packet<'_>> {
         free(&mut self.received);
         let limit = limit.min(BURST);
-        // SAFETY: the device runs as long as its queues exist, and this is the only one with this
-        // number. There is room for as many pointers, to which `Mbuf` is transparent.
+        if self.device.has_orphans() {
+            self.adopted.extend(self.device.adopt());
+        }
+        if self.adopted.is_empty() {
+            self.receive_by(self.number, limit);
+        } else {
+            // Each is first in turn, so that none that is always full keeps the others waiting.
+            let queues = self.adopted.len() + 1;
+            self.turn = (self.turn + 1) % queues;
+            for place in 0..queues {
+                let adopted = ((self.turn + place) % queues).checked_sub(1);
+                let adopted = adopted.and_then(|index| self.adopted.get(index));
+                let number = adopted.map_or(self.number, |orphan| orphan.0);
+                self.receive_by(number, limit - self.received.len());
+            }
+        }
+        self.received.iter().map(Mbuf::packet)
+    }
+
+    /// Takes packets from a receive queue that is this pair's, `limit` at most, which there is room for.
+    fn receive_by(&mut self, number: u16, limit: usize) {
+        let before = self.received.len();
+        let limit = limit.min(BURST - before);
+        // SAFETY: the device runs as long as its queues exist, and nobody else has the one with this
+        // number: its pair is this one, or was dropped and left it to this one alone. Behind what is
+        // there is room for as many pointers, to which `Mbuf` is transparent.
         let count = unsafe {
             ffi::_rte_eth_rx_burst(
                 self.device.id(),
-                self.number,
-                self.received.as_mut_ptr().cast(),
+                number,
+                self.received.as_mut_ptr().add(before).cast(),
                 limit as u16,
             )
         };
+        let count = usize::from(count).min(limit);
         // SAFETY: the driver has written that many pointers to buffers, which are ours now.
-        unsafe { self.received.set_len(usize::from(count).min(limit)) };
-        self.received.iter().map(Mbuf::packet)
+        unsafe { self.received.set_len(before + count) };
     }
 
     /// Room for a frame of `length` bytes; `None` when too many frames wait, the pool is empty, or
@@ -164,6 +197,10 @@ impl Drop for QueuePair {
         free(&mut self.received);
         free(&mut self.empty);
         free(&mut self.outgoing);
+        let own = std::iter::once(Orphan(self.number));
+        for queue in own.chain(self.adopted.drain(..)) {
+            self.device.leave(queue);
+        }
     }
 }
 
