@@ -104,11 +104,13 @@ impl Readiness {
         self.interest.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Application, when the descriptor is given to an epoll. The engine is to be kicked afterwards.
-    pub(crate) fn watch_for_good(&self, edge: bool) {
-        self.interest
-            .fetch_or(if edge { EDGE | LEVEL } else { LEVEL }, Ordering::Relaxed);
+    /// Application, when the descriptor is given to an epoll. `true`: the engine is to be kicked
+    /// afterwards; otherwise it was so before.
+    pub(crate) fn watch_for_good(&self, edge: bool) -> bool {
+        let bits = if edge { EDGE | LEVEL } else { LEVEL };
+        let before = self.interest.fetch_or(bits, Ordering::Relaxed);
         fence(Ordering::SeqCst);
+        before & bits != bits
     }
 
     /// Application, under the receive lock, when a receive has left the ring empty.
