@@ -1,13 +1,14 @@
 //! State that any call may want, also one that a signal handler makes, and that a fork leaves whole.
 //!
-//! While a thread has it, its signals wait, so no handler of its own wants it meanwhile. Before a fork
-//! it is taken, and let go on both sides after it (pthread_atfork(3)).
+//! While a thread has it, its signals wait, so no handler of its own wants it meanwhile; in a program
+//! that has no handlers they need not ([`crate::signals`]). Before a fork it is taken, and let go on both
+//! sides after it (pthread_atfork(3)).
 
 use std::cell::RefCell;
 use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::ptr;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// While it lives, no signal handler runs on this thread.
 #[derive(Debug)]
@@ -51,25 +52,20 @@ impl<T> Guarded<T> {
     }
 
     pub(crate) fn lock(&'static self) -> Held<T> {
-        let signals = SignalsWait::new();
+        let signals = crate::signals::has_handlers().then(SignalsWait::new);
         Held {
             value: self.0.lock().unwrap_or_else(PoisonError::into_inner),
-            _signals: Some(signals),
+            _signals: signals,
         }
     }
 
-    /// The value if nobody has it, without a system call. For a moment's look by functions that a
-    /// signal handler may not call.
-    pub(crate) fn try_lock(&'static self) -> Option<Held<T>> {
-        let value = match self.0.try_lock() {
-            Ok(value) => value,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return None,
-        };
-        Some(Held {
-            value,
+    /// The value, with signals on. For a moment's look by functions that a signal handler may not call
+    /// (signal-safety(7)), and that keep what its handlers may call from taking it.
+    pub(crate) fn lock_with_signals(&'static self) -> Held<T> {
+        Held {
+            value: self.0.lock().unwrap_or_else(PoisonError::into_inner),
             _signals: None,
-        })
+        }
     }
 }
 
@@ -87,9 +83,15 @@ impl<T> DerefMut for Held<T> {
     }
 }
 
+/// Waits until nobody has it that took it when the program had no handlers.
+pub(crate) fn pass() {
+    drop(crate::candidate::lock());
+    drop(crate::epoll_sets::lock());
+}
+
 type All = (
     Held<crate::candidate::Candidates>,
-    Held<crate::epoll_sets::EpollSets>,
+    Option<Held<crate::epoll_sets::EpollSets>>,
 );
 
 thread_local! {
@@ -98,8 +100,12 @@ thread_local! {
 
 extern "C" fn take() {
     // The order of everybody who wants both.
-    let all = (crate::candidate::lock(), crate::epoll_sets::lock());
-    OVER_FORK.with(|held| held.replace(Some(all)));
+    let candidates = crate::candidate::lock();
+    let mut sets = crate::epoll_sets::held();
+    if let Some(sets) = &mut sets {
+        sets.share_all();
+    }
+    OVER_FORK.with(|held| held.replace(Some((candidates, sets))));
 }
 
 extern "C" fn let_go() {

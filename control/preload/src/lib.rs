@@ -8,10 +8,12 @@
 //! - `candidate`: TCP sockets of the kernel whose address is not known yet; `takeover`: how one of
 //!   them becomes a socket of the engine under the same number;
 //! - `epoll_sets`: what is in which epoll set, because a descriptor that changes under its number has
-//!   to be put there again, and the kernel does not know of errors of ours;
+//!   to be put there again, the kernel does not know of errors of ours, and need not know of what a
+//!   program changes and takes back;
 //! - `readiness`: poll(2) and select(2) over descriptors of both kinds;
 //! - `copy`: sendfile(2) and splice(2); `process`: exec, exit, and who shares whose memory;
-//! - `guarded`: state that signal handlers and forks leave whole; `policy`: what the environment asks
+//! - `guarded`: state that signal handlers and forks leave whole; `signals`: whether there are handlers;
+//!   `policy`: what the environment asks
 //!   for; `report`: what is said on standard error; `start`: before main() and after it.
 //!
 //! # What cannot be seen from here
@@ -33,11 +35,13 @@ mod copy;
 mod epoll_sets;
 mod exports;
 mod guarded;
+mod linger;
 mod outcome;
 mod policy;
 mod process;
 mod readiness;
 mod real;
 mod report;
+mod signals;
 mod start;
 mod takeover;

@@ -36,6 +36,7 @@ pub(crate) fn mark_closed_by_exec() {
     if borrows_memory() {
         return;
     }
+    crate::epoll_sets::settle();
     descriptor::for_each(|fd, socket| {
         // SAFETY: no pointer is passed.
         let flags = unsafe { crate::real::fcntl(fd, libc::F_GETFD, 0) };

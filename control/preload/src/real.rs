@@ -3,7 +3,8 @@
 
 use libc::{
     c_char, c_int, c_long, c_uint, c_ulong, c_void, epoll_event, fd_set, iovec, mmsghdr, msghdr,
-    nfds_t, off_t, pollfd, sigset_t, size_t, sockaddr, socklen_t, ssize_t, timespec, timeval,
+    nfds_t, off_t, pollfd, sigaction as action, sighandler_t, sigset_t, size_t, sockaddr,
+    socklen_t, ssize_t, timespec, timeval,
 };
 use std::ffi::CStr;
 use std::mem;
@@ -216,6 +217,28 @@ functions! {
     epoll_pwait2(set: c_int, events: *mut epoll_event, count: c_int, timeout: *const timespec, mask: *const sigset_t) -> c_int {
         system_call!(SYS_epoll_pwait2, set, events, count, timeout, mask, KERNEL_SIGSET)
     }
+    sigaction(signal: c_int, new: *const action, old: *mut action) -> c_int {
+        // SAFETY: the caller's promise.
+        unsafe { __sigaction(signal, new, old) }
+    }
+    signal(signal: c_int, handler: sighandler_t) -> sighandler_t {
+        early_handler(signal, handler, libc::SA_RESTART)
+    }
+    bsd_signal(signal: c_int, handler: sighandler_t) -> sighandler_t {
+        early_handler(signal, handler, libc::SA_RESTART)
+    }
+    ssignal(signal: c_int, handler: sighandler_t) -> sighandler_t {
+        early_handler(signal, handler, libc::SA_RESTART)
+    }
+    sysv_signal(signal: c_int, handler: sighandler_t) -> sighandler_t {
+        early_handler(signal, handler, libc::SA_RESETHAND | libc::SA_NODEFER)
+    }
+    __sysv_signal(signal: c_int, handler: sighandler_t) -> sighandler_t {
+        early_handler(signal, handler, libc::SA_RESETHAND | libc::SA_NODEFER)
+    }
+    sigset(signal: c_int, handler: sighandler_t) -> sighandler_t {
+        early_handler(signal, handler, 0)
+    }
     execve(path: *const c_char, arguments: *const *const c_char, environment: *const *const c_char) -> c_int {
         system_call!(SYS_execve, path, arguments, environment)
     }
@@ -298,6 +321,29 @@ impl Behind {
 
 extern "C" fn missing() -> c_int {
     no_such_function(ptr::null(), ptr::null())
+}
+
+unsafe extern "C" {
+    /// sigaction(2) by the C library's own name for it, which no preloaded library stands before.
+    fn __sigaction(signal: c_int, new: *const action, old: *mut action) -> c_int;
+}
+
+/// signal(2), by a constructor of another library, before ours.
+fn early_handler(signal: c_int, handler: sighandler_t, flags: c_int) -> sighandler_t {
+    // SAFETY: all-zero is a valid action; both are live.
+    unsafe {
+        let mut old: action = mem::zeroed();
+        let new = action {
+            sa_sigaction: handler,
+            sa_flags: flags,
+            ..old
+        };
+        if __sigaction(signal, &raw const new, &raw mut old) < 0 {
+            libc::SIG_ERR
+        } else {
+            old.sa_sigaction
+        }
+    }
 }
 
 fn no_such_function(_: *const c_char, _: *const *const c_char) -> c_int {

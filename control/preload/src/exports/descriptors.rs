@@ -96,6 +96,7 @@ pub(super) fn note_copy(fd: RawFd, copy: RawFd) {
         return;
     }
     aside(|| {
+        epoll_sets::share([fd]);
         if is_ours(fd) {
             let _ = descriptor::duplicate(fd, copy);
             super::stdio::follow(copy);
@@ -118,6 +119,8 @@ fn put_over(fd: RawFd, to: RawFd, call: impl FnOnce() -> c_int) -> c_int {
     if fd == to || borrows_memory() {
         return call();
     }
+    // Its sets may have it by another number, too, and it cannot be named afterwards.
+    aside(epoll_sets::settle);
     let was_ours = is_ours(to);
     if was_ours && let Some(socket) = descriptor::find(to) {
         // A mark that the next use takes back, should the call fail.

@@ -4,7 +4,7 @@
 use super::is_ours;
 use crate::arguments::{sources, targets, total, vector};
 use crate::outcome::{answer, aside};
-use crate::real;
+use crate::{epoll_sets, real};
 use braid_socket::{Errno, calls, descriptor, ffi};
 use libc::{c_int, c_uint, mmsghdr, msghdr, ssize_t, timespec};
 
@@ -47,7 +47,35 @@ unsafe fn recognise_passed(message: *const msghdr) {
     if crate::process::borrows_memory() {
         return;
     }
-    // SAFETY: the kernel wrote whole control messages and their length; the macros stay within.
+    // SAFETY: the kernel wrote whole control messages and their length.
+    unsafe {
+        for_each_passed(message, |fd| {
+            // The number was somebody else's before.
+            descriptor::forget(fd);
+            let _ = descriptor::recognise(fd);
+        });
+    }
+}
+
+/// Tells the kernel all of epoll sets that are about to go to another process.
+///
+/// # Safety
+///
+/// The header is null or valid.
+unsafe fn share_passed(message: *const msghdr) {
+    if !epoll_sets::is_empty() && !message.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { for_each_passed(message, |fd| epoll_sets::share([fd])) };
+    }
+}
+
+/// Hands the descriptors in a message's control data (SCM_RIGHTS) to `visit`.
+///
+/// # Safety
+///
+/// The header is valid, and its control data are whole control messages.
+unsafe fn for_each_passed(message: *const msghdr, mut visit: impl FnMut(c_int)) {
+    // SAFETY: the caller's promise; the macros stay within.
     unsafe {
         if (*message).msg_control.is_null() || (*message).msg_controllen == 0 {
             return;
@@ -58,10 +86,7 @@ unsafe fn recognise_passed(message: *const msghdr) {
                 let bytes = ((*next).cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
                 let data = libc::CMSG_DATA(next).cast::<c_int>();
                 for n in 0..bytes / size_of::<c_int>() {
-                    let fd = data.add(n).read_unaligned();
-                    // The number was somebody else's before.
-                    descriptor::forget(fd);
-                    let _ = descriptor::recognise(fd);
+                    visit(data.add(n).read_unaligned());
                 }
             }
             next = libc::CMSG_NXTHDR(message, next);
@@ -92,7 +117,10 @@ unsafe extern "C-unwind" fn sendmsg(fd: c_int, message: *const msghdr, flags: c_
         return answer(|| unsafe { send_message(fd, message, flags) });
     }
     // SAFETY: the caller's promise.
-    unsafe { real::sendmsg(fd, message, flags) }
+    unsafe {
+        aside(|| share_passed(message));
+        real::sendmsg(fd, message, flags)
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -129,5 +157,10 @@ unsafe extern "C-unwind" fn sendmmsg(
         return answer(|| unsafe { ffi::send_many(fd, start, count, flags) });
     }
     // SAFETY: the caller's promise.
-    unsafe { real::sendmmsg(fd, start, count, flags) }
+    unsafe {
+        for n in 0..count as usize {
+            aside(|| share_passed(&raw const (*start.add(n)).msg_hdr));
+        }
+        real::sendmmsg(fd, start, count, flags)
+    }
 }

@@ -14,6 +14,7 @@ mod messages;
 mod options;
 mod poll;
 mod process;
+mod signals;
 mod sockets;
 pub(crate) mod stdio;
 mod stream;

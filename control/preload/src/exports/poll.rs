@@ -1,13 +1,19 @@
 //! poll(2), ppoll(2), select(2), pselect(2).
 
 use super::is_ours;
-use crate::outcome::answer;
+use crate::epoll_sets;
+use crate::outcome::{answer, aside};
 use crate::readiness::{self, Sets};
 use crate::real;
 use braid_socket::{Errno, calls};
 use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 use std::slice;
 use std::time::{Duration, Instant};
+
+/// The kernel judges the epoll sets among them.
+fn share_sets(entries: &[pollfd]) {
+    aside(|| epoll_sets::share(entries.iter().map(|entry| entry.fd)));
+}
 
 /// The entries, if one is a socket of the engine.
 ///
@@ -20,6 +26,7 @@ unsafe fn with_ours<'a>(start: *mut pollfd, count: nfds_t) -> Option<&'a mut [po
     }
     // SAFETY: not null, and the caller's promise.
     let entries = unsafe { slice::from_raw_parts_mut(start, usize::try_from(count).ok()?) };
+    share_sets(entries);
     entries
         .iter()
         .any(|entry| is_ours(entry.fd))
@@ -119,6 +126,7 @@ unsafe fn sets_with_ours<'a>(
         }
     };
     let entries = sets.entries(count);
+    share_sets(&entries);
     entries
         .iter()
         .any(|entry| is_ours(entry.fd))

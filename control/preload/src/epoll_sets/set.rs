@@ -1,0 +1,349 @@
+//! One epoll set: what the program asks of each socket of the engine in it, and what the kernel was
+//! told; and which of them are looked at without the kernel.
+//!
+//! The two differ for a while. A program that waits for room and then for an answer, over and over,
+//! would change its registration twice a request by a system call; here it is written down, and the
+//! kernel is told when somebody is about to sleep, if by then there is still something to tell. What
+//! may be ready meanwhile is known from the sockets' own words.
+//!
+//! A socket that was ready lately is looked at in every turn as well, and its descriptor may meanwhile stay
+//! readable in vain: neither the engine that has bytes for it nor the program that takes the last makes a
+//! system call. Before a sleep the descriptors are settled.
+
+use super::truth;
+use crate::real;
+use braid_socket::Errno;
+use libc::{
+    EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP,
+    EPOLLONESHOT, EPOLLWAKEUP, c_int, epoll_event,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::os::fd::RawFd;
+
+/// Turns in a row that are answered without a look at the kernel's descriptors, which are in the same
+/// set and have to have theirs.
+const TURNS_WITHOUT_KERNEL: u32 = 3;
+/// Looks in a row that find nothing, after which a socket's descriptor is settled: about as long as its
+/// token takes.
+const MOST_IDLE: u32 = 16;
+/// What the kernel keeps a state for: such a registration is changed by the kernel alone.
+const OF_KERNEL: u32 = (EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP) as u32;
+/// What is reported whether it was asked for or not.
+const ALWAYS: u32 = (EPOLLERR | EPOLLHUP) as u32;
+
+/// What is asked of a descriptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Interest {
+    pub(super) events: u32,
+    pub(super) data: u64,
+}
+
+impl From<epoll_event> for Interest {
+    fn from(event: epoll_event) -> Self {
+        Self {
+            events: event.events,
+            data: event.u64,
+        }
+    }
+}
+
+impl Interest {
+    fn event(self) -> epoll_event {
+        epoll_event {
+            events: self.events,
+            u64: self.data,
+        }
+    }
+
+    fn is_of_kernel(self) -> bool {
+        self.events & OF_KERNEL != 0
+    }
+}
+
+/// A descriptor that is in the kernel's set.
+#[derive(Debug)]
+struct Registration {
+    /// `None`: the program has taken it out.
+    asked: Option<Interest>,
+    told: Interest,
+    /// Whether it is among [`EpollSet::listed`].
+    listed: bool,
+    /// Whether its descriptor may stay readable while it is listed (`truth::keep_token`).
+    keeps_token: bool,
+    /// Looks in a row that found nothing.
+    idle: u32,
+}
+
+impl Registration {
+    fn is_pending(&self) -> bool {
+        self.asked != Some(self.told)
+    }
+}
+
+/// What a wait is to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    /// So many events are there.
+    Answered(usize),
+    /// The kernel is to be asked what it has now, without waiting, and that completed.
+    Ask,
+    /// The kernel knows all, and can be waited for.
+    Sleep,
+}
+
+/// A set with sockets of the engine in it.
+#[derive(Debug)]
+pub(crate) struct EpollSet {
+    number: RawFd,
+    by_fd: BTreeMap<RawFd, Registration>,
+    /// Data that the kernel was told, and the descriptor.
+    by_data: BTreeSet<(u64, RawFd)>,
+    /// Descriptors that are looked at in every turn: their registration was changed, or they were
+    /// ready lately.
+    listed: Vec<RawFd>,
+    /// Somebody sees it through the kernel alone: another process, another number, a set that it is
+    /// in, poll(2).
+    shared: bool,
+    turns: u32,
+}
+
+impl EpollSet {
+    pub(super) fn new(number: RawFd) -> Self {
+        Self {
+            number,
+            by_fd: BTreeMap::new(),
+            by_data: BTreeSet::new(),
+            listed: Vec::new(),
+            shared: false,
+            turns: 0,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_fd.is_empty()
+    }
+
+    /// epoll_ctl(2), if it needs no system call. `None`: the kernel is to be called, and knows by now
+    /// all that it has to for that.
+    pub(super) fn control(
+        &mut self,
+        operation: c_int,
+        fd: RawFd,
+        interest: Option<Interest>,
+        has_sleepers: bool,
+    ) -> Option<Result<(), Errno>> {
+        let registration = self.by_fd.get_mut(&fd)?;
+        let by_kernel = self.shared
+            || has_sleepers
+            || registration.told.is_of_kernel()
+            || interest.is_some_and(Interest::is_of_kernel)
+            || (interest.is_none() && operation != EPOLL_CTL_DEL)
+            || !truth::is_stream(fd);
+        if by_kernel {
+            self.tell(fd);
+            return None;
+        }
+        let refused = match (operation, registration.asked) {
+            (EPOLL_CTL_ADD, Some(_)) => Some(libc::EEXIST),
+            (EPOLL_CTL_MOD | EPOLL_CTL_DEL, None) => Some(libc::ENOENT),
+            (EPOLL_CTL_ADD | EPOLL_CTL_MOD | EPOLL_CTL_DEL, _) => None,
+            _ => Some(libc::EINVAL),
+        };
+        if let Some(errno) = refused {
+            return Some(Err(Errno::new(errno)));
+        }
+        registration.asked = interest.filter(|_| operation != EPOLL_CTL_DEL);
+        if !registration.listed {
+            registration.listed = true;
+            self.listed.push(fd);
+        }
+        Some(Ok(()))
+    }
+
+    /// The kernel was told so of a descriptor; `None`: that it is taken out.
+    pub(super) fn note(&mut self, fd: RawFd, interest: Option<Interest>) {
+        self.remove(fd);
+        if let Some(told) = interest {
+            // Which of two an event is about cannot be told: the kernel alone judges.
+            let is_alone = self.of_data(told.data).next().is_none();
+            self.shared |= !is_alone;
+            self.by_data.insert((told.data, fd));
+            let keeps_token = !self.shared && !told.is_of_kernel() && truth::is_stream(fd);
+            if keeps_token {
+                truth::keep_token(fd, true);
+            }
+            let registration = Registration {
+                asked: interest,
+                told,
+                listed: false,
+                keeps_token,
+                idle: 0,
+            };
+            self.by_fd.insert(fd, registration);
+        }
+    }
+
+    fn remove(&mut self, fd: RawFd) {
+        if let Some(registration) = self.by_fd.remove(&fd) {
+            self.by_data.remove(&(registration.told.data, fd));
+            if registration.listed {
+                self.listed.retain(|other| *other != fd);
+            }
+            if registration.keeps_token {
+                truth::keep_token(fd, false);
+            }
+        }
+    }
+
+    /// Tells the kernel what it does not know of a descriptor.
+    pub(super) fn tell(&mut self, fd: RawFd) {
+        let Some(registration) = self.by_fd.get(&fd).filter(|found| found.is_pending()) else {
+            return;
+        };
+        let asked = registration.asked;
+        let done = match asked {
+            Some(interest) => self.call_kernel(EPOLL_CTL_MOD, fd, interest.event()),
+            None => self.call_kernel(EPOLL_CTL_DEL, fd, epoll_event { events: 0, u64: 0 }),
+        };
+        // It fails only for a descriptor that somebody has closed behind our back.
+        self.note(fd, asked.filter(|_| done));
+    }
+
+    fn call_kernel(&self, operation: c_int, fd: RawFd, mut event: epoll_event) -> bool {
+        // SAFETY: the event is live.
+        unsafe { real::epoll_ctl(self.number, operation, fd, &raw mut event) == 0 }
+    }
+
+    /// Tells the kernel all that it does not know.
+    pub(super) fn settle(&mut self) {
+        for fd in mem::take(&mut self.listed) {
+            if let Some(registration) = self.by_fd.get_mut(&fd) {
+                registration.listed = false;
+                if registration.keeps_token {
+                    truth::settle_token(fd);
+                }
+            }
+            self.tell(fd);
+        }
+    }
+
+    /// From now on the kernel is told at once.
+    pub(super) fn share(&mut self) {
+        self.settle();
+        self.shared = true;
+        for (fd, registration) in &mut self.by_fd {
+            if mem::take(&mut registration.keeps_token) {
+                truth::keep_token(*fd, false);
+            }
+        }
+    }
+
+    /// The kernel has reported what it was told this data of: it is looked at from now on.
+    pub(super) fn list(&mut self, data: u64) {
+        if self.shared {
+            return;
+        }
+        let mut of_data = self.by_data.range((data, RawFd::MIN)..=(data, RawFd::MAX));
+        if let Some((_, fd)) = of_data.next()
+            && let Some(registration) = self.by_fd.get_mut(fd)
+            && registration.keeps_token
+            && !registration.listed
+        {
+            registration.listed = true;
+            registration.idle = 0;
+            self.listed.push(*fd);
+        }
+    }
+
+    /// Takes the descriptors of a range out, which are about to be closed; the kernel keeps those that
+    /// have other numbers, so it has to know.
+    pub(super) fn forget_range(&mut self, first: RawFd, last: RawFd) {
+        let within: Vec<RawFd> = self.by_fd.range(first..=last).map(|(fd, _)| *fd).collect();
+        for fd in within {
+            self.tell(fd);
+            self.remove(fd);
+        }
+    }
+
+    /// Whether a descriptor is looked at.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.listed.is_empty()
+    }
+
+    /// Descriptors of which the kernel was told this data, and what is asked of them.
+    pub(super) fn of_data(&self, data: u64) -> impl Iterator<Item = (RawFd, Interest)> {
+        self.by_data
+            .range((data, RawFd::MIN)..=(data, RawFd::MAX))
+            .filter_map(|(_, fd)| Some((*fd, self.by_fd.get(fd)?.told)))
+    }
+
+    /// Whether [`Self::look`] judges what the kernel says with this data.
+    pub(super) fn is_judged(&self, data: u64) -> bool {
+        let mut of_data = self.by_data.range((data, RawFd::MIN)..=(data, RawFd::MAX));
+        of_data.any(|(_, fd)| self.by_fd.get(fd).is_some_and(|found| found.listed))
+    }
+
+    /// Begins a wait.
+    pub(super) fn turn(&mut self, events: &mut [epoll_event], may_sleep: bool) -> Turn {
+        if self.shared {
+            self.share();
+        } else if self.turns < TURNS_WITHOUT_KERNEL {
+            let found = self.look(events);
+            if found > 0 {
+                self.turns += 1;
+                return Turn::Answered(found);
+            }
+        } else {
+            self.turns = 0;
+            return Turn::Ask;
+        }
+        self.turns = 0;
+        if may_sleep {
+            self.settle();
+        }
+        if self.listed.is_empty() {
+            Turn::Sleep
+        } else {
+            Turn::Ask
+        }
+    }
+
+    /// Writes the events of those that were changed; how many. One that the kernel judges as well as
+    /// this, and that is not ready, is looked at no more.
+    pub(super) fn look(&mut self, events: &mut [epoll_event]) -> usize {
+        let mut found = 0;
+        let by_fd = &mut self.by_fd;
+        self.listed.retain(|fd| {
+            let Some(registration) = by_fd.get_mut(fd) else {
+                return false;
+            };
+            let Some(asked) = registration.asked else {
+                return true;
+            };
+            let Some(place) = events.get_mut(found) else {
+                return true;
+            };
+            let ready = truth::events(*fd) & (asked.events | ALWAYS);
+            if ready != 0 {
+                found += 1;
+                *place = epoll_event {
+                    events: ready,
+                    u64: asked.data,
+                };
+            }
+            registration.idle = if ready == 0 { registration.idle + 1 } else { 0 };
+            registration.listed = ready != 0
+                || registration.is_pending()
+                || (registration.keeps_token && registration.idle < MOST_IDLE);
+            if !registration.listed && registration.keeps_token {
+                truth::settle_token(*fd);
+            }
+            registration.listed
+        });
+        // Who had no place is the first next time.
+        let places = found.min(self.listed.len());
+        self.listed.rotate_left(places);
+        found
+    }
+}
