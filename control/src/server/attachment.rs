@@ -104,16 +104,21 @@ impl Attachment {
         self.slots.iter().flatten().copied().collect()
     }
 
-    /// Takes back a slot that the worker does not use any more, with its memory.
-    pub(super) fn release_slot(&mut self, handle: &SlotHandle) {
+    /// Gives up a slot for as long as there is the region: a worker that does not answer may yet write to it.
+    pub(super) fn abandon_slot(&mut self, handle: &SlotHandle) {
         if let Some(place) = self.slots.get_mut(handle.slot() as usize) {
             *place = None;
         }
+        self.sockets = self.sockets.saturating_sub(1);
+    }
+
+    /// Takes back a slot that the worker does not use any more, with its memory.
+    pub(super) fn release_slot(&mut self, handle: &SlotHandle) {
+        self.abandon_slot(handle);
         if let Err(error) = self.region.release_slot(handle) {
             eprintln!("braid: the memory of a socket stays in use: {error}");
         }
         self.free.push_back(handle.slot());
-        self.sockets = self.sockets.saturating_sub(1);
     }
 
     /// Whether nobody has it any more: who took over a socket of it has that socket.

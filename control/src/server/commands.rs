@@ -382,7 +382,7 @@ impl Control {
             Domain::Inet6 | Domain::Multipath => std::net::Ipv6Addr::UNSPECIFIED.into(),
         };
         let address = match socket.state {
-            State::Open { bound } | State::Lost { bound } | State::Ending { bound, .. } => {
+            State::Open { bound } | State::Lost { bound, .. } | State::Ending { bound, .. } => {
                 bound.unwrap_or(SocketAddr::new(unbound, 0))
             }
             State::Listening { address, .. } => address,

@@ -20,6 +20,7 @@ use super::hosts::Hosts;
 use super::lifecycle::Leavings;
 use super::links::Links;
 use super::listener::Listener;
+use super::lost::Losses;
 use super::peers::Peer;
 use super::poller::{EventFlags, Poller, Ready};
 use super::socket::{Socket, State};
@@ -69,6 +70,7 @@ pub(super) struct Control {
     /// How many regions there have been.
     pub(super) serial: u64,
     pub(super) complaints: Complaints,
+    pub(super) losses: Losses,
     /// The engine ends: nothing new is begun.
     pub(super) closing: bool,
 }
@@ -110,6 +112,7 @@ impl Control {
             attempts: Vec::new(),
             serial: 0,
             complaints: Complaints::default(),
+            losses: Losses::default(),
             closing: false,
             config,
             path: path.into(),
@@ -125,7 +128,11 @@ impl Control {
             let timeout = if asked {
                 Some(Duration::ZERO)
             } else {
-                let times = [self.time_of_attempts(), self.links.time_of_probes()];
+                let times = [
+                    self.time_of_attempts(),
+                    self.links.time_of_probes(),
+                    self.hosts.time_of_look(),
+                ];
                 times.into_iter().flatten().min()
             };
             self.poller.wait(timeout, &mut ready)?;
@@ -146,6 +153,7 @@ impl Control {
                     token => self.on_ready(token, event.flags)?,
                 }
             }
+            self.hosts.look();
             self.hosts.reports().bell().clear();
             self.take_commands()?;
             self.take_reports()?;

@@ -1,13 +1,19 @@
 //! A worker that runs, in a thread of its own or as a pipeline of DPDK's, and how the control thread has
 //! things done in it.
+//!
+//! A worker that does not get to what it was asked is given up after [`PATIENCE`]: no thread can be ended from
+//! outside, so it ends itself before it does anything further, should it ever go on.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::thread;
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel,
+};
+use std::{fmt, thread, time};
 
 use braid_dataplane::application::{Applications, Reports};
 use braid_dataplane::worker::{Ports, Waker, Worker, pin};
@@ -22,6 +28,19 @@ const TASKS: usize = 16;
 /// The worker sleeps no longer while there are applications: one that was killed between the mark that
 /// it wakes the worker and the ring of the bell must not leave it asleep.
 const LONGEST_SLEEP: Duration = Duration::from_millis(250);
+
+/// How long a worker may take for a turn before it is given up: far longer than any turn of a sound worker
+/// on a busy machine.
+#[cfg(not(test))]
+pub(super) const PATIENCE: time::Duration = time::Duration::from_secs(10);
+#[cfg(test)]
+pub(super) const PATIENCE: time::Duration = time::Duration::from_secs(2);
+
+/// A wait is counted by pieces, so that a process which was stopped takes none of its workers for hung.
+const PIECE: time::Duration = time::Duration::from_millis(100);
+
+/// How long to wait for room among the tasks: about what a turn takes.
+const PAUSE: time::Duration = time::Duration::from_micros(50);
 
 /// What a task has in its hands.
 pub(super) struct Turn<'a> {
@@ -49,11 +68,30 @@ impl Turn<'_> {
 type Task = Box<dyn FnOnce(&mut Turn<'_>) + Send>;
 
 /// A task that is under way.
+#[derive(Debug)]
 pub(super) struct Pending<R>(Receiver<R>);
 
-/// A worker's thread has ended, by a panic: what was asked of it is void.
+/// A worker has ended by a panic or was given up: what was asked of it is void.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct WorkerGone;
+
+/// Why a worker is asked nothing more.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Loss {
+    /// It panicked, and this is what it said.
+    Panicked(String),
+    /// It does not get to what it is asked.
+    Silent,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Panicked(said) => write!(f, "has failed ({said})"),
+            Self::Silent => write!(f, "has not answered for {} s", PATIENCE.as_secs()),
+        }
+    }
+}
 
 /// A worker that does not run yet.
 #[derive(Debug)]
@@ -71,10 +109,18 @@ pub(super) struct Host {
     /// `None` once the worker is told to end.
     tasks: Option<SyncSender<Task>>,
     waker: Waker,
-    /// What its panic said, once it has ended. `None` once its end was taken note of.
-    ended: Option<Receiver<String>>,
-    /// It has ended, or is about to.
+    /// What its panic said, once it has ended.
+    ended: Receiver<String>,
+    /// Its end was taken note of.
+    noted: bool,
+    /// It has ended or is about to, or it was given up and ends itself once it sees that.
     gone: Arc<AtomicBool>,
+    /// It was given up, and may yet be in the midst of something.
+    silent: Cell<bool>,
+    /// What was asked to see whether it answers, and how long ago.
+    look: Option<(Pending<()>, time::Duration)>,
+    /// Times that there was no room for a task at once.
+    crowded: Cell<u64>,
 }
 
 impl Host {
@@ -92,14 +138,19 @@ impl Host {
             number,
             tasks: Some(tasks),
             waker,
-            ended: Some(ended),
-            gone,
+            ended,
+            noted: false,
+            gone: Arc::clone(&gone),
+            silent: Cell::new(false),
+            look: None,
+            crowded: Cell::new(0),
         };
         let launch = Box::new(move || -> Turns {
             let mut running = Some(Running {
                 worker: new.worker,
                 applications: new.applications,
                 tasks: incoming,
+                gone,
             });
             let mut alarm = Some((alarm, last_words));
             Box::new(move || {
@@ -130,45 +181,141 @@ impl Host {
         self.number
     }
 
-    /// Whether the worker's thread has ended, or is about to.
+    /// Whether the worker has ended, is about to, or was given up.
     pub(super) fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
     }
 
-    /// Once the worker is gone: what its panic said. `None`: it lives, or this was asked before.
-    pub(super) fn take_last_words(&mut self) -> Option<String> {
-        if !self.is_gone() {
-            return None;
-        }
-        Some(self.ended.take()?.recv().unwrap_or_default())
+    /// Whether the worker was given up and its thread has not ended since: it may yet touch what it had in
+    /// its hands.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent.get() && self.ended.try_recv() == Err(TryRecvError::Empty)
     }
 
-    /// Gives the worker a task.
+    /// Once the worker is gone: why. `None`: it lives, or this was asked before.
+    pub(super) fn take_loss(&mut self) -> Option<Loss> {
+        if !self.is_gone() || std::mem::replace(&mut self.noted, true) {
+            return None;
+        }
+        if self.silent.get() {
+            return Some(Loss::Silent);
+        }
+        Some(Loss::Panicked(self.ended.recv().unwrap_or_default()))
+    }
+
+    /// Times that a task had to wait for room among those before it.
+    pub(super) fn crowded(&self) -> u64 {
+        self.crowded.get()
+    }
+
+    fn give_up(&self) -> WorkerGone {
+        // One that has just ended by itself has more to say.
+        if !self.gone.swap(true, Ordering::AcqRel) {
+            self.silent.set(true);
+        }
+        WorkerGone
+    }
+
+    /// Gives the worker a task, once there is room for it.
     pub(super) fn begin<R: Send + 'static>(
         &self,
         task: impl FnOnce(&mut Turn<'_>) -> R + Send + 'static,
     ) -> Result<Pending<R>, WorkerGone> {
-        let (answer, result) = sync_channel(1);
-        let task: Task = Box::new(move |turn| {
-            // The control thread waits for it, unless it is gone itself.
-            let _ = answer.send(task(turn));
-        });
-        let given = self.tasks.as_ref().map(|tasks| tasks.send(task));
-        let Some(Ok(())) = given else {
-            self.gone.store(true, Ordering::Release);
-            return Err(WorkerGone);
-        };
-        self.waker.wake();
-        Ok(Pending(result))
+        let (mut task, result) = order(task);
+        let mut waited = time::Duration::ZERO;
+        loop {
+            if self.is_gone() {
+                return Err(WorkerGone);
+            }
+            match self.offer(task)? {
+                None => return Ok(result),
+                Some(refused) => task = refused,
+            }
+            if waited.is_zero() {
+                self.crowded.set(self.crowded.get() + 1);
+            }
+            if waited >= PATIENCE {
+                return Err(self.give_up());
+            }
+            thread::sleep(PAUSE);
+            waited += PAUSE;
+        }
     }
 
-    /// Waits for the result of a task.
-    pub(super) fn end<R>(&self, pending: &Pending<R>) -> Result<R, WorkerGone> {
-        pending.0.recv().map_err(|_| {
-            self.gone.store(true, Ordering::Release);
-            WorkerGone
-        })
+    /// Gives the worker a task, or gives it back for want of room.
+    fn offer(&self, task: Task) -> Result<Option<Task>, WorkerGone> {
+        let Some(tasks) = &self.tasks else {
+            return Err(WorkerGone);
+        };
+        let refused = match tasks.try_send(task) {
+            Ok(()) => None,
+            Err(TrySendError::Full(task)) => Some(task),
+            Err(TrySendError::Disconnected(_)) => {
+                self.gone.store(true, Ordering::Release);
+                return Err(WorkerGone);
+            }
+        };
+        self.waker.wake();
+        Ok(refused)
     }
+
+    /// Waits for the result of a task, at most for as long as a worker may take.
+    pub(super) fn end<R>(&self, pending: &Pending<R>) -> Result<R, WorkerGone> {
+        let mut waited = time::Duration::ZERO;
+        loop {
+            match pending.0.recv_timeout(PIECE) {
+                Ok(result) => return Ok(result),
+                Err(RecvTimeoutError::Timeout) if self.silent.get() => return Err(WorkerGone),
+                Err(RecvTimeoutError::Timeout) => {
+                    waited += PIECE;
+                    if waited >= PATIENCE {
+                        return Err(self.give_up());
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.gone.store(true, Ordering::Release);
+                    return Err(WorkerGone);
+                }
+            }
+        }
+    }
+
+    /// Looks whether the worker takes turns, `since` the look before, without waiting for it: one that has
+    /// taken none for too long is given up.
+    pub(super) fn look(&mut self, since: time::Duration) {
+        if self.is_gone() {
+            return;
+        }
+        if let Some((pending, waited)) = &mut self.look {
+            match pending.0.try_recv() {
+                Ok(()) => {}
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => {
+                    *waited += since;
+                    if *waited >= PATIENCE {
+                        self.give_up();
+                    }
+                    return;
+                }
+            }
+        }
+        let (task, result) = order(|_| ());
+        // Without room there are tasks enough that somebody waits for.
+        let taken = matches!(self.offer(task), Ok(None));
+        self.look = taken.then_some((result, time::Duration::ZERO));
+    }
+}
+
+/// A task, and where its result comes.
+fn order<R: Send + 'static>(
+    task: impl FnOnce(&mut Turn<'_>) -> R + Send + 'static,
+) -> (Task, Pending<R>) {
+    let (answer, result) = sync_channel(1);
+    let task = Box::new(move |turn: &mut Turn<'_>| {
+        // The control thread waits for it, unless it has given the worker up or is gone itself.
+        let _ = answer.send(task(turn));
+    });
+    (task, Pending(result))
 }
 
 /// How long a worker that is to panic takes no other task.
@@ -177,6 +324,24 @@ const FUSE: std::time::Duration = std::time::Duration::from_millis(100);
 
 #[cfg(test)]
 impl Host {
+    /// What has the worker hang, from any thread, until the sender that is returned is dropped.
+    pub(super) fn paralysis(&self) -> impl FnOnce() -> SyncSender<()> + Send + use<> {
+        let (tasks, waker) = (self.tasks.clone(), self.waker.clone());
+        move || {
+            let (release, released) = sync_channel(0);
+            let (begin, begun) = sync_channel(1);
+            let hang: Task = Box::new(move |_| {
+                let _ = begin.send(());
+                let _ = released.recv();
+            });
+            let given = tasks.map(|tasks| tasks.send(hang).is_ok());
+            assert_eq!(given, Some(true));
+            waker.wake();
+            begun.recv().unwrap();
+            release
+        }
+    }
+
     /// What has the worker panic, from any thread: after [`FUSE`], so that what is asked meanwhile meets
     /// its end.
     pub(super) fn bomb(&self) -> impl FnOnce() + Send + use<> {
@@ -197,9 +362,9 @@ impl Drop for Host {
     fn drop(&mut self) {
         self.tasks = None;
         self.waker.wake();
-        if let Some(ended) = self.ended.take() {
-            // A panic has been told where it happened.
-            let _ = ended.recv();
+        if !self.noted {
+            // A panic has been told where it happened. One that hangs ends with the process.
+            let _ = self.ended.recv_timeout(PATIENCE);
         }
     }
 }
@@ -245,17 +410,24 @@ struct Running {
     worker: Worker<Stack>,
     applications: Applications,
     tasks: Receiver<Task>,
+    /// The control thread has given the worker up.
+    gone: Arc<AtomicBool>,
 }
 
 impl Running {
     /// A step, what the control thread wants, the applications, and rest where there was nothing to do.
-    /// Breaks when the control thread has let go of the worker.
+    /// Breaks when the control thread has let go of the worker or given it up.
     fn turn(&mut self) -> ControlFlow<()> {
         let Self {
             worker,
             applications,
             tasks,
+            gone,
         } = self;
+        let given_up = || gone.load(Ordering::Acquire);
+        if given_up() {
+            return ControlFlow::Break(());
+        }
         let work = worker.step();
         let now = work.now;
         while let Some((port, error)) = worker.take_failure() {
@@ -266,6 +438,9 @@ impl Running {
         }
         let mut busy = false;
         for _ in 0..TASKS {
+            if given_up() {
+                return ControlFlow::Break(());
+            }
             match tasks.try_recv() {
                 Ok(task) => {
                     busy = true;
@@ -280,6 +455,9 @@ impl Running {
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return ControlFlow::Break(()),
             }
+        }
+        if given_up() {
+            return ControlFlow::Break(());
         }
         busy |= applications.serve(now, worker.engine_mut());
         if !busy {

@@ -4,18 +4,22 @@
 //! what is counted is summed. The first that lives chooses where there is something to choose (a free
 //! port), and the others take the same.
 //!
-//! A worker that has ended is asked nothing more: what concerns all is done on the others, and what
-//! concerns it alone fails with [`WorkerGone`] (`lifecycle` says what becomes of its sockets).
+//! A worker that has ended, or does not answer, is asked nothing more: what concerns all is done on the
+//! others, and what concerns it alone fails with [`WorkerGone`] (`lost` says what becomes of its sockets).
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use braid_dataplane::application::Reports;
 use braid_engine::stack::{ConnectionId, WorkerId};
 
 use super::cores::Pipelines;
 use super::home::ConnectionName;
-use super::host::{self, Host, NewHost, Pending, Turn, WorkerGone};
+use super::host::{self, Host, Loss, NewHost, Pending, Turn, WorkerGone};
+
+/// How often it is looked whether workers take turns that nothing is asked of.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What workers have answered, in their order: one at least.
 #[derive(Debug)]
@@ -56,6 +60,7 @@ pub(super) struct Hosts {
     reports: Arc<Reports>,
     /// Where the next connection goes that may go anywhere.
     next: Cell<usize>,
+    next_look: Instant,
 }
 
 impl Hosts {
@@ -83,6 +88,7 @@ impl Hosts {
             hosts,
             reports,
             next: Cell::new(0),
+            next_look: Instant::now() + LOOK,
         })
     }
 
@@ -103,10 +109,36 @@ impl Hosts {
         host.is_some_and(|host| !host.is_gone())
     }
 
-    /// The workers that have ended and were not taken note of, with what they said.
-    pub(super) fn take_lost(&mut self) -> Vec<(WorkerId, String)> {
-        let lost = |host: &mut Host| Some((host.number(), host.take_last_words()?));
+    /// Whether a worker was given up and may yet touch what it had in its hands.
+    pub(super) fn is_silent(&self, worker: WorkerId) -> bool {
+        let host = self.hosts.get(worker.index());
+        host.is_some_and(Host::is_silent)
+    }
+
+    /// The workers that are gone and were not taken note of, each with why.
+    pub(super) fn take_lost(&mut self) -> Vec<(WorkerId, Loss)> {
+        let lost = |host: &mut Host| Some((host.number(), host.take_loss()?));
         self.hosts.iter_mut().filter_map(lost).collect()
+    }
+
+    /// Looks whether all workers take turns, if it is time.
+    pub(super) fn look(&mut self) {
+        if self.time_of_look() == Some(Duration::ZERO) {
+            self.next_look = Instant::now() + LOOK;
+            for host in &mut self.hosts {
+                host.look(LOOK);
+            }
+        }
+    }
+
+    /// How long until the workers are to be looked at.
+    pub(super) fn time_of_look(&self) -> Option<Duration> {
+        Some(self.next_look.saturating_duration_since(Instant::now()))
+    }
+
+    /// Times that a task had to wait for room, at all workers.
+    pub(super) fn crowded(&self) -> u64 {
+        self.hosts.iter().map(Host::crowded).sum()
     }
 
     /// The workers for the next connection that may be at any: each comes first in its turn.
@@ -117,6 +149,15 @@ impl Hosts {
         let first = turn.checked_rem(living.len()).ok_or(WorkerGone)?;
         living.rotate_left(first);
         Ok(living)
+    }
+
+    /// What has a worker hang, from any thread.
+    #[cfg(test)]
+    pub(super) fn paralysis(
+        &self,
+        worker: WorkerId,
+    ) -> impl FnOnce() -> std::sync::mpsc::SyncSender<()> + Send + use<> {
+        self.hosts[worker.index()].paralysis()
     }
 
     /// What has a worker panic, from any thread.
@@ -139,7 +180,8 @@ impl Hosts {
         host.end(pending)
     }
 
-    /// Has `task` done by one worker and waits for its result: at most for one turn, which is bounded.
+    /// Has `task` done by one worker and waits for its result: for one turn, which is bounded, and no longer
+    /// than [`host::PATIENCE`].
     pub(super) fn call_on<R: Send + 'static>(
         &self,
         worker: WorkerId,

@@ -53,6 +53,8 @@ impl Control {
         let Some(socket) = self.sockets.remove(key) else {
             return;
         };
+        let home = socket.home();
+        let in_use = home.is_some_and(|home| self.hosts.is_silent(home));
         self.poller.remove(&socket.end);
         self.by_cookie.remove(&socket.cookie);
         self.attempts.retain(|attempts| attempts.socket != key);
@@ -65,13 +67,17 @@ impl Control {
             }
             State::Open { bound }
             | State::Connected { bound, .. }
-            | State::Lost { bound }
+            | State::Lost { bound, .. }
             | State::Ending { bound, .. } => {
                 self.leavings.addresses.extend(bound);
             }
         }
         if let Some(attachment) = self.attachments.get_mut(socket.attachment) {
-            attachment.release_slot(&socket.handle);
+            if in_use {
+                attachment.abandon_slot(&socket.handle);
+            } else {
+                attachment.release_slot(&socket.handle);
+            }
             if attachment.is_deserted() {
                 self.leavings.regions.push(socket.attachment);
             }

@@ -78,8 +78,11 @@ pub(super) enum State {
         /// Held in the stack since bind.
         bound: Option<SocketAddr>,
     },
-    /// The worker has ended that had its connection.
-    Lost { bound: Option<SocketAddr> },
+    /// The worker is gone that had its connection.
+    Lost {
+        home: WorkerId,
+        bound: Option<SocketAddr>,
+    },
     /// No process has it; the worker is done with it soon.
     Ending {
         home: WorkerId,

@@ -19,10 +19,6 @@ use super::poller::EventFlags;
 use super::table::Key;
 use crate::management::{Answer, Request};
 
-/// What is said to who asked a worker that failed over it.
-const WORKER_FAILED: &str =
-    "a worker has failed meanwhile, as the engine's log tells: ask again for what is left";
-
 /// The result of a request as JSON, or why it is refused.
 type Outcome = Result<serde_json::Value, String>;
 
@@ -42,11 +38,7 @@ impl Control {
         };
         let answer = match serde_json::from_slice(&request) {
             Ok(request) => match self.permit(key, &request) {
-                Ok(()) => {
-                    let performed = self.perform(key, &request);
-                    let outlived = self.outlive(performed)?;
-                    outlived.unwrap_or_else(|| Err(WORKER_FAILED.into()))
-                }
+                Ok(()) => self.perform_or_tell(key, &request)?,
                 Err(refusal) => Err(refusal),
             },
             Err(error) => Err(format!(
@@ -80,6 +72,21 @@ impl Control {
             "only root and the user that the engine runs as may change it: run this as one of them"
                 .into(),
         )
+    }
+
+    /// As [`Self::perform`]; a worker that was lost over it is told of. So is one that had to be waited for in
+    /// vain, without which what is shown is not all, unless what was asked has been done by the others.
+    fn perform_or_tell(&mut self, key: Key, request: &Request) -> Result<Outcome, WorkerGone> {
+        let (_, silent) = self.losses.counts();
+        let performed = self.perform(key, request);
+        let Some(outcome) = self.outlive(performed)? else {
+            return Ok(Err(self.losses.last()));
+        };
+        self.look_for_lost()?;
+        if request.only_looks() && self.losses.counts().1 > silent {
+            return Ok(Err(self.losses.last()));
+        }
+        Ok(outcome)
     }
 
     fn perform(&mut self, key: Key, request: &Request) -> Result<Outcome, WorkerGone> {

@@ -174,13 +174,26 @@ impl Control {
                 })
                 .collect(),
         })?;
-        let merged = of_workers.merge(|statistics, other| {
+        let mut merged = of_workers.merge(|statistics, other| {
             add(&mut statistics.counters, other.counters);
             for (port, counters) in other.ports {
                 add(statistics.ports.entry(port).or_default(), counters);
             }
         });
+        add(&mut merged.counters, owned(self.counters().into_iter()));
         Ok(merged)
+    }
+
+    /// What the control thread counts of its workers: those that panicked and those that did not answer,
+    /// reports of theirs for which there was no room, and orders that had to wait for room.
+    fn counters(&self) -> [(&'static str, u64); 4] {
+        let (panicked, silent) = self.losses.counts();
+        [
+            ("WorkersPanicked", panicked),
+            ("WorkersSilent", silent),
+            ("WorkerReportsLost", self.hosts.reports().lost()),
+            ("WorkerOrdersDelayed", self.hosts.crowded()),
+        ]
     }
 }
 

@@ -1,4 +1,4 @@
-//! Workers that panic while programs are connected.
+//! Workers that panic or hang while programs are connected.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -24,6 +24,7 @@ use crate::server::{OpenPort, OpenPorts, ServerError, start};
 #[path = "../../../tests/sockets/support/client.rs"]
 mod client;
 
+mod silent;
 mod wire;
 
 use client::{Client, Socket};
