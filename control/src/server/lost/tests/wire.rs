@@ -21,6 +21,8 @@ use crate::lab::namespace::Namespace;
 use crate::management::{Client as Asking, ConnectionRow, Request};
 use crate::server::control::Control;
 use crate::server::{ports, start};
+#[cfg(feature = "dpdk")]
+use braid_dataplane::port::interface::finish_frames;
 use braid_engine::stack::WorkerId;
 
 #[expect(dead_code, reason = "the tests of the engine's sockets use more of it")]
@@ -32,14 +34,34 @@ const PORT: u16 = 5011;
 /// So many that each of four workers has some.
 const CONNECTIONS: usize = 32;
 
+/// The configuration of a port by its kind and what that is of.
+fn interface(kind: &str, name: &str) -> String {
+    format!("kind = \"{kind}\"\ninterface = \"{name}\"")
+}
+
+/// A device of DPDK over packet sockets.
+#[cfg(feature = "dpdk")]
+fn device(queues: u8) -> String {
+    format!(
+        "kind = \"dpdk\"\nname = \"link\"\ndevice = \"net_af_packet0\"\n\
+         arguments = \"iface={},qpairs={queues}\"",
+        LINK.interface()
+    )
+}
+
 /// An engine of four workers.
-fn control(folder: &Path, kind: &str, interface: &str) -> Control {
+fn control(folder: &Path, port: &str) -> Control {
     let text = format!(
         "[engine]\nsocket = {:?}\nworkers = 4\nshutdown_timeout = \"100ms\"\n\
-         [[port]]\nkind = \"{kind}\"\ninterface = \"{interface}\"\naddresses = [\"{}/24\"]\n",
+         [[port]]\n{port}\naddresses = [\"{}/24\"]\n",
         folder.join("engine.sock").display().to_string(),
         LINK.address(Family::V4, Side::Engine),
     );
+    let more = match port.contains("kind = \"dpdk\"") {
+        true => "[dpdk]\narguments = [\"--no-huge\", \"--no-pci\"]\n",
+        false => "",
+    };
+    let text = text + more;
     let config = Config::parse(&text, Path::new("the test")).unwrap();
     let started = start::start(&config, || ports::open_ports(&config)).unwrap();
     Control::new(config, Path::new("the test"), started).unwrap()
@@ -57,13 +79,36 @@ fn come(peer: &Namespace, listener: &Socket) -> (Vec<TcpStream>, Vec<Socket>) {
 
 #[test]
 fn packets_for_workers_that_panicked_find_those_that_are_left() {
-    let test =
-        "server::lost::tests::wire::packets_for_workers_that_panicked_find_those_that_are_left";
-    namespaces::run(test, || {
+    find_those_that_are_left(
+        "packets_for_workers_that_panicked_find_those_that_are_left",
+        &interface("af_packet", &LINK.interface()),
+    );
+}
+
+/// Each has a queue of the device, which goes on bringing packets there.
+#[cfg(feature = "dpdk")]
+#[test]
+fn packets_of_a_dpdk_device_find_the_workers_that_are_left() {
+    find_those_that_are_left(
+        "packets_of_a_dpdk_device_find_the_workers_that_are_left",
+        &device(4),
+    );
+}
+
+/// Of four workers two panic.
+fn find_those_that_are_left(test: &str, port: &str) {
+    namespaces::run(&format!("server::lost::tests::wire::{test}"), || {
+        let port = port.to_owned();
         let folder = std::env::temp_dir().join(format!("braid-left-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (near, peer) = (Namespace::create().unwrap(), Namespace::create().unwrap());
         LINK.add_veth(&near, &peer).unwrap();
+        // A device of DPDK tells nothing of checksums that the kernel has left out.
+        #[cfg(feature = "dpdk")]
+        if port.contains("dpdk") {
+            let finish = || finish_frames(&LINK.interface());
+            peer.run(finish).unwrap().unwrap();
+        }
         let mut routes = near.routes().unwrap();
         routes.set_up(&LINK.interface(), true).unwrap();
         LINK.configure(&peer, Side::Peer).unwrap();
@@ -71,7 +116,7 @@ fn packets_for_workers_that_panicked_find_those_that_are_left() {
         let at = folder.clone();
         let engine = thread::spawn(move || {
             near.enter().unwrap();
-            let control = control(&at, "af_packet", &LINK.interface());
+            let control = control(&at, &port);
             // The first has what is no segment too, such as ARP.
             let bombs = [0, 2].map(|worker| control.hosts.bomb(WorkerId::new(worker)));
             send.send(bombs).unwrap();
@@ -154,7 +199,7 @@ fn a_port_whose_only_queue_was_a_lost_workers_is_opened_again_by_another() {
         let at = folder.path().to_owned();
         let engine = thread::spawn(move || {
             near.enter().unwrap();
-            let control = control(&at, "tap", "single0");
+            let control = control(&at, &interface("tap", "single0"));
             send.send(control.hosts.bomb(WorkerId::FIRST)).unwrap();
             control.run()
         });
