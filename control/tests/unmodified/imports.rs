@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::preload::library;
 
 /// Functions of the C library that read, write, wait for, copy, close or ask about descriptors, or end
-/// or replace a process that has some.
+/// or replace a process that has some, or install handlers that may.
 const CONCERNED: &str = "\
     socket bind listen accept accept4 connect shutdown getsockname getpeername setsockopt getsockopt \
     read write readv writev preadv2 pwritev2 preadv64v2 pwritev64v2 send recv sendto recvfrom sendmsg \
@@ -15,7 +15,8 @@ const CONCERNED: &str = "\
     close close_range closefrom dup dup2 dup3 fcntl fcntl64 ioctl poll ppoll __poll_chk __ppoll_chk \
     select pselect epoll_ctl epoll_wait epoll_pwait epoll_pwait2 fdopen fclose dprintf vdprintf \
     __dprintf_chk __vdprintf_chk execl execlp execle execv execve execvp execvpe fexecve execveat _exit \
-    _Exit __read __write __send __close __dup2 __connect __fcntl __select";
+    _Exit __read __write __send __close __dup2 __connect __fcntl __select sigaction signal bsd_signal \
+    sysv_signal __sysv_signal ssignal sigset";
 
 /// Programs of the tests, and what they do their input and output by.
 const PROGRAMS: [&str; 14] = [

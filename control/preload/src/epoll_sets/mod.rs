@@ -200,6 +200,9 @@ pub(crate) fn correct(set: RawFd, events: &mut [epoll_event]) -> usize {
         return given;
     }
     look(set, |found| {
+        if sleepers::several(set) {
+            found.share();
+        }
         for event in events.iter_mut() {
             correct_one(found, event);
             if event.events != 0 {

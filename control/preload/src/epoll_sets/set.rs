@@ -103,7 +103,7 @@ pub(crate) struct EpollSet {
     /// ready lately.
     listed: Vec<RawFd>,
     /// Somebody sees it through the kernel alone: another process, another number, a set that it is
-    /// in, poll(2).
+    /// in, poll(2), a second thread that sleeps for it.
     shared: bool,
     turns: u32,
 }
@@ -167,7 +167,9 @@ impl EpollSet {
         if let Some(told) = interest {
             // Which of two an event is about cannot be told: the kernel alone judges.
             let is_alone = self.of_data(told.data).next().is_none();
-            self.shared |= !is_alone;
+            if !is_alone {
+                self.share();
+            }
             self.by_data.insert((told.data, fd));
             let keeps_token = !self.shared && !told.is_of_kernel() && truth::is_stream(fd);
             if keeps_token {
@@ -230,8 +232,10 @@ impl EpollSet {
 
     /// From now on the kernel is told at once.
     pub(super) fn share(&mut self) {
+        if mem::replace(&mut self.shared, true) {
+            return;
+        }
         self.settle();
-        self.shared = true;
         for (fd, registration) in &mut self.by_fd {
             if mem::take(&mut registration.keeps_token) {
                 truth::keep_token(*fd, false);
@@ -287,7 +291,7 @@ impl EpollSet {
     /// Begins a wait.
     pub(super) fn turn(&mut self, events: &mut [epoll_event], may_sleep: bool) -> Turn {
         if self.shared {
-            self.share();
+            self.settle();
         } else if self.turns < TURNS_WITHOUT_KERNEL {
             let found = self.look(events);
             if found > 0 {
