@@ -50,20 +50,13 @@ impl From<SubflowEnd> for Outcome {
             | SubflowEnd::Unreachable
             | SubflowEnd::ResetHere(Some(ResetReason::UnacceptablePerformance)) => Self::NoAnswer,
             // With the T flag set the peer says that the path may be tried again (RFC 8684 section
-            // 3.6). Without it Linux says that a join is prohibited where it has yet to clear away a subflow
-            // that is over, or to take note that the connection is established.
+            // 3.6).
             SubflowEnd::Refused
             | SubflowEnd::ResetByPeer {
                 transient: true, ..
             }
             | SubflowEnd::ResetByPeer {
-                reason:
-                    None
-                    | Some(
-                        ResetReason::Unspecified
-                        | ResetReason::LackOfResources
-                        | ResetReason::AdministrativelyProhibited,
-                    ),
+                reason: None | Some(ResetReason::Unspecified | ResetReason::LackOfResources),
                 ..
             } => Self::Refused,
             SubflowEnd::Closed | SubflowEnd::ResetByPeer { .. } | SubflowEnd::ResetHere(_) => {
@@ -302,7 +295,8 @@ mod tests {
         attempts.next_timeout().expect("it is tried again")
     }
 
-    fn wanted() -> Attempts {
+    #[test]
+    fn a_path_that_is_reset_as_soon_as_it_is_ready_is_tried_ever_less_often() {
         let mut attempts = Attempts::default();
         let attempt = Attempt {
             local: None,
@@ -312,36 +306,6 @@ mod tests {
             backup: false,
         };
         attempts.add(attempt, Instant::ZERO);
-        attempts
-    }
-
-    /// How often a path is tried whose every SYN is answered by a reset of this reason.
-    fn tries(reason: ResetReason) -> usize {
-        let mut attempts = wanted();
-        let refused = SubflowEnd::ResetByPeer {
-            reason: Some(reason),
-            transient: false,
-        };
-        let mut tries = 0;
-        while let Some(due) = attempts.next_timeout() {
-            let (number, _) = attempts.next_due(due).expect("the path is due");
-            attempts.opened(number);
-            attempts.ended(number, Outcome::from(refused), due, POLICY);
-            tries += 1;
-        }
-        tries
-    }
-
-    #[test]
-    fn a_join_that_linux_prohibits_for_now_is_tried_again_some_times() {
-        assert_eq!(tries(ResetReason::AdministrativelyProhibited), 6);
-        assert_eq!(tries(ResetReason::LackOfResources), 6);
-        assert_eq!(tries(ResetReason::MptcpError), 1, "there is no connection");
-    }
-
-    #[test]
-    fn a_path_that_is_reset_as_soon_as_it_is_ready_is_tried_ever_less_often() {
-        let mut attempts = wanted();
         let mut now = Instant::ZERO;
         let mut waits = Vec::new();
         for _ in 0..7 {
