@@ -57,6 +57,16 @@ impl Crowd {
         connections: usize,
         buffer: u32,
     ) -> Result<Vec<Self>, String> {
+        Self::between_hosts_with(&StackConfig::default(), links, connections, buffer)
+    }
+
+    /// The same, whose stacks are set up like this but for what follows from the number of connections.
+    fn between_hosts_with(
+        config: &StackConfig,
+        links: Links,
+        connections: usize,
+        buffer: u32,
+    ) -> Result<Vec<Self>, String> {
         let places = connections + SPARE;
         let config = StackConfig {
             max_connections: places,
@@ -64,7 +74,7 @@ impl Crowd {
             accept_queue: places,
             time_wait: 1_024,
             ephemeral_ports: 1_024..=u16::MAX,
-            ..StackConfig::default()
+            ..config.clone()
         };
         let [near, far] = hosts_of(links, &config)?;
         let crowds = near.into_iter().zip(far).map(|(client, server)| {

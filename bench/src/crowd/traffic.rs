@@ -2,7 +2,8 @@
 
 use std::time::Instant;
 
-use braid_engine::stack::{ConnectionId, Event};
+use braid_engine::stack::{ConnectionId, Event, StackConfig};
+use braid_engine::time::Duration;
 
 use super::{Crowd, open, would_block};
 use crate::memory_links::Links;
@@ -47,7 +48,12 @@ impl Stage {
                 available >> 30
             ));
         }
-        let mut crowds = Crowd::between_hosts(Links::ONE, connections, BUFFER)?;
+        // With the usual delay each of the few would acknowledge several messages at once, and the many none.
+        let config = StackConfig {
+            delayed_ack: Duration::ZERO,
+            ..StackConfig::default()
+        };
+        let mut crowds = Crowd::between_hosts_with(&config, Links::ONE, connections, BUFFER)?;
         open(&mut crowds, connections, 1)?;
         let crowd = crowds.pop().ok_or("there is one worker")?;
         let every = (connections / busy.max(1)).max(1);
@@ -80,11 +86,13 @@ impl Stage {
         mut next: impl FnMut(&mut Self, usize) -> ConnectionId,
     ) -> Result<(), String> {
         let (mut written, mut read) = (0, 0);
+        let mut batch = Vec::with_capacity(BATCH);
         while read < messages * MESSAGE.len() {
-            while written < messages
-                && (written + 1) * MESSAGE.len() <= read + BATCH * MESSAGE.len()
-            {
-                let connection = next(self, written);
+            let most = messages.min(read / MESSAGE.len() + BATCH);
+            batch.extend((written..most).map(|index| next(self, index)));
+            let engine = self.crowd.client.engine();
+            engine.expect_calls(batch.iter().copied());
+            for connection in batch.drain(..) {
                 let now = self.crowd.client.now();
                 let engine = self.crowd.client.engine_mut();
                 if would_block(engine.send(now, connection, &MESSAGE))? < MESSAGE.len() {

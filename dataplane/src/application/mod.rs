@@ -44,6 +44,9 @@ const TURN_BUDGET: usize = 512 << 10;
 /// calls, about as much as copying so many bytes.
 const SERVICE_COST: usize = 1 << 10;
 
+/// So many sockets are asked for before the first of them is served.
+const AHEAD: usize = 32;
+
 /// Events of the stack that are looked at in one turn.
 const EVENTS_PER_TURN: usize = 256;
 
@@ -309,9 +312,12 @@ impl Applications {
     fn move_bytes(&mut self, now: Instant, stack: &mut Stack) -> bool {
         let mut budget = TURN_BUDGET;
         // Sockets that have more to do come after those that wait, and not twice in a turn.
-        for _ in 0..self.ready.len() {
+        for index in 0..self.ready.len() {
             if budget == 0 {
                 break;
+            }
+            if index % AHEAD == 0 {
+                self.expect(stack);
             }
             let Some(key) = self.ready.pop_front() else {
                 break;
@@ -341,6 +347,15 @@ impl Applications {
             budget = budget.saturating_sub(SERVICE_COST);
         }
         !self.ready.is_empty() || budget < TURN_BUDGET
+    }
+
+    /// Has the memory fetched that serving the next sockets will use.
+    fn expect(&self, stack: &Stack) {
+        if self.ready.len() > 1 {
+            let next = self.ready.iter().take(AHEAD);
+            let sockets = next.filter_map(|&key| self.sockets.get(key));
+            stack.expect_calls(sockets.map(Socket::connection));
+        }
     }
 
     /// A socket without a process is through.

@@ -9,6 +9,7 @@ pub(crate) mod filter;
 pub(crate) mod interface;
 pub(crate) mod packet;
 pub(crate) mod poll;
+pub(crate) mod prefetch;
 pub(crate) mod ring;
 #[cfg(feature = "dpdk")]
 pub(crate) mod signal;

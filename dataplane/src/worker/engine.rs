@@ -2,6 +2,7 @@
 
 use braid_engine::stack::{PortId, ReceiveMeta, TransmitBatch, WorkerId};
 use braid_engine::storage::frame::{Frame, FramePool};
+use braid_engine::storage::prefetch::Prefetch;
 use braid_engine::time::Instant;
 
 /// A protocol engine without I/O, such as a `braid_engine::stack::Stack`.
@@ -11,6 +12,12 @@ pub trait Engine {
 
     /// Where the frames come from that ports fill.
     fn frame_pool(&mut self) -> &mut FramePool;
+
+    /// What has memory fetched before it is used.
+    fn set_prefetch(&mut self, _prefetch: Prefetch) {}
+
+    /// These frames are about to be received: the memory may be fetched that they will use.
+    fn expect_frames<'a>(&self, _frames: impl IntoIterator<Item = &'a [u8]>) {}
 
     /// Frames came in by one port, in this order.
     fn receive_burst(

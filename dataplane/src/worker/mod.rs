@@ -22,6 +22,7 @@ mod stack;
 use std::collections::VecDeque;
 
 use braid_engine::stack::PortId;
+use braid_engine::storage::prefetch::Prefetch;
 use braid_engine::time::Instant;
 
 pub use clock::Clock;
@@ -36,6 +37,7 @@ pub use ports::{Ports, Seat, TRANSMIT_BUDGET};
 use crate::port::{Burst, POOL_FRAME_CAPACITY, Port, PortError};
 use crate::reassembly_ring::{Exchange, exchanges};
 use crate::sys::poll;
+use crate::sys::prefetch::prefetch;
 
 /// How many ports a worker drives at most.
 pub const MAX_PORTS: usize = (poll::MAX_DESCRIPTORS - 2) / 2;
@@ -123,6 +125,7 @@ impl<E: Engine> Worker<E> {
                 needed: POOL_FRAME_CAPACITY,
             });
         }
+        engine.set_prefetch(Prefetch::by(prefetch));
         Ok(Self {
             engine,
             bursts: seats.iter().map(|_| Burst::new()).collect(),
@@ -221,6 +224,10 @@ impl<E: Engine> Worker<E> {
         let mut received = 0;
         for burst in self.bursts.iter_mut().filter(|burst| !burst.is_empty()) {
             received += burst.len();
+            if burst.len() > 1 {
+                let frames = burst.iter().map(|received| received.frame.bytes());
+                self.engine.expect_frames(frames);
+            }
             let frames = burst
                 .drain(..)
                 .map(|received| (received.frame, received.meta));

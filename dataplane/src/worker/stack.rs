@@ -2,6 +2,7 @@
 
 use braid_engine::stack::{Letter, PortId, ReceiveMeta, Stack, TransmitBatch, WorkerId};
 use braid_engine::storage::frame::{Frame, FramePool};
+use braid_engine::storage::prefetch::Prefetch;
 use braid_engine::time::Instant;
 
 use super::Engine;
@@ -11,6 +12,14 @@ impl Engine for Stack {
 
     fn frame_pool(&mut self) -> &mut FramePool {
         Self::frame_pool(self)
+    }
+
+    fn set_prefetch(&mut self, prefetch: Prefetch) {
+        Self::set_prefetch(self, prefetch);
+    }
+
+    fn expect_frames<'a>(&self, frames: impl IntoIterator<Item = &'a [u8]>) {
+        Self::expect_frames(self, frames);
     }
 
     fn receive_burst(

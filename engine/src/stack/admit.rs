@@ -192,6 +192,7 @@ impl Stack {
             cork: options.cork,
             keepalive: options.keepalive,
             user_timeout: options.user_timeout,
+            delayed_ack: self.config.delayed_ack,
             ..TcbConfig::default()
         }
     }

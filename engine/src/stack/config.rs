@@ -120,6 +120,8 @@ pub struct StackConfig {
     pub resets_per_second: u32,
     /// How long nothing happens on a subflow before the memory that only transfers need is given back.
     pub rest_after: Duration,
+    /// How long an acknowledgment waits for data to go with, or for more to acknowledge (RFC 9293 section 3.8.6.3).
+    pub delayed_ack: Duration,
     /// Testing: each message between a subflow and its home is delayed by a random time between
     /// the two, in order per subflow and direction, as it may be when they are on two cores.
     pub message_delay: Option<(Duration, Duration)>,
@@ -164,6 +166,7 @@ impl Default for StackConfig {
             echo_replies_per_second: 1_000,
             resets_per_second: 1_000,
             rest_after: Duration::from_secs(5),
+            delayed_ack: Duration::from_millis(40),
             message_delay: None,
         }
     }

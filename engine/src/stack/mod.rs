@@ -4,7 +4,7 @@
 //! time through [`Stack::advance`], and frames go out through [`Stack::transmit`]. The folder by
 //! the way of a frame:
 //!
-//! - in: `receive` (Ethernet to flow), `icmp` (ARP, neighbour discovery, echoes, errors),
+//! - in: `expect` (the memory that a burst will use), `receive` (Ethernet to flow), `icmp` (ARP, neighbour discovery, echoes, errors),
 //!   `passive` with `listener`, `handshake`, `request` and `syn_cookie` (connections that peers
 //!   open), `join` (further subflows), `closed_flow` with `time_wait`, `reset` (no flow at all);
 //! - within: `subflow` and `connection` (what is kept of each), `rest` (less of it while nothing happens), `settle` with `mailbox` (the
@@ -29,6 +29,7 @@ mod counters;
 mod defaults;
 mod emit;
 mod event;
+mod expect;
 mod flow;
 mod handshake;
 mod held_syn;
@@ -102,6 +103,7 @@ use crate::socket::SocketOptions;
 use crate::storage::flow_table::FlowTable;
 use crate::storage::frame::{FramePool, PoolId};
 use crate::storage::interned::Interned;
+use crate::storage::prefetch::Prefetch;
 use crate::storage::slab::Slab;
 use crate::time::Instant;
 use bind::Bindings;
@@ -195,6 +197,8 @@ pub struct Stack {
     reset_limit: RateLimit,
     /// Until then an ACK of no flow may be the answer to a SYN cookie.
     cookies_until: Option<Instant>,
+    /// What asks for memory ahead of its use, where somebody can.
+    prefetch: Option<Prefetch>,
 }
 
 impl Stack {
@@ -280,6 +284,7 @@ impl Stack {
             echo_limit: RateLimit::new(config.echo_replies_per_second),
             reset_limit: RateLimit::new(config.resets_per_second),
             cookies_until: None,
+            prefetch: None,
             random,
             config,
         }

@@ -9,6 +9,7 @@ use super::Stack;
 use super::subflow::{Home, SubflowKey};
 use crate::mptcp::subflow::{RestingSubflow, Subflow};
 use crate::storage::interned::Interned;
+use crate::storage::prefetch::Prefetch;
 use crate::tcp::{TcbConfig, TcpInfo};
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
@@ -34,6 +35,14 @@ impl Form {
         match self {
             Self::Awake(subflow) => subflow,
             Self::Resting(_) => unreachable!("it has just been unpacked"),
+        }
+    }
+
+    /// Asks for its memory.
+    pub(super) fn prefetch(&self, prefetch: Prefetch) {
+        match self {
+            Self::Awake(subflow) => prefetch.value(&**subflow),
+            Self::Resting(resting) => prefetch.value(&**resting),
         }
     }
 

@@ -2,6 +2,7 @@
 //! copy into a buffer.
 
 use super::frame::{Frame, FramePool};
+use super::prefetch::Prefetch;
 use core::ops::Range;
 use std::collections::VecDeque;
 
@@ -40,6 +41,20 @@ impl Landing {
     fn frames(&self) -> usize {
         let waiting = self.waiting.as_ref();
         waiting.map_or(0, |waiting| waiting.pieces.len())
+    }
+
+    /// Asks for the memory in which it keeps account of frames.
+    pub fn prefetch(&self, prefetch: Prefetch) {
+        if let Some(waiting) = self.waiting.as_deref() {
+            prefetch.value(waiting);
+        }
+    }
+
+    /// Asks for what that leads to.
+    pub fn prefetch_pieces(&self, prefetch: Prefetch) {
+        if let Some(waiting) = self.waiting.as_deref() {
+            prefetch.queue(&waiting.pieces);
+        }
     }
 
     /// Gives back the memory that no frame needs.

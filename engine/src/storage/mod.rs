@@ -5,6 +5,7 @@ pub mod flow_table;
 pub mod frame;
 pub mod interned;
 pub mod landing;
+pub mod prefetch;
 pub mod range_set;
 pub mod receive_buffer;
 pub mod ring;

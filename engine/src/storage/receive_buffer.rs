@@ -3,6 +3,7 @@
 
 use super::frame::{Frame, FramePool};
 use super::landing::Landing;
+use super::prefetch::Prefetch;
 use super::ring::ByteRing;
 use core::ops::Range;
 
@@ -126,6 +127,16 @@ impl ReceiveBuffer {
         self.landing.take(count - of_ring, pool, take);
         self.start += count as u64;
         count
+    }
+
+    /// Asks for the memory in which it keeps account of what comes next.
+    pub fn prefetch(&self, prefetch: Prefetch) {
+        self.landing.prefetch(prefetch);
+    }
+
+    /// Asks for what that leads to.
+    pub fn prefetch_pieces(&self, prefetch: Prefetch) {
+        self.landing.prefetch_pieces(prefetch);
     }
 
     /// How many bytes can be read now.

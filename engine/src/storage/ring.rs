@@ -1,5 +1,10 @@
 //! Bytes of a stream in a ring, addressed by their absolute offset in that stream.
 
+use super::prefetch::Prefetch;
+
+/// How much of a ring is asked for ahead.
+const AHEAD: usize = 128;
+
 /// The least memory that a ring takes, if it may be as large.
 const SMALLEST: usize = 4 << 10;
 
@@ -114,6 +119,11 @@ impl ByteRing {
             &self.memory[position..position + head],
             &self.memory[..length - head],
         )
+    }
+
+    /// Asks for the beginning of the memory, where the bytes of a ring lie that leave as fast as they come.
+    pub fn prefetch(&self, prefetch: Prefetch) {
+        prefetch.value(&self.memory[..self.memory.len().min(AHEAD)]);
     }
 
     /// Lets the ring hold at least `capacity` bytes; it never holds fewer than before.

@@ -1,6 +1,7 @@
 //! What an application wrote and the peer has not yet acknowledged (RFC 8684 section 3.3.5 for
 //! when it may be released).
 
+use super::prefetch::Prefetch;
 use super::ring::ByteRing;
 use core::ops::Range;
 
@@ -62,6 +63,11 @@ impl SendBuffer {
         let start = range.start.clamp(self.start, self.end);
         let end = range.end.clamp(start, self.end);
         self.ring.slices(start, (end - start) as usize)
+    }
+
+    /// Asks for the memory that the next bytes go to.
+    pub fn prefetch(&self, prefetch: Prefetch) {
+        self.ring.prefetch(prefetch);
     }
 
     /// Offset of the oldest byte held.

@@ -5,6 +5,8 @@ use core::fmt;
 use core::hash::{Hash, Hasher};
 use core::marker::PhantomData;
 
+use super::prefetch::Prefetch;
+
 /// Names one value of a [`Slab<T>`]. Once that value is removed the key finds nothing, even when
 /// its place has been taken by another.
 pub struct Key<T> {
@@ -215,6 +217,13 @@ impl<T> Slab<T> {
     /// True when `key` finds a value.
     pub fn contains(&self, key: Key<T>) -> bool {
         self.get(key).is_some()
+    }
+
+    /// Asks for the memory of `key`'s place.
+    pub fn prefetch(&self, key: Key<T>, prefetch: Prefetch) {
+        if let Some(place) = self.place_at(key.index) {
+            prefetch.value(place);
+        }
     }
 
     /// How many values there are.

@@ -4,6 +4,7 @@
 use super::segment::{InOrder, Payload};
 use super::space::{SequenceSpace, offset_of};
 use crate::storage::frame::{Frame, FramePool};
+use crate::storage::prefetch::Prefetch;
 use crate::wire::tcp_option::SackBlock;
 use arrayvec::ArrayVec;
 use core::ops::Range;
@@ -122,6 +123,11 @@ impl ReceiveQueue {
             && self.blocks.is_empty()
             && self.duplicate.is_none()
             && self.refused == 0
+    }
+
+    /// Asks for the memory of the payloads in order.
+    pub(super) fn prefetch(&self, prefetch: Prefetch) {
+        prefetch.queue(&self.ready);
     }
 
     pub(super) fn pop(&mut self) -> Option<InOrder> {

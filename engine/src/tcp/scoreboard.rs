@@ -5,6 +5,7 @@
 //! shares its fate. Entries adjoin without gaps from SND.UNA to SND.NXT.
 
 use super::delivered::Delivered;
+use crate::storage::prefetch::Prefetch;
 use crate::time::{Duration, Instant};
 use std::collections::VecDeque;
 
@@ -76,6 +77,11 @@ pub(super) struct Scoreboard {
 }
 
 impl Scoreboard {
+    /// Asks for the memory of the entries.
+    pub(super) fn prefetch(&self, prefetch: Prefetch) {
+        prefetch.queue(&self.entries);
+    }
+
     /// RFC 6675's pipe: bytes believed to be in the network.
     pub(super) const fn in_flight(&self) -> u64 {
         self.in_flight

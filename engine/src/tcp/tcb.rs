@@ -21,6 +21,7 @@ use super::timestamp::TimestampState;
 use super::window::{ReceiveWindow, SendWindow, WindowScale};
 use crate::congestion::{Controller, ControllerKind};
 use crate::sequence::SequenceNumber;
+use crate::storage::prefetch::Prefetch;
 use crate::time::{Duration, Instant};
 
 /// The receive sequence variables, once the peer's SYN has come.
@@ -227,6 +228,12 @@ impl Tcb {
     pub(super) fn set_peer_segment_size(&mut self, size: u16) {
         self.path_mtu = PathMtu::new(size.min(self.config.maximum_segment_size));
         self.controller.set_mss(self.segment_payload());
+    }
+
+    /// Asks for the memory of what was sent and of what came.
+    pub(crate) fn prefetch(&self, prefetch: Prefetch) {
+        self.scoreboard.prefetch(prefetch);
+        self.queue.prefetch(prefetch);
     }
 
     /// The next piece of the receive stream, trimmed of what was delivered before.

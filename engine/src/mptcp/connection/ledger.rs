@@ -1,6 +1,7 @@
 //! What a subflow was granted and has not had acknowledged: which data-level bytes lie where in
 //! the subflow's own stream (RFC 8684 section 3.3.1).
 
+use crate::storage::prefetch::Prefetch;
 use core::ops::Range;
 use std::collections::VecDeque;
 
@@ -28,6 +29,11 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// Asks for the memory of the runs.
+    pub(super) fn prefetch(&self, prefetch: Prefetch) {
+        prefetch.queue(&self.runs);
+    }
+
     /// Gives back memory that no run is in.
     pub(super) fn release_spare(&mut self) {
         self.runs.shrink_to_fit();

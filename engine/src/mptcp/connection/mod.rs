@@ -51,6 +51,7 @@ use crate::congestion::Coupling;
 use crate::sequence::DataSequenceNumber;
 use crate::stack::WorkerId;
 use crate::storage::frame::FramePool;
+use crate::storage::prefetch::Prefetch;
 use crate::storage::send_buffer::SendBuffer;
 use crate::time::Instant;
 use crate::wire::mptcp_option::{Key, Token};
@@ -323,6 +324,26 @@ impl Connection {
     /// Copies what is in such frames into the receive buffer, and gives them back.
     pub fn settle_frames(&mut self, pool: &mut FramePool) {
         self.receive.buffer.settle(pool);
+    }
+
+    /// Asks for the memory that it points to, which the next message or call will use.
+    pub(crate) fn prefetch(&self, prefetch: Prefetch) {
+        prefetch.value(self.views.as_slice());
+        self.send.buffer.prefetch(prefetch);
+        self.receive.buffer.prefetch(prefetch);
+    }
+
+    /// Asks for what that leads to.
+    pub(crate) fn prefetch_parts(&self, prefetch: Prefetch) {
+        for view in &self.views {
+            view.ledger.prefetch(prefetch);
+        }
+        self.receive.buffer.prefetch_pieces(prefetch);
+    }
+
+    /// The names of its subflows.
+    pub(crate) fn subflow_handles(&self) -> impl Iterator<Item = SubflowHandle> {
+        self.views.iter().map(|view| view.handle)
     }
 
     fn after_read(&mut self, cx: &mut Context<'_>) {

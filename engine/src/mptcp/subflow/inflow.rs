@@ -6,6 +6,7 @@ use super::receive_mapping::{DeclaredChecksum, ReceiveMapping, ReceiveMappings};
 use crate::mptcp::message::{Numbering, ToHome};
 use crate::sequence::DataSequenceNumber;
 use crate::storage::frame::{Frame, FramePool};
+use crate::storage::prefetch::Prefetch;
 use crate::tcp::InOrder;
 use crate::time::{Duration, Instant};
 use crate::wire::checksum::{Sum, dss_checksum_is_valid};
@@ -94,6 +95,11 @@ impl Inflow {
             offset: self.offset,
             data_sequence: self.data_sequence,
         })
+    }
+
+    /// Asks for the memory of the pieces held.
+    pub(super) fn prefetch(&self, prefetch: Prefetch) {
+        prefetch.queue(&self.held);
     }
 
     /// Bytes of memory of the data held.

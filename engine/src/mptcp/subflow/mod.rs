@@ -41,6 +41,7 @@ use crate::mptcp::message::{
     Establishment, FallbackReason, Progress, Published, ResetOptions, SubflowEnd, ToHome,
 };
 use crate::sequence::{DataSequenceNumber, SequenceNumber};
+use crate::storage::prefetch::Prefetch;
 use crate::tcp::{End, Negotiated, State, Tcb, TcbConfig, TcpInfo};
 use crate::time::Instant;
 use crate::wire::mptcp_option::{DataNumber, Key, MptcpOption, ResetReason, Token};
@@ -252,6 +253,14 @@ impl Subflow {
             progress.room = 0;
         }
         progress
+    }
+
+    /// Asks for the memory that it points to, which the next segment or grant will use.
+    pub(crate) fn prefetch(&self, prefetch: Prefetch) {
+        self.tcp.prefetch(prefetch);
+        self.inflow.mappings.prefetch(prefetch);
+        self.inflow.prefetch(prefetch);
+        self.outflow.mappings.prefetch(prefetch);
     }
 
     /// The state of TCP in full.

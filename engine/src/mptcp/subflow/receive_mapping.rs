@@ -2,6 +2,7 @@
 //! them (RFC 8684 section 3.3.1).
 
 use crate::sequence::DataSequenceNumber;
+use crate::storage::prefetch::Prefetch;
 use core::ops::Range;
 use std::collections::VecDeque;
 
@@ -83,6 +84,11 @@ pub(super) struct ReceiveMappings {
 }
 
 impl ReceiveMappings {
+    /// Asks for the memory of the mappings.
+    pub(super) fn prefetch(&self, prefetch: Prefetch) {
+        prefetch.queue(&self.mappings);
+    }
+
     /// None is held.
     pub(super) fn is_empty(&self) -> bool {
         self.mappings.is_empty()

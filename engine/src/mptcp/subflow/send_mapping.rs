@@ -2,6 +2,7 @@
 //! (RFC 8684 section 3.3.1).
 
 use crate::sequence::DataSequenceNumber;
+use crate::storage::prefetch::Prefetch;
 use std::collections::VecDeque;
 
 /// A run of the send stream whose bytes are contiguous in the data sequence space too.
@@ -42,6 +43,11 @@ pub(super) struct SendMappings {
 }
 
 impl SendMappings {
+    /// Asks for the memory of the mappings.
+    pub(super) fn prefetch(&self, prefetch: Prefetch) {
+        prefetch.queue(&self.mappings);
+    }
+
     /// Where they end in the stream and in the data sequence space; `None` while there are any.
     pub(super) fn rest(&self) -> Option<(u64, DataSequenceNumber)> {
         self.mappings
