@@ -35,7 +35,6 @@ mod copy;
 mod epoll_sets;
 mod exports;
 mod guarded;
-mod linger;
 mod outcome;
 mod policy;
 mod process;

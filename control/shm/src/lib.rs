@@ -47,9 +47,7 @@
 //! `unread` and `read_end` again, and polls its descriptor. Bytes come; the engine, having published
 //! them, sees `interest`, counts a token and sends it: poll returns. The receive that empties the ring
 //! claims the token back, looks at the ring again, and takes the packet out of the queue. A
-//! descriptor in an epoll is watched for good (`watch_for_good`). Who looks at its sockets' rings before
-//! every sleep may leave the token where it is (`ApplicationSlot::receive_keeping_token`): until it is
-//! taken out, before that sleep, bytes come without a system call on either side.
+//! descriptor in an epoll is watched for good (`watch_for_good`).
 //!
 //! A writer: `ApplicationSlot::send` gives 0. `ApplicationSlot::block` puts a packet of filler into the
 //! queue to the engine, which makes the descriptor unwritable, sets `blocked`, and looks again. The

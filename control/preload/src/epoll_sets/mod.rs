@@ -6,9 +6,8 @@
 //! readable that is not: the token of bytes that were read meanwhile. That is taken back, for some
 //! programs take EAGAIN from a readable socket for a failure.
 //!
-//! What a program changes of a registration the kernel is told when somebody is about to sleep for it, and
-//! sockets that are busy are looked at without it (see [`set`]), unless others look at the set by the
-//! kernel alone.
+//! What a program changes of a registration the kernel is told when somebody is about to sleep for it
+//! (see [`set`]), unless others look at the set by the kernel alone.
 //!
 //! Where several descriptors have the same data, which of them an event is about cannot be told: then
 //! only what is so of all of them is added, and nothing is taken back.
@@ -184,9 +183,6 @@ pub(crate) fn complete(set: RawFd, events: &mut [epoll_event], given: usize) -> 
         }
         let left = close_up(events, given);
         let all = left + found.look(events.get_mut(left..).unwrap_or_default());
-        for event in events.iter().take(left) {
-            found.list(event.u64);
-        }
         sleepers::set_changed(set, found.has_changes());
         all
     });
@@ -200,16 +196,9 @@ pub(crate) fn correct(set: RawFd, events: &mut [epoll_event]) -> usize {
         return given;
     }
     look(set, |found| {
-        if sleepers::several(set) {
-            found.share();
-        }
         for event in events.iter_mut() {
             correct_one(found, event);
-            if event.events != 0 {
-                found.list(event.u64);
-            }
         }
-        sleepers::set_changed(set, found.has_changes());
     });
     close_up(events, given)
 }

@@ -1,14 +1,10 @@
 //! One epoll set: what the program asks of each socket of the engine in it, and what the kernel was
-//! told; and which of them are looked at without the kernel.
+//! told.
 //!
 //! The two differ for a while. A program that waits for room and then for an answer, over and over,
 //! would change its registration twice a request by a system call; here it is written down, and the
 //! kernel is told when somebody is about to sleep, if by then there is still something to tell. What
 //! may be ready meanwhile is known from the sockets' own words.
-//!
-//! A socket that was ready lately is looked at in every turn as well, and its descriptor may meanwhile stay
-//! readable in vain: neither the engine that has bytes for it nor the program that takes the last makes a
-//! system call. Before a sleep the descriptors are settled.
 
 use super::truth;
 use crate::real;
@@ -24,9 +20,6 @@ use std::os::fd::RawFd;
 /// Turns in a row that are answered without a look at the kernel's descriptors, which are in the same
 /// set and have to have theirs.
 const TURNS_WITHOUT_KERNEL: u32 = 3;
-/// Looks in a row that find nothing, after which a socket's descriptor is settled: about as long as its
-/// token takes.
-const MOST_IDLE: u32 = 16;
 /// What the kernel keeps a state for: such a registration is changed by the kernel alone.
 const OF_KERNEL: u32 = (EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP) as u32;
 /// What is reported whether it was asked for or not.
@@ -69,10 +62,6 @@ struct Registration {
     told: Interest,
     /// Whether it is among [`EpollSet::listed`].
     listed: bool,
-    /// Whether its descriptor may stay readable while it is listed (`truth::keep_token`).
-    keeps_token: bool,
-    /// Looks in a row that found nothing.
-    idle: u32,
 }
 
 impl Registration {
@@ -99,11 +88,11 @@ pub(crate) struct EpollSet {
     by_fd: BTreeMap<RawFd, Registration>,
     /// Data that the kernel was told, and the descriptor.
     by_data: BTreeSet<(u64, RawFd)>,
-    /// Descriptors that are looked at in every turn: their registration was changed, or they were
-    /// ready lately.
+    /// Descriptors that are looked at in every turn: their registration was changed, and they were not
+    /// found unready since.
     listed: Vec<RawFd>,
     /// Somebody sees it through the kernel alone: another process, another number, a set that it is
-    /// in, poll(2), a second thread that sleeps for it.
+    /// in, poll(2).
     shared: bool,
     turns: u32,
 }
@@ -171,16 +160,10 @@ impl EpollSet {
                 self.share();
             }
             self.by_data.insert((told.data, fd));
-            let keeps_token = !self.shared && !told.is_of_kernel() && truth::is_stream(fd);
-            if keeps_token {
-                truth::keep_token(fd, true);
-            }
             let registration = Registration {
                 asked: interest,
                 told,
                 listed: false,
-                keeps_token,
-                idle: 0,
             };
             self.by_fd.insert(fd, registration);
         }
@@ -191,9 +174,6 @@ impl EpollSet {
             self.by_data.remove(&(registration.told.data, fd));
             if registration.listed {
                 self.listed.retain(|other| *other != fd);
-            }
-            if registration.keeps_token {
-                truth::keep_token(fd, false);
             }
         }
     }
@@ -222,9 +202,6 @@ impl EpollSet {
         for fd in mem::take(&mut self.listed) {
             if let Some(registration) = self.by_fd.get_mut(&fd) {
                 registration.listed = false;
-                if registration.keeps_token {
-                    truth::settle_token(fd);
-                }
             }
             self.tell(fd);
         }
@@ -232,31 +209,8 @@ impl EpollSet {
 
     /// From now on the kernel is told at once.
     pub(super) fn share(&mut self) {
-        if mem::replace(&mut self.shared, true) {
-            return;
-        }
-        self.settle();
-        for (fd, registration) in &mut self.by_fd {
-            if mem::take(&mut registration.keeps_token) {
-                truth::keep_token(*fd, false);
-            }
-        }
-    }
-
-    /// The kernel has reported what it was told this data of: it is looked at from now on.
-    pub(super) fn list(&mut self, data: u64) {
-        if self.shared {
-            return;
-        }
-        let mut of_data = self.by_data.range((data, RawFd::MIN)..=(data, RawFd::MAX));
-        if let Some((_, fd)) = of_data.next()
-            && let Some(registration) = self.by_fd.get_mut(fd)
-            && registration.keeps_token
-            && !registration.listed
-        {
-            registration.listed = true;
-            registration.idle = 0;
-            self.listed.push(*fd);
+        if !mem::replace(&mut self.shared, true) {
+            self.settle();
         }
     }
 
@@ -336,13 +290,7 @@ impl EpollSet {
                     u64: asked.data,
                 };
             }
-            registration.idle = if ready == 0 { registration.idle + 1 } else { 0 };
-            registration.listed = ready != 0
-                || registration.is_pending()
-                || (registration.keeps_token && registration.idle < MOST_IDLE);
-            if !registration.listed && registration.keeps_token {
-                truth::settle_token(*fd);
-            }
+            registration.listed = ready != 0 || registration.is_pending();
             registration.listed
         });
         // Who had no place is the first next time.

@@ -38,24 +38,6 @@ pub(super) fn unknown_to_kernel(fd: RawFd, events: u32) -> u32 {
     self::events(fd) & (EPOLLERR | EPOLLHUP) as u32
 }
 
-/// Says whether a socket's descriptor may stay readable while its ring is empty, because its set looks
-/// at the ring; if not, it is settled.
-pub(super) fn keep_token(fd: RawFd, keep: bool) {
-    if let Some(socket) = descriptor::find(fd) {
-        socket.keep_token(keep);
-        if !keep {
-            let _ = calls::take_back(fd);
-        }
-    }
-}
-
-/// Makes the descriptor readable only if the socket is; the engine makes it so from now on.
-pub(super) fn settle_token(fd: RawFd) {
-    if descriptor::find(fd).is_some() {
-        let _ = calls::take_back(fd);
-    }
-}
-
 /// `events` without readability, if that was for nothing: by the token of bytes that were read
 /// meanwhile.
 pub(super) fn without_stale_token(fd: RawFd, events: u32) -> u32 {

@@ -4,7 +4,6 @@
 
 use super::is_ours;
 use crate::epoll_sets::{Asleep, Turn};
-use crate::linger::Linger;
 use crate::outcome::{answer, aside};
 use crate::process::borrows_memory;
 use crate::{candidate, epoll_sets, readiness, real};
@@ -93,36 +92,20 @@ unsafe fn corrected(
         .filter(|_| may_sleep)
         .and_then(|timeout| Instant::now().checked_add(timeout));
     let mut left = timeout;
-    let mut linger = if may_sleep {
-        Linger::Before
-    } else {
-        Linger::Over
-    };
-    let mut sleeps = !room.beside_kernel;
     loop {
         let asleep = Asleep::new(set);
         let places = if room.beside_kernel { room.count } else { 0 };
         // SAFETY: the caller's promise, here and below; the slices are used one after the other.
         let places = unsafe { room.first(places) };
-        let found = match aside(|| epoll_sets::turn(set, places, sleeps)) {
+        let found = match aside(|| epoll_sets::turn(set, places, may_sleep || !room.beside_kernel))
+        {
             Turn::Answered(found) => found,
             Turn::Ask => {
                 let given = wait(Some(Duration::ZERO));
                 let Ok(given) = usize::try_from(given) else {
                     return given;
                 };
-                let found = aside(|| epoll_sets::complete(set, places, given));
-                if found == 0 && may_sleep {
-                    drop(asleep);
-                    if linger.goes_on() {
-                        std::thread::yield_now();
-                    } else {
-                        sleeps = true;
-                        left = end.map(|end| end.saturating_duration_since(Instant::now()));
-                    }
-                    continue;
-                }
-                found
+                aside(|| epoll_sets::complete(set, places, given))
             }
             Turn::Sleep => {
                 let given = wait(left);
@@ -135,7 +118,6 @@ unsafe fn corrected(
             }
         };
         drop(asleep);
-        linger.end();
         if found > 0 || !may_sleep {
             return c_int::try_from(found).unwrap_or(c_int::MAX);
         }

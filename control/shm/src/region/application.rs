@@ -6,7 +6,7 @@ use crate::layout::{RegionHeader, RegionLayout};
 use crate::lock::{Guard, ThreadId};
 use crate::memory::{MemoryError, Shared, SharedMemory};
 use crate::region::worker::WorkerDoorbell;
-use crate::slot::application::{ApplicationSide, Done, Tokens};
+use crate::slot::application::{ApplicationSide, Done};
 use crate::slot::ends::ApplicationEnd;
 use crate::slot::{Linger, ReadEnd, SlotFlags, SlotState, SocketSlot, Splitting, Unsent};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, SharedBytes};
@@ -248,21 +248,7 @@ impl ApplicationSlot {
         end: &impl ApplicationEnd,
     ) -> Result<usize, Violation> {
         self.side()
-            .receive(thread, into, end, Tokens::Settle)
-            .map(|done| self.finish(done))
-    }
-
-    /// As [`receive`](Self::receive), but the descriptor stays readable when the ring is left empty: so
-    /// bytes that come cost nobody a system call. Before it sleeps for the descriptor the caller settles
-    /// that, by a `receive` of nothing.
-    pub fn receive_keeping_token(
-        &self,
-        thread: ThreadId,
-        into: &mut [u8],
-        end: &impl ApplicationEnd,
-    ) -> Result<usize, Violation> {
-        self.side()
-            .receive(thread, into, end, Tokens::Keep)
+            .receive(thread, into, end)
             .map(|done| self.finish(done))
     }
 

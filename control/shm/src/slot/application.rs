@@ -17,15 +17,6 @@ pub(crate) struct Done {
     pub(crate) kick: bool,
 }
 
-/// What a receive does with the tokens of bytes that it takes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Tokens {
-    /// The descriptor is readable if bytes are left.
-    Settle,
-    /// It stays readable: the caller looks at the ring, and settles them before it sleeps.
-    Keep,
-}
-
 /// A socket's words and rings, as its application uses them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ApplicationSide<'a> {
@@ -173,7 +164,6 @@ impl<'a> ApplicationSide<'a> {
         thread: ThreadId,
         into: &mut [u8],
         end: &impl ApplicationEnd,
-        tokens: Tokens,
     ) -> Result<Done, Violation> {
         let guard = self
             .slot
@@ -203,8 +193,6 @@ impl<'a> ApplicationSide<'a> {
             fence(Ordering::SeqCst);
             let settled = if self.unread_behind(&guard)? > 0 {
                 self.slot.readiness.settle_rest(end)
-            } else if tokens == Tokens::Keep {
-                Settled::Quiet
             } else {
                 let is_empty = || self.unread_behind(&guard) == Ok(0);
                 self.slot.readiness.settle_empty(is_empty, end)

@@ -1,7 +1,7 @@
 //! A socket whose descriptor is two counters.
 
 use crate::lock::ThreadId;
-use crate::slot::application::{ApplicationSide, Done, Tokens};
+use crate::slot::application::{ApplicationSide, Done};
 use crate::slot::ends::{ApplicationEnd, EngineEnd};
 use crate::slot::engine::EngineSide;
 use crate::slot::unsent::{Splitting, Unsent};
@@ -111,19 +111,10 @@ impl Socket {
 
     /// A receive of at most `most` bytes: what it gave, and whether it kicks.
     pub(crate) fn receive(&self, thread: ThreadId, most: usize) -> (Vec<u8>, bool) {
-        self.receive_as(thread, most, Tokens::Settle)
-    }
-
-    pub(crate) fn receive_as(
-        &self,
-        thread: ThreadId,
-        most: usize,
-        tokens: Tokens,
-    ) -> (Vec<u8>, bool) {
         let mut bytes = vec![0; most];
         let done = self
             .application()
-            .receive(thread, &mut bytes, &*self.descriptor, tokens)
+            .receive(thread, &mut bytes, &*self.descriptor)
             .expect("honest words");
         bytes.truncate(done.bytes);
         (bytes, done.kick)

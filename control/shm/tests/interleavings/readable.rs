@@ -1,7 +1,6 @@
 //! Tokens: nobody sleeps past bytes, and the descriptor does not stay readable without them.
 
 use crate::models::{READER, SECOND, Socket, explore};
-use crate::slot::application::Tokens;
 use crate::slot::engine::EngineSide;
 use loom::thread;
 
@@ -101,29 +100,6 @@ fn a_reader_that_empties_the_ring_misses_nothing() {
             assert_readable_iff_unread(&socket, &mut engine);
         });
     }
-}
-
-#[test]
-fn a_reader_that_keeps_the_token_and_settles_it_later_misses_nothing() {
-    explore(4, || {
-        let (socket, mut engine) = Socket::new(4);
-        socket.slot.readiness.watch_for_good(false);
-        socket.arrive(&mut engine, &[1]);
-        let reader = socket.clone();
-        let application = thread::spawn(move || {
-            let (mut got, _) = reader.receive_as(READER, 2, Tokens::Keep);
-            // Before it sleeps.
-            reader.receive(READER, 0);
-            if reader.application().unread().expect("honest words") > 0 {
-                got.extend(reader.receive(READER, 1).0);
-            }
-            got
-        });
-        socket.arrive(&mut engine, &[2]);
-        let got = application.join().expect("no panic");
-        assert_eq!(got.first(), Some(&1));
-        assert_readable_iff_unread(&socket, &mut engine);
-    });
 }
 
 #[test]

@@ -153,13 +153,7 @@ impl Receiving<'_> {
         let count = if self.peeks {
             slot.peek(fork::thread(), self.received, into)?
         } else {
-            let fd = &self.waiter.fd;
-            // Who blocks sleeps for the descriptor by itself.
-            if self.socket.keeps_token() && self.waiter.patience == Patience::None {
-                slot.receive_keeping_token(fork::thread(), into, fd)?
-            } else {
-                slot.receive(fork::thread(), into, fd)?
-            }
+            slot.receive(fork::thread(), into, &self.waiter.fd)?
         };
         if count > 0 {
             return Ok(Found::Bytes(count));

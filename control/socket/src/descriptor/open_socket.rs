@@ -10,7 +10,7 @@ use braid_shm::ApplicationSlot;
 use braid_shm::abi::Operation;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 
 /// A socket of the engine in this process.
 #[derive(Debug)]
@@ -21,7 +21,6 @@ pub struct OpenSocket {
     pub(crate) fruitless: Fruitless,
     /// Of the last waits, how often a busy wait was enough; see `wait`.
     pub(crate) spin_credit: AtomicU32,
-    keeps_token: AtomicBool,
 }
 
 impl OpenSocket {
@@ -31,7 +30,6 @@ impl OpenSocket {
             region: found.region,
             fruitless: Fruitless::new(),
             spin_credit: AtomicU32::new(crate::wait::SPIN_CREDIT),
-            keeps_token: AtomicBool::new(false),
         }
     }
 
@@ -42,18 +40,6 @@ impl OpenSocket {
 
     pub(crate) fn region(&self) -> &Arc<Region> {
         &self.region
-    }
-
-    /// Says that somebody looks at the socket before every sleep, and then settles its descriptor by
-    /// [`crate::calls::take_back`]: a receive that does not block and empties the ring leaves the
-    /// descriptor readable, which saves the engine and this process a system call each.
-    pub fn keep_token(&self, keep: bool) {
-        self.keeps_token.store(keep, Ordering::Relaxed);
-    }
-
-    /// Whether that is so.
-    pub(crate) fn keeps_token(&self) -> bool {
-        self.keeps_token.load(Ordering::Relaxed)
     }
 
     /// Whether its engine is known to be gone.
