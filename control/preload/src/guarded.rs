@@ -101,6 +101,7 @@ thread_local! {
 extern "C" fn take() {
     // The order of everybody who wants both.
     let candidates = crate::candidate::lock();
+    crate::epoll_sets::note_fork();
     let mut sets = crate::epoll_sets::held();
     if let Some(sets) = &mut sets {
         sets.share_all();

@@ -205,6 +205,8 @@ functions! {
             system_call!(SYS_pselect6, count, read, write, except, timeout, mask.as_ptr())
         }
     }
+    epoll_create(size: c_int) -> c_int { system_call!(SYS_epoll_create, size) }
+    epoll_create1(flags: c_int) -> c_int { system_call!(SYS_epoll_create1, flags) }
     epoll_ctl(set: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int {
         system_call!(SYS_epoll_ctl, set, operation, fd, event)
     }

@@ -110,11 +110,26 @@ pub(crate) fn note(set: RawFd, operation: c_int, fd: RawFd, event: Option<epoll_
         let found = sets.0.entry(set).or_insert_with(|| EpollSet::new(set));
         found.note(fd, event.map(Interest::from));
         sets.clean();
+        if !sleepers::is_alone(set)
+            && let Some(found) = sets.0.get_mut(&set)
+        {
+            found.share();
+        }
     }
     if let Some(event) = event {
         // It can fail only when another thread has closed it: then nobody waits for it.
         let _ = calls::watch_for_good(fd, event.events & EPOLLET as u32 != 0);
     }
+}
+
+/// A set was made (epoll_create(2)).
+pub(crate) fn note_made(set: RawFd) {
+    sleepers::note_made(set);
+}
+
+/// Every set is about to be another process's as well, also those without a socket.
+pub(crate) fn note_fork() {
+    sleepers::note_all_seen();
 }
 
 /// A descriptor is about to be closed: it is a set, or is in sets.
@@ -140,8 +155,12 @@ pub(crate) fn forget_range(first: RawFd, last: RawFd) {
 }
 
 /// Somebody is about to see these by the kernel alone, sets maybe: poll(2), another set, another
-/// number, another process.
-pub(crate) fn share(descriptors: impl IntoIterator<Item = RawFd>) {
+/// number, another process. Of a set without a socket that holds for those that are put into it.
+pub(crate) fn share(descriptors: impl IntoIterator<Item = RawFd> + Clone) {
+    descriptors
+        .clone()
+        .into_iter()
+        .for_each(sleepers::note_seen);
     if let Some(mut sets) = held() {
         for fd in descriptors {
             if let Some(set) = sets.0.get_mut(&fd) {

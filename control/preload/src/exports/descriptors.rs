@@ -96,7 +96,7 @@ pub(super) fn note_copy(fd: RawFd, copy: RawFd) {
         return;
     }
     aside(|| {
-        epoll_sets::share([fd]);
+        epoll_sets::share([fd, copy]);
         if is_ours(fd) {
             let _ = descriptor::duplicate(fd, copy);
             super::stdio::follow(copy);

@@ -12,6 +12,25 @@ use std::ptr;
 use std::slice;
 use std::time::{Duration, Instant};
 
+fn note_made(set: c_int) -> c_int {
+    if set >= 0 && !borrows_memory() {
+        epoll_sets::note_made(set);
+    }
+    set
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn epoll_create(size: c_int) -> c_int {
+    // SAFETY: no pointer is passed.
+    note_made(unsafe { real::epoll_create(size) })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C-unwind" fn epoll_create1(flags: c_int) -> c_int {
+    // SAFETY: no pointer is passed.
+    note_made(unsafe { real::epoll_create1(flags) })
+}
+
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn epoll_ctl(
     set: c_int,

@@ -50,7 +50,8 @@ unsafe fn recognise_passed(message: *const msghdr) {
     // SAFETY: the kernel wrote whole control messages and their length.
     unsafe {
         for_each_passed(message, |fd| {
-            // The number was somebody else's before.
+            // The number was somebody else's before; a set is another process's, too.
+            epoll_sets::share([fd]);
             descriptor::forget(fd);
             let _ = descriptor::recognise(fd);
         });
@@ -63,7 +64,7 @@ unsafe fn recognise_passed(message: *const msghdr) {
 ///
 /// The header is null or valid.
 unsafe fn share_passed(message: *const msghdr) {
-    if !epoll_sets::is_empty() && !message.is_null() {
+    if !message.is_null() {
         // SAFETY: the caller's promise.
         unsafe { for_each_passed(message, |fd| epoll_sets::share([fd])) };
     }
