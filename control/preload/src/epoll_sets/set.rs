@@ -246,7 +246,8 @@ impl EpollSet {
     pub(super) fn turn(&mut self, events: &mut [epoll_event], may_sleep: bool) -> Turn {
         if self.shared {
             self.settle();
-        } else if self.turns < TURNS_WITHOUT_KERNEL {
+        } else if self.turns < TURNS_WITHOUT_KERNEL || events.is_empty() {
+            // Without a place nothing can be completed: what the kernel gives would be lost.
             let found = self.look(events);
             if found > 0 {
                 self.turns += 1;
