@@ -1,12 +1,12 @@
 //! How a candidate becomes a socket of the engine, under the same number: the engine's descriptor is
 //! put over it, options are set again, and epoll sets that had it get it again.
 
-use crate::candidate::{self, Candidate};
+use crate::candidate::{self, Candidate, Registration};
 use crate::outcome::check;
 use crate::{epoll_sets, policy, real, report};
 use braid_shm::abi::SocketAddressStorage;
 use braid_socket::{Errno, attachment, calls, descriptor};
-use libc::{EPOLL_CTL_ADD, c_int};
+use libc::{EPOLL_CTL_ADD, EPOLL_CTL_MOD, c_int, epoll_event};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 
@@ -66,7 +66,7 @@ fn address_bytes(address: &SocketAddr) -> Vec<u8> {
 /// Makes the candidate at `fd`, and all its copies, a socket of the engine. Errors: those of
 /// [`calls::socket`]; it then is the candidate it was.
 pub(crate) fn take_over(fd: RawFd) -> Result<(), Errno> {
-    let Some(candidate) = candidate::lock().get_mut(fd).map(|found| found.clone()) else {
+    let Some(mut candidate) = candidate::lock().get_mut(fd).map(|found| found.clone()) else {
         return Err(Errno::new(libc::ENOTSOCK));
     };
     // SAFETY: no pointer is passed.
@@ -78,6 +78,7 @@ pub(crate) fn take_over(fd: RawFd) -> Result<(), Errno> {
         let _ = calls::close(new);
         return Ok(());
     };
+    candidate.registrations.retain(is_there);
     let placed = copies.iter().try_for_each(|copy| place(new, *copy));
     // The number is given up; the socket lives on under the others.
     descriptor::forget(new);
@@ -115,29 +116,39 @@ fn place(new: RawFd, copy: RawFd) -> Result<(), Errno> {
     descriptor::duplicate(new, copy)
 }
 
+/// epoll_ctl(2) with a registration.
+fn register(operation: c_int, registration: &Registration) -> Result<(), Errno> {
+    let mut event: epoll_event = registration.event;
+    let (set, fd) = (registration.set, registration.fd);
+    // SAFETY: the event is live.
+    check(unsafe { real::epoll_ctl(set, operation, fd, &raw mut event) }).map(drop)
+}
+
+/// Whether a candidate still is in that set: the set's number may have become another's, and it may
+/// have been taken out by another number of the set.
+fn is_there(registration: &Registration) -> bool {
+    let missing = [libc::ENOENT, libc::EBADF];
+    register(EPOLL_CTL_MOD, registration)
+        .map_or_else(|errno| !missing.contains(&errno.get()), |()| true)
+}
+
 /// Options and registrations. What the engine does not take of an option it has no use for.
 fn set_again(fd: RawFd, candidate: &Candidate) {
     for option in &candidate.options {
         let _ = calls::set_option(fd, option.level, option.name, &option.value);
     }
     for registration in &candidate.registrations {
-        let mut event = registration.event;
-        // SAFETY: the event is live. A set that was closed meanwhile needs nothing.
-        let added = unsafe {
-            real::epoll_ctl(
-                registration.set,
-                EPOLL_CTL_ADD,
-                registration.fd,
-                &raw mut event,
-            )
-        };
-        if added == 0 {
-            epoll_sets::note(
-                registration.set,
-                EPOLL_CTL_ADD,
-                registration.fd,
-                Some(event),
-            );
+        let added = register(EPOLL_CTL_ADD, registration).or_else(|errno| {
+            if errno.get() == libc::EEXIST {
+                // Changed by another number of the same set.
+                register(EPOLL_CTL_MOD, registration)
+            } else {
+                Err(errno)
+            }
+        });
+        if added.is_ok() {
+            let (set, fd) = (registration.set, registration.fd);
+            epoll_sets::note(set, EPOLL_CTL_ADD, fd, Some(registration.event));
         }
     }
 }
