@@ -17,6 +17,7 @@ mod sync;
 
 pub use exchange::{Exchange, exchanges};
 pub use mailbox::{Bell, Inbox, Outbox, mailbox};
+pub(crate) use ring::{Consumer, Producer, ring};
 
 use crate::worker::Waker;
 

@@ -83,7 +83,7 @@ impl<T> Drop for Ring<T> {
 }
 
 /// A ring that holds `capacity` items, rounded up to a power of two, and at least one.
-pub(super) fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
+pub(crate) fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
     let capacity = capacity.max(1).next_power_of_two();
     let ring = Arc::new(Ring {
         slots: (0..capacity)
@@ -109,7 +109,7 @@ pub(super) fn ring<T>(capacity: usize) -> (Producer<T>, Consumer<T>) {
 }
 
 /// The end of a ring that items are put into.
-pub(super) struct Producer<T> {
+pub(crate) struct Producer<T> {
     ring: Arc<Ring<T>>,
     /// Where the next item goes.
     tail: usize,
@@ -125,7 +125,7 @@ impl<T> Producer<T> {
     /// # Errors
     ///
     /// Gives `item` back when the ring is full.
-    pub(super) fn push(&mut self, item: T) -> Result<(), T> {
+    pub(crate) fn push(&mut self, item: T) -> Result<(), T> {
         if !self.has_room() {
             return Err(item);
         }
@@ -144,7 +144,8 @@ impl<T> Producer<T> {
         Ok(())
     }
 
-    fn has_room(&mut self) -> bool {
+    /// Whether [`Self::push`] would take an item now.
+    pub(crate) fn has_room(&mut self) -> bool {
         let capacity = self.ring.slots.len();
         if self.tail.wrapping_sub(self.head) < capacity {
             return true;
@@ -153,8 +154,14 @@ impl<T> Producer<T> {
         self.tail.wrapping_sub(self.head) < capacity
     }
 
+    /// How many items [`Self::push`] would take now.
+    pub(crate) fn free(&self) -> usize {
+        let head = self.ring.head.0.load(Ordering::Acquire);
+        self.ring.slots.len() - self.tail.wrapping_sub(head)
+    }
+
     /// Lets the consumer see all that was put in; whether it had not seen some of it.
-    pub(super) fn publish(&mut self) -> bool {
+    pub(crate) fn publish(&mut self) -> bool {
         let news = self.shown != self.tail;
         if news {
             self.ring.tail.0.store(self.tail, Ordering::Release);
@@ -171,7 +178,7 @@ impl<T> Drop for Producer<T> {
 }
 
 /// The end of a ring that items are taken from.
-pub(super) struct Consumer<T> {
+pub(crate) struct Consumer<T> {
     ring: Arc<Ring<T>>,
     /// Where the next item is.
     head: usize,
@@ -184,7 +191,7 @@ pub(super) struct Consumer<T> {
 
 impl<T> Consumer<T> {
     /// Takes the item that was put in first.
-    pub(super) fn pop(&mut self) -> Option<T> {
+    pub(crate) fn pop(&mut self) -> Option<T> {
         if self.head == self.tail {
             self.release();
             self.tail = self.ring.tail.0.load(Ordering::Acquire);
@@ -211,7 +218,7 @@ impl<T> Consumer<T> {
     }
 
     /// Passes the slots of the items taken back to the producer.
-    fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         if self.shown != self.head {
             self.ring.head.0.store(self.head, Ordering::Release);
             self.shown = self.head;
@@ -219,7 +226,7 @@ impl<T> Consumer<T> {
     }
 
     /// Whether there is nothing to take at this moment.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ring.tail.0.load(Ordering::Acquire) == self.head
     }
 }

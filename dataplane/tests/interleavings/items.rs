@@ -20,6 +20,8 @@ impl Drop for Item {
 fn put(producer: &mut Producer<usize>, item: usize, batch: usize) {
     while let Err(refused) = producer.push(item) {
         assert_eq!(refused, item);
+        // The consumer may have made room since.
+        assert!(producer.free() == 0 || producer.has_room());
         producer.publish();
         thread::yield_now();
     }

@@ -15,13 +15,34 @@ pub struct Sum(u64);
 /// Bytes that the inner loops take at a time; a whole number of vectors on every machine.
 const BLOCK: usize = 64;
 
-/// One accumulator per 32-bit word of a block. 64 bits wide, they cannot overflow below 2^38 bytes.
-type Lanes = [u64; BLOCK / 4];
+/// Sums of the 64-bit words at each place of a block, modulo 2^64, and of their upper halves. What is
+/// added in the lower halves follows from both, so no word has to be taken apart twice.
+#[derive(Default)]
+struct Lanes {
+    whole: [u64; BLOCK / 8],
+    upper: [u64; BLOCK / 8],
+}
 
-#[inline(always)]
-fn accumulate(lanes: &mut Lanes, block: &[u8; BLOCK]) {
-    for (lane, word) in lanes.iter_mut().zip(block.as_chunks::<4>().0) {
-        *lane += u64::from(u32::from_ne_bytes(*word));
+impl Lanes {
+    #[inline(always)]
+    fn add(&mut self, block: &[u8; BLOCK]) {
+        let lanes = self.whole.iter_mut().zip(&mut self.upper);
+        for ((whole, upper), word) in lanes.zip(block.as_chunks::<8>().0) {
+            let word = u64::from_ne_bytes(*word);
+            *whole = whole.wrapping_add(word);
+            *upper += word >> 32;
+        }
+    }
+
+    /// The sum of all 32-bit words; exact below 2^34 bytes.
+    #[inline(always)]
+    fn sum(&self) -> u64 {
+        let whole = self
+            .whole
+            .iter()
+            .fold(0, |sum: u64, lane| sum.wrapping_add(*lane));
+        let upper: u64 = self.upper.iter().sum();
+        whole.wrapping_sub(upper << 32) + upper
     }
 }
 
@@ -67,11 +88,11 @@ impl Sum {
         }
         let (blocks, rest) = bytes.as_chunks::<BLOCK>();
         let sum: u64 = vectorized(|| {
-            let mut lanes: Lanes = [0; BLOCK / 4];
+            let mut lanes = Lanes::default();
             for block in blocks {
-                accumulate(&mut lanes, block);
+                lanes.add(block);
             }
-            lanes.iter().sum()
+            lanes.sum()
         });
         Self::from_native(sum + tail(rest))
     }
@@ -148,12 +169,12 @@ pub fn copy_and_sum(destination: &mut [u8], source: &[u8]) -> Sum {
     let (from, from_rest) = source.as_chunks::<BLOCK>();
     let (to, to_rest) = destination.as_chunks_mut::<BLOCK>();
     let sum: u64 = vectorized(|| {
-        let mut lanes: Lanes = [0; BLOCK / 4];
+        let mut lanes = Lanes::default();
         for (to, from) in to.iter_mut().zip(from) {
             *to = *from;
-            accumulate(&mut lanes, from);
+            lanes.add(from);
         }
-        lanes.iter().sum()
+        lanes.sum()
     });
     to_rest.copy_from_slice(from_rest);
     Sum::from_native(sum + tail(from_rest))

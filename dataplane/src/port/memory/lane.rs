@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use braid_engine::stack::TransmitMeta;
-use braid_engine::storage::frame::Frame;
-use crossbeam_queue::ArrayQueue;
+use braid_engine::storage::frame::{Frame, FramePool};
 
 use crate::port::PortError;
+use crate::reassembly_ring::{Consumer, Producer, ring};
 use crate::sys::eventfd::EventFd;
 
 /// A frame under way.
@@ -17,38 +17,40 @@ pub(super) struct Sent {
     pub(super) meta: TransmitMeta,
 }
 
-/// The way from one queue to one other.
-#[derive(Debug)]
+/// What both ends of the way from one queue to one other see, beside the rings.
+#[derive(Debug, Default)]
 pub(super) struct Lane {
-    pub(super) under_way: ArrayQueue<Sent>,
-    /// Frames on their way back: the receiver gives one of its own for each it takes, so that
-    /// neither end allocates.
-    pub(super) spare: ArrayQueue<Frame>,
     /// The sender found no room, and sleeps.
     pub(super) sender_waits: AtomicBool,
     /// The queue at the far end is closed: nobody takes anything here any more.
-    pub(super) closed: AtomicBool,
+    closed: AtomicBool,
 }
 
 impl Lane {
-    pub(super) fn new(queue: usize) -> Arc<Self> {
-        let queue = queue.max(1);
-        Arc::new(Self {
-            under_way: ArrayQueue::new(queue),
-            spare: ArrayQueue::new(queue),
-            sender_waits: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
-        })
-    }
-
-    /// Whether it takes nothing now. A closed one is never full, as it is never chosen.
-    pub(super) fn is_full(&self) -> bool {
-        self.under_way.is_full() && !self.is_closed()
-    }
-
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
     }
+}
+
+/// The way from a queue with `sender` to one with `receiver`, for so many frames.
+pub(super) fn lane(sender: &Arc<Bell>, receiver: &Arc<Bell>, queue: usize) -> (Outgoing, Incoming) {
+    let lane = Arc::new(Lane::default());
+    let (to_receiver, from_sender) = ring(queue);
+    let (to_sender, from_receiver) = ring(queue);
+    let outgoing = Outgoing {
+        lane: Arc::clone(&lane),
+        under_way: to_receiver,
+        spare: from_receiver,
+        receiver: Arc::clone(receiver),
+        unannounced: false,
+    };
+    let incoming = Incoming {
+        lane,
+        under_way: from_sender,
+        spare: to_sender,
+        sender: Arc::clone(sender),
+    };
+    (outgoing, incoming)
 }
 
 /// What a queue is woken by, for frames that came and for room that it waits for.
@@ -89,16 +91,48 @@ impl Bell {
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) lane: Arc<Lane>,
+    pub(super) under_way: Producer<Sent>,
+    /// Frames that came back.
+    pub(super) spare: Consumer<Frame>,
     pub(super) receiver: Arc<Bell>,
-    /// Frames were put there since the receiver was last told.
+    /// The last flush showed the receiver frames that it is to be told of.
     pub(super) unannounced: bool,
+}
+
+impl Outgoing {
+    /// Whether it takes nothing now. A closed one is never full, as it is never chosen.
+    pub(super) fn is_full(&mut self) -> bool {
+        !self.under_way.has_room() && !self.lane.is_closed()
+    }
 }
 
 /// A lane as its receiver has it.
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) lane: Arc<Lane>,
+    pub(super) under_way: Consumer<Sent>,
+    /// Frames on their way back: the receiver gives one of its own for each it takes, so that
+    /// neither end allocates.
+    pub(super) spare: Producer<Frame>,
     pub(super) sender: Arc<Bell>,
+}
+
+impl Incoming {
+    /// Takes the next frame, and has one of `pool` go back in its place.
+    pub(super) fn take(&mut self, pool: &mut FramePool) -> Option<Sent> {
+        let mut sent = self.under_way.pop()?;
+        // Or a frame that another queue has given would have to be carried home to that one's worker.
+        if let Err(unwanted) = self.spare.push(pool.exchange(&mut sent.frame)) {
+            pool.put(unwanted);
+        }
+        Some(sent)
+    }
+
+    /// Lets the sender see the room that was made, and the frames that go back.
+    pub(super) fn publish(&mut self) {
+        self.under_way.release();
+        self.spare.publish();
+    }
 }
 
 impl Drop for Incoming {

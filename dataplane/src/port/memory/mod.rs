@@ -23,10 +23,10 @@ use braid_engine::wire::IpPacket;
 use braid_engine::wire::ethernet::EthernetHeader;
 use braid_engine::wire::ip::Protocol;
 
-use self::lane::{Bell, Incoming, Lane, Outgoing, Sent};
+use self::lane::{Bell, Incoming, Outgoing, Sent, lane};
 
 use super::{
-    BURST, Burst, LARGEST_FRAME, POOL_FRAME_CAPACITY, Port, PortCounters, PortError, Received, fill,
+    BURST, Burst, LARGEST_FRAME, POOL_FRAME_CAPACITY, Port, PortCounters, PortError, Received,
 };
 
 /// Least capacity of the frames of a link that carries no large segments.
@@ -42,7 +42,7 @@ pub struct MemoryOptions {
     pub checksum: bool,
     /// Frames may carry up to 64 KiB of payload.
     pub segmentation: bool,
-    /// How many frames can be under way in each direction; at least one.
+    /// How many frames can be under way in each direction, rounded up to a power of two; at least one.
     pub queue: usize,
     /// The largest frame in bytes where `segmentation` is off; 9,216 at most. What receives them
     /// must have frames as large in its pool.
@@ -161,27 +161,19 @@ impl MemoryPort {
 
     /// Makes a lane to the next queue of the other end.
     fn connect(&mut self, to: &mut Self, options: MemoryOptions) {
-        let lane = Lane::new(options.queue);
-        self.outgoing.push(Outgoing {
-            lane: Arc::clone(&lane),
-            receiver: Arc::clone(&to.bell),
-            unannounced: false,
-        });
-        to.incoming.push(Incoming {
-            lane,
-            sender: Arc::clone(&self.bell),
-        });
+        let (outgoing, incoming) = lane(&self.bell, &to.bell, options.queue);
+        self.outgoing.push(outgoing);
+        to.incoming.push(incoming);
     }
 
-    fn is_full(&self) -> bool {
-        self.outgoing.iter().any(|to| to.lane.is_full())
+    fn is_full(&mut self) -> bool {
+        self.outgoing.iter_mut().any(Outgoing::is_full)
     }
 
     fn frame_for(&mut self, length: usize) -> Frame {
         if self.spare.is_empty() {
-            for to in &self.outgoing {
-                self.spare
-                    .extend(core::iter::from_fn(|| to.lane.spare.pop()));
+            for to in &mut self.outgoing {
+                self.spare.extend(core::iter::from_fn(|| to.spare.pop()));
             }
         }
         let fits = |frame: &Frame| frame.capacity() >= length;
@@ -245,22 +237,23 @@ impl Port for MemoryPort {
             }
         }
         // Each lane is first in turn, so that none that is always full keeps the others waiting.
-        let lanes = self.incoming.len();
-        self.turn = (self.turn + 1) % lanes;
-        let mut empty = 0;
-        let received = fill(burst, &mut self.counters, || {
-            loop {
-                let lane = &self.incoming[(self.turn + empty) % lanes].lane;
-                if let Some(sent) = lane.under_way.pop() {
-                    return Some(Ok(take(sent, port, lane, pool)));
-                }
-                empty += 1;
-                if empty == lanes {
-                    return None;
-                }
+        let (before, bytes) = (burst.len(), &mut self.counters.received_bytes);
+        self.turn = (self.turn + 1) % self.incoming.len();
+        let (last, first) = self.incoming.split_at_mut(self.turn);
+        for from in first.iter_mut().chain(last) {
+            while !burst.is_full()
+                && let Some(sent) = from.take(pool)
+            {
+                *bytes += sent.frame.bytes().len() as u64;
+                burst.push(received(sent, port));
             }
-        });
+        }
+        let received = burst.len() - before;
         if received > 0 {
+            self.counters.received_frames += received as u64;
+            for from in &mut self.incoming {
+                from.publish();
+            }
             // Pairs with the fence of `prepare_to_sleep`, as the one of `flush` does.
             fence(Ordering::SeqCst);
             for from in &self.incoming {
@@ -274,10 +267,8 @@ impl Port for MemoryPort {
 
     fn room(&self) -> usize {
         let open = self.outgoing.iter().filter(|to| !to.lane.is_closed());
-        let lanes = open.map(|to| &to.lane.under_way);
-        let free = lanes.map(|queue| queue.capacity() - queue.len().min(queue.capacity()));
         // What is sent to nobody is lost, and takes no room.
-        free.min().unwrap_or(BURST)
+        open.map(|to| to.under_way.free()).min().unwrap_or(BURST)
     }
 
     fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
@@ -302,25 +293,24 @@ impl Port for MemoryPort {
         frame.set_filled(0..length);
         let length = frame.bytes().len();
         let lane = self.lane_for(frame.bytes());
-        let to = &mut self.outgoing[lane];
-        match to.lane.under_way.push(Sent { frame, meta }) {
-            Ok(()) => {
-                self.counters.count_transmitted(length);
-                to.unannounced = true;
-            }
+        match self.outgoing[lane].under_way.push(Sent { frame, meta }) {
+            Ok(()) => self.counters.count_transmitted(length),
             Err(_) => self.counters.transmit_dropped += 1,
         }
     }
 
     fn flush(&mut self) -> Result<(), PortError> {
-        if self.outgoing.iter().any(|to| to.unannounced) {
+        let mut news = false;
+        for to in &mut self.outgoing {
+            to.unannounced = to.under_way.publish();
+            news |= to.unannounced;
+        }
+        if news {
             // Pairs with the fence of `prepare_to_sleep`: either the receiver sees the frames
             // before it sleeps, or this end sees that it sleeps.
             fence(Ordering::SeqCst);
-            for to in &mut self.outgoing {
-                if std::mem::take(&mut to.unannounced) {
-                    to.receiver.wake();
-                }
+            for to in self.outgoing.iter().filter(|to| to.unannounced) {
+                to.receiver.wake();
             }
         }
         Ok(())
@@ -340,7 +330,7 @@ impl Port for MemoryPort {
         let room = self.full && !self.is_full();
         self.full &= !room;
         let mut incoming = self.incoming.iter();
-        incoming.all(|from| from.lane.under_way.is_empty()) && !room
+        incoming.all(|from| from.under_way.is_empty()) && !room
     }
 
     fn counters(&self) -> PortCounters {
@@ -348,13 +338,9 @@ impl Port for MemoryPort {
     }
 }
 
-/// Makes a received frame of what was sent, and has a frame of `pool` go back in its place.
-fn take(sent: Sent, port: PortId, lane: &Lane, pool: &mut FramePool) -> Received {
-    let Sent { mut frame, meta } = sent;
-    // Or a frame that another queue has given would have to be carried home to that one's worker.
-    if let Err(unwanted) = lane.spare.push(pool.exchange(&mut frame)) {
-        pool.put(unwanted);
-    }
+/// What was sent, as it is received.
+fn received(sent: Sent, port: PortId) -> Received {
+    let Sent { frame, meta } = sent;
     let meta = ReceiveMeta {
         port,
         checksum: match meta.checksum {

@@ -96,6 +96,7 @@ fn a_full_queue_refuses_and_takes_again_when_the_peer_has_read() {
         near.reserve(60).unwrap()[0] = byte;
         near.commit(60, TransmitMeta::default());
     }
+    near.flush().unwrap();
     assert!(near.reserve(60).is_none());
     assert_eq!(near.counters().transmit_full, 1);
     let order: Vec<u8> = receive(&mut far)
@@ -126,6 +127,8 @@ fn only_what_was_committed_arrives() {
     near.reserve(1_000).unwrap().fill(2);
     near.commit(40, TransmitMeta::default());
     near.commit(40, TransmitMeta::default());
+    assert!(receive(&mut far).is_empty(), "it was not flushed");
+    near.flush().unwrap();
     let received = receive(&mut far);
     assert_eq!(received.len(), 1);
     assert_eq!(received[0].frame.bytes(), [2; 40]);
