@@ -117,8 +117,11 @@ fn place(new: RawFd, copy: RawFd) -> Result<(), Errno> {
 }
 
 /// epoll_ctl(2) with a registration.
-fn register(operation: c_int, registration: &Registration) -> Result<(), Errno> {
-    let mut event: epoll_event = registration.event;
+fn register(
+    operation: c_int,
+    registration: &Registration,
+    mut event: epoll_event,
+) -> Result<(), Errno> {
     let (set, fd) = (registration.set, registration.fd);
     // SAFETY: the event is live.
     check(unsafe { real::epoll_ctl(set, operation, fd, &raw mut event) }).map(drop)
@@ -128,7 +131,7 @@ fn register(operation: c_int, registration: &Registration) -> Result<(), Errno> 
 /// have been taken out by another number of the set.
 fn is_there(registration: &Registration) -> bool {
     let missing = [libc::ENOENT, libc::EBADF];
-    register(EPOLL_CTL_MOD, registration)
+    register(EPOLL_CTL_MOD, registration, registration.event)
         .map_or_else(|errno| !missing.contains(&errno.get()), |()| true)
 }
 
@@ -138,10 +141,11 @@ fn set_again(fd: RawFd, candidate: &Candidate) {
         let _ = calls::set_option(fd, option.level, option.name, &option.value);
     }
     for registration in &candidate.registrations {
-        let added = register(EPOLL_CTL_ADD, registration).or_else(|errno| {
+        let event = epoll_sets::for_kernel(registration.fd, registration.event);
+        let added = register(EPOLL_CTL_ADD, registration, event).or_else(|errno| {
             if errno.get() == libc::EEXIST {
                 // Changed by another number of the same set.
-                register(EPOLL_CTL_MOD, registration)
+                register(EPOLL_CTL_MOD, registration, event)
             } else {
                 Err(errno)
             }

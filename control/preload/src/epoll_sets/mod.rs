@@ -9,6 +9,9 @@
 //! What a program changes of a registration the kernel is told when somebody is about to sleep for it
 //! (see [`set`]), unless others look at the set by the kernel alone.
 //!
+//! Who asks for nothing that the kernel knows would hear of no end. For those the kernel is asked when
+//! nothing more will be read, as which an end begins.
+//!
 //! Where several descriptors have the same data, which of them an event is about cannot be told: then
 //! only what is so of all of them is added, and nothing is taken back.
 
@@ -18,7 +21,7 @@ mod truth;
 
 use crate::guarded::{Guarded, Held};
 use braid_socket::{Errno, calls};
-use libc::{EPOLL_CTL_DEL, EPOLLET, EPOLLONESHOT, c_int, epoll_event};
+use libc::{EPOLL_CTL_DEL, EPOLLET, EPOLLONESHOT, EPOLLRDHUP, c_int, epoll_event};
 pub(crate) use set::Turn;
 use set::{EpollSet, Interest};
 pub(crate) use sleepers::Asleep;
@@ -122,6 +125,24 @@ pub(crate) fn note(set: RawFd, operation: c_int, fd: RawFd, event: Option<epoll_
     }
 }
 
+/// What the kernel is to be told of a socket of the engine, for the program to hear what it asks.
+pub(crate) fn for_kernel(fd: RawFd, event: epoll_event) -> epoll_event {
+    if truth::is_stream(fd) {
+        Interest::from(event).event(false)
+    } else {
+        event
+    }
+}
+
+/// The program has shut a socket down: the connection may be over now.
+pub(crate) fn look_for_end(fd: RawFd) {
+    if let Some(mut sets) = held() {
+        for set in sets.0.values_mut() {
+            set.look_for_end(fd);
+        }
+    }
+}
+
 /// A set was made (epoll_create(2)).
 pub(crate) fn note_made(set: RawFd) {
     sleepers::note_made(set);
@@ -195,10 +216,10 @@ pub(crate) fn turn(set: RawFd, events: &mut [epoll_event], may_sleep: bool) -> T
 pub(crate) fn complete(set: RawFd, events: &mut [epoll_event], given: usize) -> usize {
     let all = look(set, |found| {
         for event in events.iter_mut().take(given) {
+            correct_one(found, event);
             if found.is_judged(event.u64) {
                 event.events = 0;
             }
-            correct_one(found, event);
         }
         let left = close_up(events, given);
         let all = left + found.look(events.get_mut(left..).unwrap_or_default());
@@ -237,7 +258,7 @@ fn close_up(events: &mut [epoll_event], given: usize) -> usize {
     left
 }
 
-fn correct_one(set: &EpollSet, event: &mut epoll_event) {
+fn correct_one(set: &mut EpollSet, event: &mut epoll_event) {
     if event.events == 0 {
         return;
     }
@@ -246,12 +267,17 @@ fn correct_one(set: &EpollSet, event: &mut epoll_event) {
         return;
     };
     let mut added = truth::unknown_to_kernel(fd, event.events);
+    let mut asked = told.events;
     let mut alone = true;
-    for (other, _) in known {
+    for (other, told) in known {
         alone = false;
+        asked |= told.events;
         added &= truth::unknown_to_kernel(other, event.events);
     }
     event.events |= added;
+    // Which the kernel was told for the sake of an end.
+    event.events &= asked | !(EPOLLRDHUP as u32);
+    set.look_for_ends_of(event.u64);
     // After its one shot a registration rests: what is taken back would not come again.
     if alone && told.events & EPOLLONESHOT as u32 == 0 {
         event.events = truth::without_stale_token(fd, event.events);

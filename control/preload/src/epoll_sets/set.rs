@@ -11,7 +11,8 @@ use crate::real;
 use braid_socket::Errno;
 use libc::{
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP,
-    EPOLLONESHOT, EPOLLWAKEUP, c_int, epoll_event,
+    EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLRDBAND, EPOLLRDHUP, EPOLLRDNORM, EPOLLWAKEUP,
+    EPOLLWRBAND, EPOLLWRNORM, c_int, epoll_event,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
@@ -24,6 +25,10 @@ const TURNS_WITHOUT_KERNEL: u32 = 3;
 const OF_KERNEL: u32 = (EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP) as u32;
 /// What is reported whether it was asked for or not.
 const ALWAYS: u32 = (EPOLLERR | EPOLLHUP) as u32;
+/// What the kernel knows of a connection, one of which comes with its end.
+const OF_CONNECTION: u32 =
+    (EPOLLIN | EPOLLRDNORM | EPOLLRDBAND | EPOLLOUT | EPOLLWRNORM | EPOLLWRBAND | EPOLLRDHUP)
+        as u32;
 
 /// What is asked of a descriptor.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,9 +47,25 @@ impl From<epoll_event> for Interest {
 }
 
 impl Interest {
-    fn event(self) -> epoll_event {
+    /// Whether it asks for nothing that the kernel knows, and hears all the same when the connection
+    /// has failed or is over in both directions.
+    pub(super) fn waits_for_end(self) -> bool {
+        self.events & (OF_CONNECTION | (EPOLLONESHOT | EPOLLEXCLUSIVE) as u32) == 0
+    }
+
+    /// As the kernel is told. It knows when nothing more will be read, as which every such end begins;
+    /// the other direction may go on, so it is to say that once, but again and again when the connection
+    /// `has_ended`.
+    pub(super) fn event(self, has_ended: bool) -> epoll_event {
+        let mut events = self.events;
+        if self.waits_for_end() {
+            events |= EPOLLRDHUP as u32;
+            if !has_ended {
+                events |= EPOLLET as u32;
+            }
+        }
         epoll_event {
-            events: self.events,
+            events,
             u64: self.data,
         }
     }
@@ -60,6 +81,8 @@ struct Registration {
     /// `None`: the program has taken it out.
     asked: Option<Interest>,
     told: Interest,
+    /// Whether the kernel says again and again that the connection has ended ([`Interest::event`]).
+    has_ended: bool,
     /// Whether it is among [`EpollSet::listed`].
     listed: bool,
 }
@@ -163,6 +186,7 @@ impl EpollSet {
             let registration = Registration {
                 asked: interest,
                 told,
+                has_ended: false,
                 listed: false,
             };
             self.by_fd.insert(fd, registration);
@@ -185,7 +209,7 @@ impl EpollSet {
         };
         let asked = registration.asked;
         let done = match asked {
-            Some(interest) => self.call_kernel(EPOLL_CTL_MOD, fd, interest.event()),
+            Some(interest) => self.call_kernel(EPOLL_CTL_MOD, fd, interest.event(false)),
             None => self.call_kernel(EPOLL_CTL_DEL, fd, epoll_event { events: 0, u64: 0 }),
         };
         // It fails only for a descriptor that somebody has closed behind our back.
@@ -204,6 +228,34 @@ impl EpollSet {
                 registration.listed = false;
             }
             self.tell(fd);
+            self.look_for_end(fd);
+        }
+    }
+
+    /// Has the kernel say of a registration that waits for an end whether that is there.
+    pub(super) fn look_for_end(&mut self, fd: RawFd) {
+        let Some(registration) = self.by_fd.get_mut(&fd) else {
+            return;
+        };
+        let told = registration.told;
+        if !told.waits_for_end() || registration.is_pending() {
+            return;
+        }
+        let has_ended = truth::events(fd) & ALWAYS != 0;
+        if mem::replace(&mut registration.has_ended, has_ended) != has_ended {
+            self.call_kernel(EPOLL_CTL_MOD, fd, told.event(has_ended));
+        }
+    }
+
+    /// The same for those of this data, of which the kernel has just spoken: who asked for edges has had
+    /// this one.
+    pub(super) fn look_for_ends_of(&mut self, data: u64) {
+        let waiting = |(fd, told): (RawFd, Interest)| {
+            (told.waits_for_end() && told.events & EPOLLET as u32 == 0).then_some(fd)
+        };
+        let waiting: Vec<RawFd> = self.of_data(data).filter_map(waiting).collect();
+        for fd in waiting {
+            self.look_for_end(fd);
         }
     }
 

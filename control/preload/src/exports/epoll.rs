@@ -39,6 +39,7 @@ unsafe extern "C-unwind" fn epoll_ctl(
     event: *mut epoll_event,
 ) -> c_int {
     let ours = is_ours(fd);
+    let mut told = None;
     if ours {
         // A child that borrows its parent's memory shares the set, too: what it does there holds for
         // both.
@@ -47,12 +48,16 @@ unsafe extern "C-unwind" fn epoll_ctl(
         if let Some(outcome) = aside(|| epoll_sets::control(set, operation, fd, asked)) {
             return answer(|| outcome);
         }
+        told = asked.map(|asked| aside(|| epoll_sets::for_kernel(fd, asked)));
     } else if operation == EPOLL_CTL_ADD {
         // It may be a set, which from now on shows in this one.
         aside(|| epoll_sets::share([fd]));
     }
     // SAFETY: the caller's promise.
-    let result = unsafe { real::epoll_ctl(set, operation, fd, event) };
+    let result = unsafe {
+        let told = told.as_mut().map_or(event, ptr::from_mut);
+        real::epoll_ctl(set, operation, fd, told)
+    };
     if result == 0 && (ours || candidate::may_be(fd)) && !borrows_memory() {
         // SAFETY: the kernel has read it, or it is null.
         let event = unsafe { event.as_ref().copied() };

@@ -5,7 +5,7 @@ use crate::arguments::{address, store_address};
 use crate::outcome::{answer, aside};
 use crate::policy::{Mode, policy};
 use crate::takeover::{self, Owner, Use};
-use crate::{candidate, real, report};
+use crate::{candidate, epoll_sets, real, report};
 use braid_shm::abi::{AF_MULTIPATH, IPPROTO_MPTCP};
 use braid_socket::{Errno, calls};
 use libc::{c_int, sockaddr, socklen_t};
@@ -173,7 +173,11 @@ unsafe extern "C-unwind" fn accept(
 #[unsafe(no_mangle)]
 unsafe extern "C-unwind" fn shutdown(fd: c_int, how: c_int) -> c_int {
     if is_ours(fd) {
-        return answer(|| calls::shutdown(fd, how));
+        return answer(|| {
+            calls::shutdown(fd, how)?;
+            epoll_sets::look_for_end(fd);
+            Ok(())
+        });
     }
     // SAFETY: no pointer is passed.
     unsafe { real::shutdown(fd, how) }
