@@ -33,10 +33,10 @@ pub(crate) fn mark_all_orderly() {
 
 /// The same for those that an exec closes.
 pub(crate) fn mark_closed_by_exec() {
+    crate::epoll_sets::share_over_exec();
     if borrows_memory() {
         return;
     }
-    crate::epoll_sets::settle();
     descriptor::for_each(|fd, socket| {
         // SAFETY: no pointer is passed.
         let flags = unsafe { crate::real::fcntl(fd, libc::F_GETFD, 0) };

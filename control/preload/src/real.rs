@@ -3,7 +3,7 @@
 
 use libc::{
     c_char, c_int, c_long, c_uint, c_ulong, c_void, epoll_event, fd_set, iovec, mmsghdr, msghdr,
-    nfds_t, off_t, pollfd, sigaction as action, sighandler_t, sigset_t, size_t, sockaddr,
+    nfds_t, off_t, pid_t, pollfd, sigaction as action, sighandler_t, sigset_t, size_t, sockaddr,
     socklen_t, ssize_t, timespec, timeval,
 };
 use std::ffi::CStr;
@@ -258,6 +258,12 @@ functions! {
     }
     execveat(directory: c_int, path: *const c_char, arguments: *const *const c_char, environment: *const *const c_char, flags: c_int) -> c_int {
         system_call!(SYS_execveat, directory, path, arguments, environment, flags)
+    }
+    posix_spawn(child: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: *const *const c_char, environment: *const *const c_char) -> c_int {
+        { let _ = (child, path, actions, attributes, arguments, environment); libc::ENOSYS }
+    }
+    posix_spawnp(child: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void, arguments: *const *const c_char, environment: *const *const c_char) -> c_int {
+        { let _ = (child, file, actions, attributes, arguments, environment); libc::ENOSYS }
     }
     _exit(status: c_int) -> () {
         { let _: c_long = system_call!(SYS_exit_group, status); }

@@ -15,13 +15,16 @@
 //! Where several descriptors have the same data, which of them an event is about cannot be told: then
 //! only what is so of all of them is added, and nothing is taken back.
 
+mod missed;
 mod set;
 mod sleepers;
 mod truth;
 
 use crate::guarded::{Guarded, Held};
+use crate::real;
 use braid_socket::{Errno, calls};
 use libc::{EPOLL_CTL_DEL, EPOLLET, EPOLLONESHOT, EPOLLRDHUP, c_int, epoll_event};
+use missed::Missed;
 pub(crate) use set::Turn;
 use set::{EpollSet, Interest};
 pub(crate) use sleepers::Asleep;
@@ -69,6 +72,11 @@ fn look<T>(set: RawFd, work: impl FnOnce(&mut EpollSet) -> T) -> Option<T> {
     let done = sets.0.get_mut(&set).map(work);
     drop(sets);
     LOOKING.set(false);
+    while let Some(missed) = missed::take() {
+        if missed.tell_again() {
+            keep(missed.set, missed.fd, missed.interest);
+        }
+    }
     done
 }
 
@@ -108,20 +116,27 @@ pub(crate) fn control(
 /// A call of epoll_ctl(2) on a socket of the engine has succeeded.
 pub(crate) fn note(set: RawFd, operation: c_int, fd: RawFd, event: Option<epoll_event>) {
     let event = event.filter(|_| operation != EPOLL_CTL_DEL);
-    if !LOOKING.get() {
-        let mut sets = lock();
-        let found = sets.0.entry(set).or_insert_with(|| EpollSet::new(set));
-        found.note(fd, event.map(Interest::from));
-        sets.clean();
-        if !sleepers::is_alone(set)
-            && let Some(found) = sets.0.get_mut(&set)
-        {
-            found.share();
-        }
+    let interest = event.map(Interest::from);
+    if LOOKING.get() {
+        missed::add(Missed { set, fd, interest });
+    } else {
+        keep(set, fd, interest);
     }
     if let Some(event) = event {
         // It can fail only when another thread has closed it: then nobody waits for it.
         let _ = calls::watch_for_good(fd, event.events & EPOLLET as u32 != 0);
+    }
+}
+
+fn keep(set: RawFd, fd: RawFd, interest: Option<Interest>) {
+    let mut sets = lock();
+    let found = sets.0.entry(set).or_insert_with(|| EpollSet::new(set));
+    found.note(fd, interest);
+    sets.clean();
+    if !sleepers::is_alone(set)
+        && let Some(found) = sets.0.get_mut(&set)
+    {
+        found.share();
     }
 }
 
@@ -195,6 +210,23 @@ pub(crate) fn share(descriptors: impl IntoIterator<Item = RawFd> + Clone) {
 pub(crate) fn settle() {
     if let Some(mut sets) = held() {
         sets.0.values_mut().for_each(EpollSet::settle);
+    }
+}
+
+/// The same for those that an exec keeps: the new program may change them as well. Also in a child that
+/// borrows its parent's memory, some of whose descriptors may be others than the parent's: what the
+/// kernel does not take there the parent tells it later.
+pub(crate) fn share_over_exec() {
+    if let Some(mut sets) = held() {
+        for (number, set) in &mut sets.0 {
+            // SAFETY: no pointer is passed.
+            let flags = unsafe { real::fcntl(*number, libc::F_GETFD, 0) };
+            if flags >= 0 && flags & libc::FD_CLOEXEC == 0 {
+                sleepers::note_seen(*number);
+                set.share_over_exec();
+                sleepers::set_changed(*number, set.has_changes());
+            }
+        }
     }
 }
 

@@ -46,6 +46,15 @@ impl From<epoll_event> for Interest {
     }
 }
 
+impl From<Interest> for epoll_event {
+    fn from(interest: Interest) -> Self {
+        Self {
+            events: interest.events,
+            u64: interest.data,
+        }
+    }
+}
+
 impl Interest {
     /// Whether it asks for nothing that the kernel knows, and hears all the same when the connection
     /// has failed or is over in both directions.
@@ -208,12 +217,16 @@ impl EpollSet {
             return;
         };
         let asked = registration.asked;
-        let done = match asked {
-            Some(interest) => self.call_kernel(EPOLL_CTL_MOD, fd, interest.event(false)),
-            None => self.call_kernel(EPOLL_CTL_DEL, fd, epoll_event { events: 0, u64: 0 }),
-        };
+        let done = self.call_with(fd, asked);
         // It fails only for a descriptor that somebody has closed behind our back.
         self.note(fd, asked.filter(|_| done));
+    }
+
+    fn call_with(&self, fd: RawFd, asked: Option<Interest>) -> bool {
+        match asked {
+            Some(interest) => self.call_kernel(EPOLL_CTL_MOD, fd, interest.event(false)),
+            None => self.call_kernel(EPOLL_CTL_DEL, fd, epoll_event { events: 0, u64: 0 }),
+        }
     }
 
     fn call_kernel(&self, operation: c_int, fd: RawFd, mut event: epoll_event) -> bool {
@@ -263,6 +276,24 @@ impl EpollSet {
     pub(super) fn share(&mut self) {
         if !mem::replace(&mut self.shared, true) {
             self.settle();
+        }
+    }
+
+    /// The same, but what the kernel does not take stays to be told.
+    pub(super) fn share_over_exec(&mut self) {
+        self.shared = true;
+        for fd in mem::take(&mut self.listed) {
+            let Some(registration) = self.by_fd.get_mut(&fd) else {
+                continue;
+            };
+            let (is_pending, asked) = (registration.is_pending(), registration.asked);
+            registration.listed = false;
+            if is_pending && self.call_with(fd, asked) {
+                self.note(fd, asked);
+            } else if is_pending && let Some(registration) = self.by_fd.get_mut(&fd) {
+                registration.listed = true;
+                self.listed.push(fd);
+            }
         }
     }
 

@@ -1,11 +1,12 @@
 //! The ends of a process, and its change into another program: what they close is closed in order.
 //! Children come by fork(2), which `guarded` and `braid_socket` prepare for, by vfork(2), whose child
-//! is known by `process::borrows_memory`, and by posix_spawn(3), whose child never comes by here.
+//! is known by `process::borrows_memory`, and by posix_spawn(3), whose child never comes by here: what
+//! its exec keeps is told the kernel before.
 
 use crate::outcome::aside;
 use crate::process::{mark_all_orderly, mark_closed_by_exec};
-use crate::real;
-use libc::{c_char, c_int};
+use crate::{epoll_sets, real};
+use libc::{c_char, c_int, c_void, pid_t};
 
 type Strings = *const *const c_char;
 
@@ -64,6 +65,28 @@ unsafe extern "C-unwind" fn execveat(
     // SAFETY: as above.
     unsafe { real::execveat(directory, path, arguments, environment, flags) }
 }
+
+macro_rules! spawns {
+    ($($name:ident)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            unsafe extern "C-unwind" fn $name(
+                child: *mut pid_t,
+                path: *const c_char,
+                actions: *const c_void,
+                attributes: *const c_void,
+                arguments: Strings,
+                environment: Strings,
+            ) -> c_int {
+                aside(epoll_sets::share_over_exec);
+                // SAFETY: as above.
+                unsafe { real::$name(child, path, actions, attributes, arguments, environment) }
+            }
+        )*
+    };
+}
+
+spawns! { posix_spawn posix_spawnp }
 
 fn end(status: c_int) -> ! {
     mark_all_orderly();
