@@ -2,12 +2,12 @@
  * end resets them if BY is 'R'; otherwise something else ends them, once the file READY is there. */
 #include "check.h"
 
-enum way { POLL, SELECT, LEVEL, EDGE, NESTED, SHARED, WAYS };
+enum way { POLL, SELECT, LEVEL, EDGE, NESTED, NOTHING, SHARED, WAYS };
 
 static void sleep_and_see(enum way way, int ready) {
-    static const char *names[] = {"poll", "select", "level", "edge", "nested", "shared data"};
+    static const char *names[] = {"poll", "select", "level", "edge", "nested", "nothing", "shared data"};
     int fd = dial(getenv("BY")[0]), other = way == SHARED ? dial(getenv("BY")[0]) : -1, set = epoll_create1(0);
-    if (way >= LEVEL) add(set, fd, EPOLLIN | EPOLLRDHUP | (way == EDGE ? EPOLLET : 0), 5);
+    if (way >= LEVEL) add(set, fd, way == NOTHING ? 0 : EPOLLIN | EPOLLRDHUP | (way == EDGE ? EPOLLET : 0), 5);
     if (way == SHARED) add(set, other, EPOLLIN | EPOLLRDHUP, 5);
     write(ready, "r", 1);
     printf("%s\n", names[way]);

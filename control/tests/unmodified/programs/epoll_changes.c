@@ -112,7 +112,7 @@ int main(void) {
     SHOW(taken_out(fd, set));
     pthread_create(&thread, NULL, sleeps, &set);
     usleep(100000);
-    SHOW(add(set, fd, EPOLLOUT, 21));
+    if (add(set, fd, EPOLLOUT, 21) != 0) return 1;
     pthread_join(thread, NULL);
     SHOW(close(set));
     /* A socket that is closed, and has another number. */

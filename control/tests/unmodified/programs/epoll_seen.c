@@ -82,7 +82,7 @@ int main(void) {
     pthread_create(&thread, NULL, sleeps, &set);
     usleep(100000);
     SHOW(add(set, fd, EPOLLIN, 14));
-    SHOW(change(set, fd, EPOLLOUT, 15));
+    if (change(set, fd, EPOLLOUT, 15) != 0) return 1;
     pthread_join(thread, NULL);
     return 0;
 }
