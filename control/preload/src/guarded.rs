@@ -12,10 +12,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// While it lives, no signal handler runs on this thread.
 #[derive(Debug)]
-struct SignalsWait(libc::sigset_t);
+pub(crate) struct SignalsWait(libc::sigset_t);
 
 impl SignalsWait {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         // SAFETY: both sets are live; the first is filled before it is used, the second by the call.
         unsafe {
             let mut all: libc::sigset_t = mem::zeroed();

@@ -36,11 +36,13 @@ pub(super) fn add(missed: Missed) {
     });
 }
 
+/// Whether there are any.
+pub(super) fn is_any() -> bool {
+    COUNT.with(|count| count.load(Ordering::Relaxed)) > 0
+}
+
 /// Takes the next, in order, with no handler adding any meanwhile.
 pub(super) fn take() -> Option<Missed> {
-    if COUNT.with(|count| count.load(Ordering::Relaxed)) == 0 {
-        return None;
-    }
     let next = PLACES.with(|places| places.iter().find_map(Cell::take));
     if next.is_none() {
         COUNT.with(|count| count.store(0, Ordering::Relaxed));

@@ -20,7 +20,7 @@ mod set;
 mod sleepers;
 mod truth;
 
-use crate::guarded::{Guarded, Held};
+use crate::guarded::{Guarded, Held, SignalsWait};
 use crate::real;
 use braid_socket::{Errno, calls};
 use libc::{EPOLL_CTL_DEL, EPOLLET, EPOLLONESHOT, EPOLLRDHUP, c_int, epoll_event};
@@ -60,7 +60,11 @@ pub(crate) fn is_empty() -> bool {
 
 /// All of them, if there are any, and if the caller is not a handler that has interrupted a look.
 pub(crate) fn held() -> Option<Held<EpollSets>> {
-    (!is_empty() && !LOOKING.get()).then(lock)
+    if is_empty() || LOOKING.get() {
+        return None;
+    }
+    keep_missed();
+    Some(lock())
 }
 
 /// A look of epoll_wait(2), which no signal handler calls, into one set.
@@ -72,12 +76,22 @@ fn look<T>(set: RawFd, work: impl FnOnce(&mut EpollSet) -> T) -> Option<T> {
     let done = sets.0.get_mut(&set).map(work);
     drop(sets);
     LOOKING.set(false);
+    keep_missed();
+    done
+}
+
+/// Does what handlers have done during a look again. Before anything newer is done: also by a handler that
+/// comes between the look and this, and none comes amid it.
+fn keep_missed() {
+    if !missed::is_any() {
+        return;
+    }
+    let _signals = SignalsWait::new();
     while let Some(missed) = missed::take() {
         if missed.tell_again() {
             keep(missed.set, missed.fd, missed.interest);
         }
     }
-    done
 }
 
 impl EpollSets {
@@ -120,6 +134,7 @@ pub(crate) fn note(set: RawFd, operation: c_int, fd: RawFd, event: Option<epoll_
     if LOOKING.get() {
         missed::add(Missed { set, fd, interest });
     } else {
+        keep_missed();
         keep(set, fd, interest);
     }
     if let Some(event) = event {
