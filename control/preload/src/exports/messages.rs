@@ -157,9 +157,15 @@ unsafe extern "C-unwind" fn sendmmsg(
         // SAFETY: the caller's promise.
         return answer(|| unsafe { ffi::send_many(fd, start, count, flags) });
     }
+    // What the kernel refuses, or does not look at, is not looked at here either.
+    let looked_at = if start.is_null() {
+        0
+    } else {
+        count.min(libc::UIO_MAXIOV as c_uint)
+    };
     // SAFETY: the caller's promise.
     unsafe {
-        for n in 0..count as usize {
+        for n in 0..looked_at as usize {
             aside(|| share_passed(&raw const (*start.add(n)).msg_hdr));
         }
         real::sendmmsg(fd, start, count, flags)

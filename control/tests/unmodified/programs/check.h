@@ -91,6 +91,19 @@ static inline void show_epoll(int set, int timeout) {
     fflush(stdout);
 }
 
+/* Passes a descriptor by a Unix socket: what sendmsg() gives. */
+static inline long pass(int by, int fd) {
+    char byte = 'p', control[CMSG_SPACE(sizeof fd)] = {0};
+    struct iovec part = {&byte, 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(header), &fd, sizeof fd);
+    return sendmsg(by, &message, 0);
+}
+
 static inline int add(int set, int fd, unsigned events, long data) {
     struct epoll_event event = {.events = events, .data.u64 = data};
     return epoll_ctl(set, EPOLL_CTL_ADD, fd, &event);

@@ -12,17 +12,11 @@ static void *sleeps(void *set) {
 }
 static int passed(int fd) {
     int ends[2], got = -1;
-    char byte = 0, room[CMSG_SPACE(sizeof fd)] = {0};
+    char byte, room[CMSG_SPACE(sizeof fd)];
     struct iovec vector = {&byte, 1};
     struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = room, .msg_controllen = sizeof room};
-    struct cmsghdr *control = CMSG_FIRSTHDR(&message);
-    control->cmsg_level = SOL_SOCKET;
-    control->cmsg_type = SCM_RIGHTS;
-    control->cmsg_len = CMSG_LEN(sizeof fd);
-    memcpy(CMSG_DATA(control), &fd, sizeof fd);
     socketpair(AF_UNIX, SOCK_STREAM, 0, ends);
-    if (sendmsg(ends[0], &message, 0) != 1) return -1;
-    message.msg_controllen = sizeof room;
+    if (pass(ends[0], fd) != 1) return -1;
     if (recvmsg(ends[1], &message, 0) != 1) return -1;
     memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof got);
     close(ends[0]);
