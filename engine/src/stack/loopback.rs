@@ -2,8 +2,8 @@
 //! one stack, which no wire ever sees.
 //!
 //! It is a port like any other to whom it carries frames for: bounded, full when nobody has taken
-//! what is in it, with large segments and without checksums. What is in it is taken by the next
-//! [`super::Stack::advance`].
+//! what is in it, with large segments and without checksums. What is in it is taken once by the end of
+//! the same [`super::Stack::transmit`], and what then comes by the next [`super::Stack::advance`].
 
 use super::batch::{
     Capabilities, ChecksumOffload, PortId, ReceiveMeta, ReceivedChecksum, TransmitMeta,

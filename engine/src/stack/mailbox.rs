@@ -1,6 +1,7 @@
 //! Messages on their way between the subflows and homes of one stack.
 //!
-//! They are delivered within the call that caused them. A test may delay each by a random time, as
+//! They are delivered within the call that caused them; what a subflow says of a segment does not come
+//! here but goes to its home at once. A test may delay each by a random time, as
 //! letters between workers are; they stay in order per subflow and direction.
 
 use crate::mptcp::message::{ToHome, ToSubflow};
@@ -104,6 +105,11 @@ impl<C, S: Copy + Ord> Mailbox<C, S> {
             delay,
             delayed: BinaryHeap::new(),
         }
+    }
+
+    /// Whether messages take their time, as between workers.
+    pub(super) fn delays(&self) -> bool {
+        self.delay.is_some()
     }
 
     pub(super) fn post(&mut self, now: Instant, note: Note<C, S>) {

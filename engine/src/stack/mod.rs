@@ -487,7 +487,7 @@ impl Stack {
 
     fn pop_expired(&mut self, now: Instant) -> Option<Timer> {
         self.timers.pop_expired(now).or_else(|| {
-            self.set_timers();
+            self.set_timers_in_time(now);
             self.timers.pop_expired(now)
         })
     }
@@ -498,8 +498,9 @@ impl Stack {
         self.earliest_timer()
     }
 
-    /// Whether [`Self::advance`] has something to do, as far as the last [`Self::transmit`] knew: it
-    /// saves the middle of a step a look at the deadlines of all that it has changed.
+    /// Whether [`Self::advance`] has something to do, as far as the stack knows without a look at the
+    /// deadlines of all that has changed: the last [`Self::transmit`] took one, unless that was within
+    /// microseconds of the one before.
     pub fn is_due(&self, now: Instant) -> bool {
         self.earliest_timer().is_some_and(|due| due <= now)
     }

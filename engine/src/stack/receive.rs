@@ -412,6 +412,7 @@ impl Stack {
             &mut self.from_subflow,
         );
         self.counters.out_of_order_dropped += subflow.dropped_out_of_order() - dropped;
+        self.tell_home_here(now, key);
         self.after_subflow(now, key);
     }
 }

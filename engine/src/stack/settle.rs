@@ -8,7 +8,8 @@ use super::mailbox::Note;
 use super::subflow::{Home, SubflowAddress, SubflowKey};
 use super::timer::Timer;
 use crate::mptcp::connection::{Connection, ConnectionEvent, Context, Request};
-use crate::mptcp::message::ToSubflow;
+use crate::mptcp::message::{ToHome, ToSubflow};
+use crate::mptcp::subflow::Outbox;
 use crate::socket::SocketError;
 use crate::tcp::End;
 use crate::time::Instant;
@@ -69,6 +70,18 @@ impl Stack {
         key: ConnectionKey,
         call: impl FnOnce(&mut Connection, &mut Context<'_>) -> R,
     ) -> Option<R> {
+        self.with_connection_and_messages(now, key, |connection, _, context| {
+            call(connection, context)
+        })
+    }
+
+    /// As [`Self::with_connection`], beside what a subflow has just said.
+    fn with_connection_and_messages<R>(
+        &mut self,
+        now: Instant,
+        key: ConnectionKey,
+        call: impl FnOnce(&mut Connection, &mut Outbox<ToHome>, &mut Context<'_>) -> R,
+    ) -> Option<R> {
         let slot = self.connections.get_mut(key)?;
         let endpoints = if slot.single_path {
             &self.no_endpoints
@@ -82,9 +95,31 @@ impl Stack {
             counters: &mut self.mptcp_counters,
             out: &mut self.outbox,
         };
-        let result = call(&mut slot.connection, &mut context);
+        let result = call(&mut slot.connection, &mut self.from_subflow, &mut context);
         self.after_connection(now, key);
         Some(result)
+    }
+
+    /// Has the home of a subflow hear at once, and as one, what that has to say, where nothing it
+    /// said before can be under way.
+    pub(super) fn tell_home_here(&mut self, now: Instant, subflow: SubflowKey) {
+        if self.from_subflow.is_empty() || self.mailbox.delays() {
+            return;
+        }
+        let Some(slot) = self.subflows.get(subflow) else {
+            return;
+        };
+        let Home::Here(connection) = slot.home else {
+            return;
+        };
+        let from = self.address(subflow).handle();
+        let heard =
+            self.with_connection_and_messages(now, connection, |home, messages, context| {
+                home.deliver_all(from, messages.drain(), context);
+            });
+        if heard.is_some() {
+            self.discard_received(now, connection);
+        }
     }
 
     /// Carries out what the connection put into the outbox, and sets its timer.

@@ -1,7 +1,8 @@
 //! Deadlines: whose each timer of the wheel is, and when it is set.
 //!
-//! Within a step a subflow and its connection change many times. Their deadlines follow from their
-//! state, so it is enough to look once, when the step is over.
+//! Within a step a subflow and its connection change many times, and in a busy stack one step follows
+//! another within microseconds. Their deadlines follow from their state, so it is enough to look once:
+//! when the stack is asked for its deadlines, and in one that is never asked every [`PATIENCE`].
 
 use super::Stack;
 use super::connection::ConnectionSlot;
@@ -9,7 +10,11 @@ use super::request::Request;
 use super::subflow::SubflowSlot;
 use crate::storage::slab::Key;
 use crate::storage::timer_wheel::{TimerId, TimerWheel};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
+
+/// How long a change waits to be looked at while one step follows another. No deadline of a protocol is
+/// so near that it mattered.
+const PATIENCE: Duration = Duration::from_micros(50);
 
 /// The owner of a timer.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -36,6 +41,8 @@ pub(super) struct Timers {
     wheel: TimerWheel<Timer>,
     /// Those whose owner has changed, each once.
     changed: Vec<Timer>,
+    /// When the changes were last looked at.
+    looked: Instant,
 }
 
 impl Timers {
@@ -44,6 +51,7 @@ impl Timers {
         Self {
             wheel: TimerWheel::new(Instant::ZERO, max),
             changed: Vec::new(),
+            looked: Instant::ZERO,
         }
     }
 
@@ -77,6 +85,14 @@ impl Timers {
 }
 
 impl Stack {
+    /// Sets the timers of all that has changed, if that has waited long enough.
+    pub(super) fn set_timers_in_time(&mut self, now: Instant) {
+        if now.saturating_since(self.timers.looked) >= PATIENCE {
+            self.timers.looked = now;
+            self.set_timers();
+        }
+    }
+
     /// Sets the timers of all that has changed.
     pub(super) fn set_timers(&mut self) {
         while let Some(owner) = self.timers.changed.pop() {

@@ -121,14 +121,23 @@ impl Stack {
     pub fn transmit(&mut self, now: Instant, batch: &mut impl TransmitBatch) -> usize {
         let before = self.counters.frames_sent;
         self.counters.frames_sent += self.relay.transmit(&mut self.pool, batch);
+        self.transmit_due(now, batch);
+        if self.loopback.len() > 0 {
+            // What the stack sends to itself is there at once, and so is its answer.
+            self.receive_loopback(now);
+            self.transmit_due(now, batch);
+        }
+        self.set_timers_in_time(now);
+        usize::try_from(self.counters.frames_sent - before).unwrap_or(usize::MAX)
+    }
+
+    fn transmit_due(&mut self, now: Instant, batch: &mut impl TransmitBatch) {
         self.transmit_control(now, batch);
         self.transmit_subflows(now, batch);
         // Both may have met neighbours that are not known.
         self.solicit_neighbors(now);
         self.transmit_control(now, batch);
         self.deliver_messages(now);
-        self.set_timers();
-        usize::try_from(self.counters.frames_sent - before).unwrap_or(usize::MAX)
     }
 
     fn transmit_control(&mut self, now: Instant, batch: &mut impl TransmitBatch) {

@@ -208,7 +208,19 @@ impl Connection {
 
     /// Takes a message of one of the subflows.
     pub fn deliver(&mut self, from: SubflowHandle, message: ToHome, cx: &mut Context<'_>) {
-        self.on_message(from, message, cx);
+        self.deliver_all(from, core::iter::once(message), cx);
+    }
+
+    /// Takes what one of the subflows has to say at once.
+    pub fn deliver_all(
+        &mut self,
+        from: SubflowHandle,
+        messages: impl IntoIterator<Item = ToHome>,
+        cx: &mut Context<'_>,
+    ) {
+        for message in messages {
+            self.on_message(from, message, cx);
+        }
         self.settle(cx);
     }
 
