@@ -120,21 +120,44 @@ fn what_a_device_cannot_is_told_with_what_it_can() {
     );
 }
 
+/// A file of frames of 100 bytes, numbered from 0 on.
+fn capture_of(frames: u32) -> Vec<u8> {
+    let header = [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 1];
+    let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    for number in 0..frames {
+        let record = [1u32, 0, 100, 100];
+        bytes.extend(record.iter().flat_map(|word| word.to_ne_bytes()));
+        bytes.extend(numbered(number, 100));
+    }
+    bytes
+}
+
+#[test]
+fn a_capture_is_read_over_and_over() {
+    namespace::run("local::a_capture_is_read_over_and_over", || {
+        let directory = tempfile::tempdir().unwrap();
+        let input = directory.path().join("in");
+        // As many as the queue holds.
+        fs::write(&input, capture_of(1_024)).unwrap();
+        let arguments = format!("rx_pcap={},infinite_rx=1", input.display());
+        let mut port = start_one(device("net_pcap0", &arguments));
+        let frames = receive(&mut port, &mut pool(), 3_000);
+        let in_order = (0..1_024).cycle().take(frames.len());
+        assert!(
+            frames
+                .into_iter()
+                .eq(in_order.map(|number| numbered(number, 100)))
+        );
+    });
+}
+
 #[test]
 fn a_capture_is_read_and_another_is_written() {
     namespace::run("local::a_capture_is_read_and_another_is_written", || {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
         let (input, output) = (directory.join("in"), directory.join("out"));
-        let header = [0xa1b2_c3d4u32, 0x0004_0002, 0, 0, 65_535, 1];
-        let mut bytes: Vec<u8> = header.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        for number in 0..3 {
-            let frame = numbered(number, 100);
-            let record = [1u32, 0, 100, 100];
-            bytes.extend(record.iter().flat_map(|word| word.to_ne_bytes()));
-            bytes.extend(frame);
-        }
-        fs::write(&input, bytes).unwrap();
+        fs::write(&input, capture_of(3)).unwrap();
         let arguments = format!("rx_pcap={},tx_pcap={}", input.display(), output.display());
         let mut port = start_one(device("net_pcap0", &arguments));
         let frames = receive(&mut port, &mut pool(), 3);

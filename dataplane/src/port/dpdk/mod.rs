@@ -5,7 +5,8 @@
 //! workers ([`Dpdk::run`]). What capsule lacks goes by its bindings, capsule-ffi, directly: it sets
 //! devices up without offloads, with buffers of 2 KiB and a hash key of the driver's, and it
 //! allocates a vector for each burst. So each device is set up a second time before it starts, and
-//! bursts allocate nothing. A device of net_af_xdp can be set up once only, so capsule never sees it.
+//! bursts allocate nothing. A device that can be set up once only (net_af_xdp,
+//! and net_pcap with `infinite_rx`) capsule never sees.
 //!
 //! A frame that comes in is copied once, from the buffer of the device into one of the engine's
 //! pool: the engine may keep it for as long as a hole is open, which must not starve the device of

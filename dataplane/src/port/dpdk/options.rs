@@ -43,7 +43,8 @@ pub struct DeviceOptions {
     pub mtu: u16,
     /// Leave segmentation and checksums to the device, where it can.
     pub offload: bool,
-    /// Packets that each receive queue holds; rounded to what the device takes.
+    /// Packets that each receive queue holds; rounded to what the device takes. net_pcap with
+    /// `infinite_rx` keeps all packets of its file, which may be no more than these.
     pub receive_descriptors: u16,
     /// Packets that each transmit queue holds; rounded to what the device takes.
     pub transmit_descriptors: u16,
@@ -82,8 +83,17 @@ impl DeviceOptions {
         self.device.starts_with("net_tap")
     }
 
-    /// Whether its driver is net_af_xdp, which can be set up once only, and keeps as many buffers as
-    /// its rings have room for.
+    /// Whether its driver can set it up once only: net_af_xdp would bind the same queue of the interface
+    /// twice, and net_pcap, which reads its file over and over from buffers (`infinite_rx`), finds the
+    /// file read to its end.
+    pub(super) fn is_set_up_once(&self) -> bool {
+        let repeats = self
+            .argument("infinite_rx")
+            .is_some_and(|value| value != "0");
+        self.is_af_xdp() || self.device.starts_with("net_pcap") && repeats
+    }
+
+    /// Whether its driver is net_af_xdp, which keeps as many buffers as its rings have room for.
     pub(super) fn is_af_xdp(&self) -> bool {
         self.device.starts_with("net_af_xdp")
     }

@@ -80,7 +80,7 @@ impl Dpdk {
     pub fn start(eal: &EalOptions, devices: &[DeviceOptions]) -> Result<Self, DpdkError> {
         static STARTED: AtomicBool = AtomicBool::new(false);
         let config = configuration(eal, devices)?;
-        let known = devices.iter().filter(|device| !device.is_af_xdp());
+        let known = devices.iter().filter(|device| !device.is_set_up_once());
         let cores = known.flat_map(|device| queue_cores(eal, device)).collect();
         let findings = preflight::check(Path::new("/"), eal, devices, &version());
         if !findings.is_empty() {
@@ -116,8 +116,8 @@ impl Dpdk {
         })
     }
 
-    /// Whether [`Self::run`] runs workers on this core: a device has a queue there (of net_af_xdp, which
-    /// capsule does not know, that does not count).
+    /// Whether [`Self::run`] runs workers on this core: a device has a queue there (of one that can be
+    /// set up once only, which capsule does not know, that does not count).
     pub fn has_pipelines_on(&self, core: usize) -> bool {
         self.cores.contains(&core)
     }
@@ -201,7 +201,7 @@ fn configuration(eal: &EalOptions, devices: &[DeviceOptions]) -> Result<RuntimeC
     }
     // capsule would set these up, and they can be set up once.
     let (once, twice): (Vec<&DeviceOptions>, Vec<&DeviceOptions>) =
-        devices.iter().partition(|device| device.is_af_xdp());
+        devices.iter().partition(|device| device.is_set_up_once());
     for device in once {
         let words = [Some(&device.device), device.arguments.as_ref()];
         let words: Vec<_> = words.into_iter().flatten().map(String::as_str).collect();
