@@ -7,7 +7,7 @@ use braid_dataplane::port::dpdk::{
     DeviceOptions, Dpdk, DpdkError, DpdkPort, EXAMPLE_KEY, EalOptions, Spread,
 };
 use braid_dataplane::port::{BURST, Burst, Port};
-use braid_engine::stack::PortId;
+use braid_engine::stack::{PortId, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
 
 use crate::namespace;
@@ -51,6 +51,33 @@ fn a_ring_brings_back_every_frame_in_order_even_when_it_was_full() {
                 receive(&mut port, &mut pool, BURST);
             }
             assert!(port.reserve(1_515).is_none(), "longer than the MTU allows");
+        },
+    );
+}
+
+#[test]
+fn a_port_takes_as_many_frames_as_it_says_there_is_room_for() {
+    namespace::run(
+        "local::a_port_takes_as_many_frames_as_it_says_there_is_room_for",
+        || {
+            let mut port = start_one(device("net_ring0", ""));
+            let mut pool = pool();
+            // The first frame has the port take its buffers.
+            assert!(send(&mut port, &numbered(0, 60)));
+            receive(&mut port, &mut pool, 1);
+            for _ in 0..100 {
+                let room = port.room();
+                assert_eq!(room, BURST);
+                for number in 0..room as u32 {
+                    let frame = numbered(number, 60);
+                    let place = port.reserve(frame.len()).unwrap();
+                    place.copy_from_slice(&frame);
+                    port.commit(frame.len(), TransmitMeta::default());
+                }
+                port.flush().unwrap();
+                assert_eq!(receive(&mut port, &mut pool, room).len(), room);
+            }
+            assert_eq!(port.counters().transmit_full, 0);
         },
     );
 }

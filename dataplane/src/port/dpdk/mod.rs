@@ -178,6 +178,10 @@ impl Port for DpdkPort {
         Ok(received)
     }
 
+    fn room(&self) -> usize {
+        self.queues.room()
+    }
+
     fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
         let room = (length <= self.capabilities.max_frame)
             .then(|| self.queues.reserve(length))

@@ -105,6 +105,11 @@ impl QueuePair {
         unsafe { self.received.set_len(before + count) };
     }
 
+    /// How many frames there is room for, without asking the pool.
+    pub(crate) fn room(&self) -> usize {
+        self.outgoing.remaining_capacity().min(self.empty.len())
+    }
+
     /// Room for a frame of `length` bytes; `None` when too many frames wait, the pool is empty, or
     /// the frame is too long. Asking again gives up the room.
     pub(crate) fn reserve(&mut self, length: usize) -> Option<&mut [u8]> {
@@ -155,6 +160,8 @@ impl QueuePair {
         let taken = usize::from(taken).min(self.outgoing.len());
         // Those that were taken are the driver's now: nothing is freed here.
         self.outgoing.drain(..taken).for_each(std::mem::forget);
+        // What the driver gave back while it sent is still warm.
+        self.fetch();
         taken
     }
 
@@ -170,19 +177,28 @@ impl QueuePair {
         count
     }
 
-    /// Takes empty buffers from the pool: a burst, or one where it does not have as many.
+    /// Takes empty buffers from the pool, up to a burst; one where it does not have as many.
     fn fetch(&mut self) {
-        // SAFETY: the pool exists as long as the process, and there is room for as many pointers.
+        let before = self.empty.len();
+        let missing = BURST - before;
+        if missing == 0 {
+            return;
+        }
+        // SAFETY: the pool exists as long as the process, and there is room for as many pointers behind
+        // those that are there, to which `Mbuf` is transparent.
         let refused = unsafe {
             ffi::_rte_pktmbuf_alloc_bulk(
                 self.pool.as_ptr(),
-                self.empty.as_mut_ptr().cast(),
-                BURST as u32,
+                self.empty.as_mut_ptr().add(before).cast(),
+                missing as u32,
             )
         };
         if refused == 0 {
             // SAFETY: all of them were written, and are ours now.
             unsafe { self.empty.set_len(BURST) };
+            return;
+        }
+        if before > 0 {
             return;
         }
         // SAFETY: the pool exists as long as the process, and what it returns is ours.
