@@ -16,7 +16,7 @@ use super::super::{BenchError, Links, Spread};
 use super::count;
 
 /// What an application gives or takes at once.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 
 /// Connections that are served in a turn.
 const TURN: usize = 32;
@@ -172,7 +172,8 @@ impl Connections {
     }
 }
 
-fn ended(result: Result<(), SocketError>) -> Result<(), BenchError> {
+/// What the end of a connection in the middle of a measurement means for it.
+pub(super) fn ended(result: Result<(), SocketError>) -> Result<(), BenchError> {
     result.map_err(BenchError::engine("a connection ended in the middle"))
 }
 
