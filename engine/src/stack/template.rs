@@ -86,9 +86,16 @@ impl SegmentTemplate {
     ) -> Result<usize, EmitError> {
         let payload_length = payload.0.len() + payload.1.len();
         let length = self.end + payload_length;
+        // What is copied behind the headers is overwritten or left out: a copy of a fixed length is a few instructions.
+        match buffer.first_chunk_mut::<LONGEST>() {
+            Some(start) => *start = self.bytes,
+            None => buffer
+                .get_mut(..self.end)
+                .ok_or(EmitError::BufferTooShort)?
+                .copy_from_slice(&self.bytes[..self.end]),
+        }
         let frame = buffer.get_mut(..length).ok_or(EmitError::BufferTooShort)?;
         let (headers, data) = frame.split_at_mut(self.end);
-        headers.copy_from_slice(&self.bytes[..self.end]);
         let too_long = || EmitError::PayloadTooLong {
             length: payload_length,
         };

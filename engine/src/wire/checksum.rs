@@ -56,17 +56,47 @@ fn vectorized<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(work)
 }
 
-/// The sum of a few bytes, in the machine's byte order.
+/// The sum of a few bytes, in the machine's byte order: by pieces of fixed lengths, as a loop over so few
+/// words is made ready for longer than it runs.
 #[inline(always)]
 fn tail(bytes: &[u8]) -> u64 {
-    let (words, rest) = bytes.as_chunks::<4>();
+    let (pieces, rest) = bytes.as_chunks::<32>();
     let mut sum = 0;
-    for word in words {
-        sum += u64::from(u32::from_ne_bytes(*word));
+    for piece in pieces {
+        sum += words(piece);
     }
-    let mut last = [0; 4];
-    last[..rest.len()].copy_from_slice(rest);
-    sum + u64::from(u32::from_ne_bytes(last))
+    let (piece, rest) = rest.as_chunks::<16>();
+    sum += piece.first().map_or(0, words);
+    let (piece, rest) = rest.as_chunks::<8>();
+    sum + piece.first().map_or(0, words) + last(rest)
+}
+
+/// The sum of the halves of all words.
+#[inline(always)]
+fn words<const LENGTH: usize>(bytes: &[u8; LENGTH]) -> u64 {
+    let mut sum = 0;
+    for word in bytes.as_chunks::<8>().0 {
+        let word = u64::from_ne_bytes(*word);
+        sum += (word & 0xffff_ffff) + (word >> 32);
+    }
+    sum
+}
+
+/// The sum of fewer bytes than a word has.
+#[inline(always)]
+fn last(bytes: &[u8]) -> u64 {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let (pairs, rest) = rest.as_chunks::<2>();
+    let word = words.first().map_or(0, |word| u32::from_ne_bytes(*word));
+    let pair = pairs.first().map_or(0, |pair| u16::from_ne_bytes(*pair));
+    let odd = rest.first().map_or(0, |odd| u16::from_ne_bytes([*odd, 0]));
+    u64::from(word) + u64::from(pair) + u64::from(odd)
+}
+
+/// Adds modulo 2^64 - 1, which the sum of 16-bit words divides.
+const fn add(one: u64, other: u64) -> u64 {
+    let (sum, carry) = one.overflowing_add(other);
+    sum + carry as u64
 }
 
 const fn fold(mut sum: u64) -> u16 {
@@ -111,37 +141,34 @@ impl Sum {
     /// Adds a 16-bit field.
     #[must_use]
     pub const fn add_u16(self, value: u16) -> Self {
-        Self(fold(self.0) as u64 + value as u64)
+        Self(add(self.0, value as u64))
     }
 
     /// Adds a 32-bit field.
     #[must_use]
     pub const fn add_u32(self, value: u32) -> Self {
-        Self(fold(self.0) as u64 + value as u64)
+        Self(add(self.0, value as u64))
     }
 
     /// Adds a 64-bit field.
     #[must_use]
     pub const fn add_u64(self, value: u64) -> Self {
-        Self(fold(self.0) as u64 + (value >> 32) + (value & 0xffff_ffff))
+        Self(add(self.0, value))
     }
 
     /// Adds the sum of a part that begins at an even offset of the whole.
     #[must_use]
     pub const fn add(self, part: Self) -> Self {
-        Self(fold(self.0) as u64 + fold(part.0) as u64)
+        Self(add(self.0, part.0))
     }
 
     /// Adds the sum of a part that begins `offset` bytes into the whole.
     #[must_use]
     pub const fn add_at(self, offset: usize, part: Self) -> Self {
-        let part = fold(part.0);
-        let part = if offset.is_multiple_of(2) {
-            part
-        } else {
-            part.swap_bytes()
-        };
-        Self(fold(self.0) as u64 + part as u64)
+        if offset.is_multiple_of(2) {
+            return self.add(part);
+        }
+        self.add_u16(fold(part.0).swap_bytes())
     }
 
     /// The sum itself, not complemented: what a checksum field holds when the port is to add the
@@ -165,19 +192,47 @@ impl Sum {
 /// both slices hold.
 pub fn copy_and_sum(destination: &mut [u8], source: &[u8]) -> Sum {
     let length = destination.len().min(source.len());
+    if length == 0 {
+        return Sum::ZERO;
+    }
     let (source, destination) = (&source[..length], &mut destination[..length]);
     let (from, from_rest) = source.as_chunks::<BLOCK>();
     let (to, to_rest) = destination.as_chunks_mut::<BLOCK>();
-    let sum: u64 = vectorized(|| {
-        let mut lanes = Lanes::default();
-        for (to, from) in to.iter_mut().zip(from) {
-            *to = *from;
-            lanes.add(from);
-        }
-        lanes.sum()
-    });
-    to_rest.copy_from_slice(from_rest);
-    Sum::from_native(sum + tail(from_rest))
+    let mut sum: u64 = 0;
+    if !from.is_empty() {
+        sum = vectorized(|| {
+            let mut lanes = Lanes::default();
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = *from;
+                lanes.add(from);
+            }
+            lanes.sum()
+        });
+    }
+    let (to, from) = copy_first::<32>(to_rest, from_rest, &mut sum);
+    let (to, from) = copy_first::<16>(to, from, &mut sum);
+    let (to, from) = copy_first::<8>(to, from, &mut sum);
+    if !from.is_empty() {
+        to.copy_from_slice(from);
+        sum += last(from);
+    }
+    Sum::from_native(sum)
+}
+
+/// Copies and sums the first so many bytes of those that are left, if there are as many; what is left then.
+#[inline(always)]
+fn copy_first<'a, const LENGTH: usize>(
+    to: &'a mut [u8],
+    from: &'a [u8],
+    sum: &mut u64,
+) -> (&'a mut [u8], &'a [u8]) {
+    let Some((first, rest)) = from.split_first_chunk::<LENGTH>() else {
+        return (to, from);
+    };
+    let (place, to) = to.split_at_mut(LENGTH);
+    place.copy_from_slice(first);
+    *sum += words(first);
+    (to, rest)
 }
 
 /// What TCP and ICMPv6 sum besides their own bytes (RFC 9293 section 3.1, RFC 8200 section 8.1).
