@@ -3,18 +3,20 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use braid_engine::stack::TransmitMeta;
+use braid_engine::stack::ReceivedChecksum;
 use braid_engine::storage::frame::{Frame, FramePool};
 
 use crate::port::PortError;
 use crate::reassembly_ring::{Consumer, Producer, ring};
 use crate::sys::eventfd::EventFd;
 
-/// A frame under way.
+/// A frame under way, with what the receiver is told of it: field by field, as a processor waits that reads
+/// at once what was just written in parts.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) frame: Frame,
-    pub(super) meta: TransmitMeta,
+    pub(super) checksum: ReceivedChecksum,
+    pub(super) segment_size: Option<u16>,
 }
 
 /// What both ends of the way from one queue to one other see, beside the rings.

@@ -293,7 +293,17 @@ impl Port for MemoryPort {
         frame.set_filled(0..length);
         let length = frame.bytes().len();
         let lane = self.lane_for(frame.bytes());
-        match self.outgoing[lane].under_way.push(Sent { frame, meta }) {
+        let sent = Sent {
+            frame,
+            checksum: match meta.checksum {
+                ChecksumOffload::Complete => ReceivedChecksum::Unknown,
+                ChecksumOffload::Partial { .. } => ReceivedChecksum::Partial,
+            },
+            segment_size: meta
+                .segmentation
+                .map(|segmentation| segmentation.segment_size),
+        };
+        match self.outgoing[lane].under_way.push(sent) {
             Ok(()) => self.counters.count_transmitted(length),
             Err(_) => self.counters.transmit_dropped += 1,
         }
@@ -340,16 +350,15 @@ impl Port for MemoryPort {
 
 /// What was sent, as it is received.
 fn received(sent: Sent, port: PortId) -> Received {
-    let Sent { frame, meta } = sent;
+    let Sent {
+        frame,
+        checksum,
+        segment_size,
+    } = sent;
     let meta = ReceiveMeta {
         port,
-        checksum: match meta.checksum {
-            ChecksumOffload::Complete => ReceivedChecksum::Unknown,
-            ChecksumOffload::Partial { .. } => ReceivedChecksum::Partial,
-        },
-        segment_size: meta
-            .segmentation
-            .map(|segmentation| segmentation.segment_size),
+        checksum,
+        segment_size,
     };
     Received { frame, meta }
 }
