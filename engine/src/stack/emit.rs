@@ -1,6 +1,7 @@
 //! Headers in place: what surrounds a payload on its way out.
 
 use super::batch::{ChecksumOffload, Segmentation, TransmitMeta};
+use crate::storage::copy::copy;
 use crate::wire::EmitError;
 use crate::wire::checksum::{PseudoHeader, copy_and_sum};
 use crate::wire::ethernet::{EtherType, EthernetHeader, MacAddress};
@@ -125,8 +126,8 @@ pub(super) fn emit_segment(
     let pseudo = envelope.pseudo(Protocol::Tcp)?;
     let mut meta = TransmitMeta::default();
     if form.partial_checksum {
-        front.copy_from_slice(payload.0);
-        back.copy_from_slice(payload.1);
+        copy(front, payload.0);
+        copy(back, payload.1);
         set_partial_checksum(tcp, &pseudo, payload_length);
         let start = start as u16;
         meta.checksum = ChecksumOffload::Partial {

@@ -12,6 +12,7 @@ use crate::mptcp::connection::{
 };
 use crate::mptcp::subflow::{CapableConfig, Subflow};
 use crate::socket::{ConnectOptions, ListenOptions, Shutdown, SocketError};
+use crate::storage::copy::copy;
 use crate::storage::flow_table::FourTuple;
 use crate::time::Instant;
 use crate::wire::mptcp_option::Key;
@@ -284,7 +285,7 @@ impl Stack {
     ) -> Result<usize, SocketError> {
         let mut read = 0;
         self.recv_with(now, connection, into.len(), |piece| {
-            into[read..read + piece.len()].copy_from_slice(piece);
+            copy(&mut into[read..read + piece.len()], piece);
             read += piece.len();
         })
     }

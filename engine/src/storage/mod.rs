@@ -1,6 +1,7 @@
 //! Containers of the protocol: bounded, deterministic, and ignorant of TCP.
 
 pub mod assembler;
+pub mod copy;
 pub mod flow_table;
 pub mod frame;
 pub mod interned;

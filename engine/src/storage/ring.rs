@@ -1,5 +1,6 @@
 //! Bytes of a stream in a ring, addressed by their absolute offset in that stream.
 
+use super::copy::copy;
 use super::prefetch::Prefetch;
 
 /// How much of a ring is asked for ahead.
@@ -54,8 +55,8 @@ impl ByteRing {
     pub fn write_at(&mut self, oldest: u64, offset: u64, bytes: &[u8]) -> usize {
         self.write_with(oldest, offset, bytes.len(), |head, tail| {
             let (of_head, rest) = bytes.split_at(head.len());
-            head.copy_from_slice(of_head);
-            tail.copy_from_slice(&rest[..tail.len()]);
+            copy(head, of_head);
+            copy(tail, rest);
         })
     }
 

@@ -50,6 +50,7 @@ use super::scheduler::{Scheduler, SchedulerState};
 use crate::congestion::Coupling;
 use crate::sequence::DataSequenceNumber;
 use crate::stack::WorkerId;
+use crate::storage::copy::copy;
 use crate::storage::frame::FramePool;
 use crate::storage::prefetch::Prefetch;
 use crate::storage::send_buffer::SendBuffer;
@@ -252,8 +253,8 @@ impl Connection {
     pub fn write(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<usize, IoError> {
         let fill = |head: &mut [u8], tail: &mut [u8]| {
             let (of_head, rest) = bytes.split_at(head.len());
-            head.copy_from_slice(of_head);
-            tail.copy_from_slice(&rest[..tail.len()]);
+            copy(head, of_head);
+            copy(tail, rest);
         };
         self.write_with(bytes.len(), fill, cx)
     }
@@ -296,7 +297,7 @@ impl Connection {
         let mut read = 0;
         let length = into.len();
         let take = |piece: &[u8]| {
-            into[read..read + piece.len()].copy_from_slice(piece);
+            copy(&mut into[read..read + piece.len()], piece);
             read += piece.len();
         };
         self.read_with(length, take, cx)
