@@ -26,10 +26,15 @@ const TCP_FIXED: usize = 20;
 /// Ethernet, the longer of the two IP headers, and TCP with all its options.
 const LONGEST: usize = EthernetHeader::LEN + Ipv6Header::LEN + TCP_FIXED + OPTION_SPACE;
 
+/// Room for that, in two halves.
+const ROOM: usize = 2 * HALF;
+const HALF: usize = 64;
+const _: () = assert!(LONGEST <= ROOM);
+
 /// Headers with holes where segments differ.
 #[derive(Clone, Debug)]
 pub(super) struct SegmentTemplate {
-    bytes: [u8; LONGEST],
+    bytes: [u8; ROOM],
     /// Where the TCP header begins, and where it ends.
     tcp: usize,
     end: usize,
@@ -42,7 +47,7 @@ pub(super) struct SegmentTemplate {
 impl SegmentTemplate {
     /// Headers like these, whatever their sequence number and flags.
     pub(super) fn new(envelope: &Envelope, header: &TcpHeader) -> Result<Self, EmitError> {
-        let mut bytes = [0; LONGEST];
+        let mut bytes = [0; ROOM];
         let length = header.header_len();
         let tcp = envelope.emit(Protocol::Tcp, length, &mut bytes)?;
         let end = tcp + length;
@@ -76,6 +81,22 @@ impl SegmentTemplate {
         self.end
     }
 
+    /// Copies the headers by two pieces of fixed lengths, which are a few instructions each. What is copied
+    /// behind them is overwritten by the payload, or left out. `None` when the buffer is too short.
+    fn copy_headers(&self, buffer: &mut [u8]) -> Option<()> {
+        let Some(start) = buffer.first_chunk_mut::<ROOM>() else {
+            let headers = buffer.get_mut(..self.end)?;
+            headers.copy_from_slice(&self.bytes[..self.end]);
+            return Some(());
+        };
+        let (first, second) = start.split_at_mut(HALF);
+        first.copy_from_slice(&self.bytes[..HALF]);
+        if self.end > HALF {
+            second.copy_from_slice(&self.bytes[HALF..]);
+        }
+        Some(())
+    }
+
     /// Writes a frame with one of the segments, and returns its length.
     pub(super) fn emit(
         &self,
@@ -86,14 +107,7 @@ impl SegmentTemplate {
     ) -> Result<usize, EmitError> {
         let payload_length = payload.0.len() + payload.1.len();
         let length = self.end + payload_length;
-        // What is copied behind the headers is overwritten or left out: a copy of a fixed length is a few instructions.
-        match buffer.first_chunk_mut::<LONGEST>() {
-            Some(start) => *start = self.bytes,
-            None => buffer
-                .get_mut(..self.end)
-                .ok_or(EmitError::BufferTooShort)?
-                .copy_from_slice(&self.bytes[..self.end]),
-        }
+        self.copy_headers(buffer).ok_or(EmitError::BufferTooShort)?;
         let frame = buffer.get_mut(..length).ok_or(EmitError::BufferTooShort)?;
         let (headers, data) = frame.split_at_mut(self.end);
         let too_long = || EmitError::PayloadTooLong {
