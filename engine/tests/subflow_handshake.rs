@@ -10,12 +10,6 @@ use braid_engine::wire::mptcp_option::{CapableFlags, MptcpOption, ResetReason, T
 use braid_engine::wire::tcp::TcpFlags;
 use subflow_harness::*;
 
-const CAPABLE: Establishment = Establishment::Capable {
-    remote_key: SERVER_KEY,
-    checksum: false,
-    join_to_this_address: true,
-};
-
 fn plain(reason: FallbackReason) -> Told {
     Told::Established(Establishment::Plain(reason))
 }
@@ -38,7 +32,12 @@ fn capable_goes_through_syn_syn_ack_and_third_ack() {
     let option = capable_syn_ack(CapableConfig::default());
     let (_, syn_ack) = answer(&syn, now, Some(option));
     client.receive(now, &syn_ack);
-    assert_eq!(client.told, [Told::Established(CAPABLE)]);
+    let establishment = Establishment::Capable {
+        remote_key: SERVER_KEY.into(),
+        checksum: false,
+        join_to_this_address: true,
+    };
+    assert_eq!(client.told, [Told::Established(establishment)]);
     assert!(client.room > 0);
     let third = client.transmit(now).expect("a third ACK");
     assert_eq!(
@@ -59,7 +58,7 @@ fn the_third_ack_gives_the_server_the_key_and_first_data_confirms() {
     let mut pair = Pair::capable(config, config);
     pair.run();
     let establishment = Establishment::Capable {
-        remote_key: CLIENT_KEY,
+        remote_key: CLIENT_KEY.into(),
         checksum: false,
         join_to_this_address: true,
     };

@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use braid_dataplane::worker::{allowed_cores, pin};
 use braid_engine::socket::SocketError;
-use braid_engine::stack::Event;
+use braid_engine::stack::{Event, Stack};
+use braid_engine::time::Instant as Time;
 
 use super::{MESSAGE, SAMPLE, WARM_UP};
 use crate::crowd::{Crowd, open};
@@ -108,38 +109,50 @@ fn come_and_go(
                 crowd.begin()?;
             }
         }
-        crowd.step();
-        crowd.accept();
+        let mut failed = None;
         let mut ended = 0;
-        while let Some((of_client, event)) = crowd.event() {
-            match event {
-                Event::Connected(connection) if of_client => {
-                    let now = crowd.client.now();
-                    let engine = crowd.client.engine_mut();
-                    engine.send(now, connection, &MESSAGE).map_err(text)?;
-                    engine.close(now, connection);
-                }
-                Event::Readable(connection) | Event::PeerFinished(connection) if !of_client => {
-                    let now = crowd.server.now();
-                    let engine = crowd.server.engine_mut();
-                    let mut into = MESSAGE;
-                    loop {
-                        match engine.recv(now, connection, &mut into) {
-                            Ok(0) => {
-                                engine.close(now, connection);
-                                ended += 1;
-                                break;
-                            }
-                            Ok(_) => {}
-                            // The second of two events finds the connection closed.
-                            Err(SocketError::WouldBlock | SocketError::NotConnected) => break,
-                            Err(_) => break,
-                        }
-                    }
-                }
-                _ => {}
-            }
+        crowd.step_serving(
+            |now, engine| failed = speak(now, engine).err(),
+            |now, engine| ended = listen(now, engine),
+        );
+        if let Some(error) = failed {
+            return Err(text(error));
         }
         gone.fetch_add(ended, Ordering::Relaxed);
     }
+}
+
+/// The client's application: sends its message as soon as it can, and closes.
+fn speak(now: Time, engine: &mut Stack) -> Result<(), SocketError> {
+    while let Some(event) = engine.poll_event() {
+        if let Event::Connected(connection) = event {
+            engine.send(now, connection, &MESSAGE)?;
+            engine.close(now, connection);
+        }
+    }
+    Ok(())
+}
+
+/// The server's: reads to the end, and closes; how many connections came to that.
+fn listen(now: Time, engine: &mut Stack) -> u64 {
+    let mut ended = 0;
+    while let Some(event) = engine.poll_event() {
+        let (Event::Readable(connection) | Event::PeerFinished(connection)) = event else {
+            continue;
+        };
+        let mut into = MESSAGE;
+        loop {
+            match engine.recv(now, connection, &mut into) {
+                Ok(0) => {
+                    engine.close(now, connection);
+                    ended += 1;
+                    break;
+                }
+                Ok(_) => {}
+                // The second of two events finds the connection closed.
+                Err(_) => break,
+            }
+        }
+    }
+    ended
 }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use braid_dataplane::worker::Worker;
 use braid_engine::socket::{ConnectOptions, ListenOptions, SocketError, SocketOptions};
 use braid_engine::stack::{ConnectionId, Event, ListenerId, Stack, StackConfig};
+use braid_engine::time::Instant;
 
 use crate::memory_links::{Links, anywhere, hosts_of, server, text};
 
@@ -147,6 +148,25 @@ impl Crowd {
     pub fn step(&mut self) {
         let _ = self.client.step();
         let _ = self.server.step();
+    }
+
+    /// A step of each host, in which the client's application and then the server's has its turn between
+    /// what came in and what goes out. What was accepted is known to the server's by its events.
+    pub fn step_serving(
+        &mut self,
+        client: impl FnOnce(Instant, &mut Stack),
+        server: impl FnOnce(Instant, &mut Stack),
+    ) {
+        let _ = self.client.step_serving(client);
+        let (listeners, accepted) = (&self.listeners, &mut self.accepted);
+        let _ = self.server.step_serving(|now, engine| {
+            for &listener in listeners {
+                while engine.accept(listener).is_some() {
+                    *accepted += 1;
+                }
+            }
+            server(now, engine);
+        });
     }
 
     /// The next thing that the client or, if it has none, the server tells; and whether it is the client's.

@@ -186,6 +186,12 @@ impl<E: Engine> Worker<E> {
 
     /// Receives, advances and transmits once, each within its bound.
     pub fn step(&mut self) -> Work {
+        self.step_serving(|_, _| {})
+    }
+
+    /// As [`Self::step`], with a look at the engine between what came in and what goes out: what
+    /// applications within the worker answer goes with the acknowledgment of what they answer to.
+    pub fn step_serving(&mut self, serve: impl FnOnce(Instant, &mut E)) -> Work {
         let failures = self.failures.len();
         self.gather();
         let now = self.clock.now();
@@ -198,6 +204,7 @@ impl<E: Engine> Worker<E> {
         if timers {
             self.engine.advance(now);
         }
+        serve(now, &mut self.engine);
         let transmitted = self.transmit(now);
         Work {
             now,

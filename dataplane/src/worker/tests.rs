@@ -158,6 +158,22 @@ fn frames_pass_by_the_port_they_belong_to() {
 }
 
 #[test]
+fn who_is_served_amid_a_step_sees_what_came_in_and_answers_with_what_goes_out() {
+    let (mut worker, mut far) = worker(1, 64);
+    send(&mut far[0], 7);
+    let mut seen = None;
+    let work = worker.step_serving(|now, engine| {
+        seen = Some((now, engine.waiting.len()));
+        for (frame, _) in &mut engine.waiting {
+            frame.bytes_mut().fill(8);
+        }
+    });
+    assert_eq!(seen, Some((work.now, 1)));
+    assert_eq!((work.received, work.transmitted), (1, 1));
+    assert_eq!(receive(&mut far[0]), [8]);
+}
+
+#[test]
 fn a_step_is_bounded_and_the_next_carries_on() {
     let (mut worker, mut far) = worker(3, 256);
     for port in &mut far {

@@ -26,6 +26,24 @@ impl From<Key> for KeyDigest {
     }
 }
 
+/// A key beside what it stands for, so that nobody computes that again.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct DigestedKey {
+    /// The key.
+    pub key: Key,
+    /// What it stands for.
+    pub digest: KeyDigest,
+}
+
+impl From<Key> for DigestedKey {
+    fn from(key: Key) -> Self {
+        Self {
+            key,
+            digest: key.into(),
+        }
+    }
+}
+
 /// The key of HMACs between two hosts, from the point of view of the one that sends the code.
 #[derive(Copy, Clone, PartialEq, Eq)]
 pub struct SenderKeys {

@@ -6,9 +6,10 @@
 //! core the messages are plain calls.
 
 use crate::congestion::{ControllerKind, Coupling};
+use crate::mptcp::crypto::DigestedKey;
 use crate::sequence::DataSequenceNumber;
 use crate::storage::frame::Frame;
-use crate::wire::mptcp_option::{Key, MptcpOption, ResetReason};
+use crate::wire::mptcp_option::{MptcpOption, ResetReason};
 use arrayvec::ArrayVec;
 use core::ops::Range;
 
@@ -41,7 +42,7 @@ pub enum Establishment {
     /// The first subflow, with MPTCP.
     Capable {
         /// The peer's key.
-        remote_key: Key,
+        remote_key: DigestedKey,
         /// DSS checksums are in use.
         checksum: bool,
         /// The peer allows joins to the address and port of the first subflow.

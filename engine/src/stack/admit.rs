@@ -13,7 +13,7 @@ use super::route::Path;
 use super::subflow::{Home, SubflowKey, SubflowSlot};
 use super::timer::Deadline;
 use crate::mptcp::connection::{Connection, ConnectionConfig, Role, SubflowPath};
-use crate::mptcp::crypto::KeyDigest;
+use crate::mptcp::crypto::DigestedKey;
 use crate::mptcp::path_manager::{LocalAddresses, MAX_SUBFLOWS};
 use crate::mptcp::scheduler::Scheduler;
 use crate::mptcp::subflow::Subflow;
@@ -40,7 +40,7 @@ pub(super) struct NewConnection {
     pub(super) flow: FourTuple,
     pub(super) path: Path,
     pub(super) role: Role,
-    pub(super) local_key: Key,
+    pub(super) local_key: DigestedKey,
     /// Its token is to be known: MPTCP was asked for.
     pub(super) multipath: bool,
     pub(super) options: SocketOptions,
@@ -55,7 +55,7 @@ impl Stack {
         new: NewConnection,
     ) -> Option<(ConnectionKey, SubflowKey)> {
         let connection = self.connections.vacant_key()?;
-        let token = KeyDigest::from(new.local_key).token;
+        let token = new.local_key.digest.token;
         if new.multipath && self.tokens.contains(token) {
             return None;
         }
@@ -150,12 +150,12 @@ impl Stack {
     }
 
     /// A key whose token leads here and names no connection (RFC 8684 section 3.1).
-    pub(super) fn draw_key(&mut self) -> Option<Key> {
+    pub(super) fn draw_key(&mut self) -> Option<DigestedKey> {
         const TRIES: u32 = 32;
         let place = self.config.place;
         (0..TRIES * u32::from(place.steering().workers())).find_map(|_| {
-            let key = Key(self.random.next_u64());
-            let token = KeyDigest::from(key).token;
+            let key = DigestedKey::from(Key(self.random.next_u64()));
+            let token = key.digest.token;
             (place.is_home_of(token) && !self.tokens.contains(token)).then_some(key)
         })
     }

@@ -399,8 +399,7 @@ impl Stack {
             long_sequence: self.config.long_data_sequence,
         };
         let tcp = self.tcb_config(path.port, &flow, options);
-        let iss = self.secrets.initial_sequence(&flow, now);
-        let offset = self.secrets.timestamp_offset(&flow);
+        let (iss, offset) = self.secrets.numbers(&flow, now);
         let subflow = Subflow::connect_join(tcp, now, iss, offset, open.remote_token, config);
         let subflow = Box::new(subflow);
         let key = self

@@ -153,7 +153,7 @@ impl Stack {
             Some(config) => match self.draw_key() {
                 Some(local_key) => RequestKind::Capable {
                     listener: listener_key,
-                    local_key,
+                    local_key: local_key.key,
                     config,
                 },
                 None => return,
@@ -195,14 +195,14 @@ impl Stack {
                 JoinTarget::Elsewhere(distant) => Some(SynWish::from(&distant.options)),
             },
         };
-        let chosen = self.secrets.initial_sequence(&flow, now);
+        let (chosen, timestamp_offset) = self.secrets.numbers(&flow, now);
         let request = Request {
             flow,
             kind,
             offer: SynOffer::of(&flow, &segment.header),
             answer: self.syn_answer(segment.port, &flow, wish.unwrap_or_default()),
             iss: floor.map_or(chosen, |floor| floor.latest(chosen)),
-            timestamp_offset: self.secrets.timestamp_offset(&flow),
+            timestamp_offset,
             syn_ack_sent: Some(now),
             repetitions: 0,
             deadline: Deadline::default(),
@@ -441,7 +441,7 @@ impl Stack {
                 flow,
                 path,
                 role: Role::Server,
-                local_key,
+                local_key: local_key.into(),
                 multipath: matches!(speech, Speech::Capable { .. }),
                 options,
                 single_path,

@@ -44,8 +44,9 @@ impl EphemeralPorts {
             local: SocketAddr::new(local.ip(), 0),
             remote,
         };
-        let offset = secrets.port_offset.hash_flow(&flow, 0) as u32 % self.count;
-        let index = secrets.port_counter.hash_flow(&flow, 0) as usize % COUNTERS;
+        let (offset, index) = secrets.port_search(&flow);
+        let offset = offset % self.count;
+        let index = index as usize % COUNTERS;
         let counter = self.counters.get_mut(index)?;
         for _ in 0..self.count {
             let distance = offset.wrapping_add(*counter) % self.count;

@@ -181,12 +181,11 @@ impl Stack {
         let local_key = if multipath {
             self.draw_key().ok_or(SocketError::NoBuffers)?
         } else {
-            Key(self.random.next_u64())
+            Key(self.random.next_u64()).into()
         };
         let single_path = source.is_some() || options.socket.device.is_some();
         let tcp = self.tcb_config(path.port, &flow, &options.socket);
-        let iss = self.secrets.initial_sequence(&flow, now);
-        let offset = self.secrets.timestamp_offset(&flow);
+        let (iss, offset) = self.secrets.numbers(&flow, now);
         let subflow = if multipath {
             let config = CapableConfig {
                 checksum: self.config.checksum,
@@ -194,7 +193,12 @@ impl Stack {
                 ..CapableConfig::default()
             };
             Box::new(Subflow::connect_capable(
-                tcp, now, iss, offset, local_key, config,
+                tcp,
+                now,
+                iss,
+                offset,
+                local_key.key,
+                config,
             ))
         } else {
             Box::new(Subflow::connect_plain(tcp, now, iss, offset))

@@ -88,7 +88,7 @@ impl Home {
         self.deliver(
             0,
             ToHome::Established(Establishment::Capable {
-                remote_key: REMOTE_KEY,
+                remote_key: REMOTE_KEY.into(),
                 checksum,
                 join_to_this_address: true,
             }),

@@ -257,7 +257,7 @@ impl Side {
             match message {
                 ToHome::Established(establishment) => {
                     if let Establishment::Capable { remote_key, .. } = establishment {
-                        self.join_home(remote_key);
+                        self.join_home(remote_key.key);
                     }
                     self.told.push(Told::Established(establishment));
                 }

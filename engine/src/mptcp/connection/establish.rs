@@ -6,7 +6,7 @@ use super::error::JoinRefusal;
 use super::fallback::{Sign, Verdict};
 use super::subflow_view::{Opener, Phase, SubflowView};
 use super::{CloseEvent, Connection, Mode, Peer, Role};
-use crate::mptcp::crypto::KeyDigest;
+use crate::mptcp::crypto::DigestedKey;
 use crate::mptcp::message::{Establishment, ToSubflow};
 use crate::mptcp::path_manager::Limits;
 use crate::wire::mptcp_option::{Key, MptcpOption, ResetReason};
@@ -82,9 +82,9 @@ impl Connection {
                 if self.mode != Mode::Opening {
                     return;
                 }
-                let digest = KeyDigest::from(remote_key);
+                let DigestedKey { key, digest } = remote_key;
                 self.peer = Some(Peer {
-                    key: remote_key,
+                    key,
                     token: digest.token,
                     join_to_first_address: join_to_this_address,
                 });

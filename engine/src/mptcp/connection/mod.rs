@@ -42,7 +42,7 @@ pub use error::{ConnectionError, IoError, JoinRefusal, SubflowError};
 pub use establish::JoinKeys;
 pub use fallback::{Sign, Standing, Verdict};
 
-use super::crypto::KeyDigest;
+use super::crypto::DigestedKey;
 use super::info::{ConnectionInfo, SubflowInfo};
 use super::message::{FallbackReason, Published, ToHome, ToSubflow};
 use super::path_manager::PathManager;
@@ -136,32 +136,35 @@ impl Connection {
     /// A connection that this side opens: its first subflow, `first`, is in its handshake.
     pub fn connect(
         config: impl Into<Arc<ConnectionConfig>>,
-        local_key: Key,
+        local_key: impl Into<DigestedKey>,
         first: SubflowHandle,
         path: SubflowPath,
     ) -> Self {
-        Self::new(Role::Client, config.into(), local_key, first, path)
+        Self::new(Role::Client, config.into(), local_key.into(), first, path)
     }
 
     /// A connection that a listener accepts. Its first subflow reports
     /// [`ToHome::Established`] like one that this side opens, before any data.
     pub fn accept(
         config: impl Into<Arc<ConnectionConfig>>,
-        local_key: Key,
+        local_key: impl Into<DigestedKey>,
         first: SubflowHandle,
         path: SubflowPath,
     ) -> Self {
-        Self::new(Role::Server, config.into(), local_key, first, path)
+        Self::new(Role::Server, config.into(), local_key.into(), first, path)
     }
 
     fn new(
         role: Role,
         config: Arc<ConnectionConfig>,
-        local_key: Key,
+        local_key: DigestedKey,
         first: SubflowHandle,
         path: SubflowPath,
     ) -> Self {
-        let digest = KeyDigest::from(local_key);
+        let DigestedKey {
+            key: local_key,
+            digest,
+        } = local_key;
         // Until the peer's key is known its stream counts from zero, and stays there if it never
         // has one.
         let unknown = DataSpace::after(DataSequenceNumber(0));

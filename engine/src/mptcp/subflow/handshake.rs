@@ -1,7 +1,7 @@
 //! The options that open a subflow: MP_CAPABLE (RFC 8684 section 3.1) and MP_JOIN (section 3.2).
 
 use super::phase::Input;
-use crate::mptcp::crypto::{KeyDigest, SenderKeys};
+use crate::mptcp::crypto::{DigestedKey, KeyDigest, SenderKeys};
 use crate::mptcp::message::{Establishment, FallbackReason};
 use crate::sequence::DataSequenceNumber;
 use crate::wire::mptcp_option::{CapableData, CapableFlags, Key, MptcpOption, Token};
@@ -118,15 +118,29 @@ pub(super) struct CapablePeer {
     pub(super) key: Key,
     /// Its initial data sequence number.
     pub(super) initial: DataSequenceNumber,
+    token: Token,
     flags: CapableFlags,
 }
 
 impl CapablePeer {
     fn new(key: Key, flags: CapableFlags) -> Self {
+        let digest = KeyDigest::from(key);
         Self {
             key,
-            initial: KeyDigest::from(key).initial_data_sequence_number,
+            initial: digest.initial_data_sequence_number,
+            token: digest.token,
             flags,
+        }
+    }
+
+    /// Its key.
+    const fn digested_key(&self) -> DigestedKey {
+        DigestedKey {
+            key: self.key,
+            digest: KeyDigest {
+                token: self.token,
+                initial_data_sequence_number: self.initial,
+            },
         }
     }
 }
@@ -365,7 +379,7 @@ impl Handshake {
         match self {
             Self::CapableClient { .. } | Self::CapableServer { .. } => {
                 self.capable_peer().map(|peer| Establishment::Capable {
-                    remote_key: peer.key,
+                    remote_key: peer.digested_key(),
                     checksum: self.checksum(),
                     join_to_this_address: !peer
                         .flags
