@@ -59,8 +59,8 @@ impl<T> Guarded<T> {
         }
     }
 
-    /// The value, with signals on. For a moment's look by functions that a signal handler may not call
-    /// (signal-safety(7)), and that keep what its handlers may call from taking it.
+    /// The value, with signals on. For a moment's look by functions that keep what a signal handler may
+    /// call from taking it.
     pub(crate) fn lock_with_signals(&'static self) -> Held<T> {
         Held {
             value: self.0.lock().unwrap_or_else(PoisonError::into_inner),

@@ -1,5 +1,5 @@
 //! The doorbell: which slots (or thread blocks) of a region want to be looked at. There is one for
-//! each worker, and one for the control thread.
+//! each worker, one for the control thread, and one that the engine rings for the application.
 //!
 //! One bit an item in `words`, and one bit a word in `summary`, so that an idle look is one load.
 //! Bits cannot overflow, name nothing that does not exist, and a second ring before the first is
@@ -40,6 +40,11 @@ impl Doorbell<'_> {
     /// Asks for `item` to be looked at. `true`: the answerer sleeps, and the caller is to wake it.
     #[must_use = "the answerer may sleep: write its bell"]
     pub(crate) fn ring(&self, item: u32) -> bool {
+        self.mark(item) && self.take_sleeper()
+    }
+
+    /// The first half of a ring; whether there is such an item.
+    pub(crate) fn mark(&self, item: u32) -> bool {
         let word = item as usize / 64;
         let (Some(bits), Some(summary)) = (self.words.get(word), self.summary.get(word / 64))
         else {
@@ -48,7 +53,17 @@ impl Doorbell<'_> {
         bits.fetch_or(1 << (item % 64), Ordering::AcqRel);
         summary.fetch_or(1 << (word % 64), Ordering::AcqRel);
         fence(Ordering::SeqCst);
-        self.sleeping.load(Ordering::Relaxed) != 0 && self.sleeping.swap(0, Ordering::AcqRel) != 0
+        true
+    }
+
+    /// The second half: whether the answerer sleeps, and the caller is the one to wake it.
+    pub(crate) fn take_sleeper(&self) -> bool {
+        self.is_sleeping() && self.sleeping.swap(0, Ordering::AcqRel) != 0
+    }
+
+    /// Whether the answerer sleeps, or is about to. Behind [`mark`](Self::mark).
+    pub(crate) fn is_sleeping(&self) -> bool {
+        self.sleeping.load(Ordering::Relaxed) != 0
     }
 
     /// Hands every item that was rung for to `answer`, once; whether there was any. Bounded by the

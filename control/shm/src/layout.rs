@@ -1,7 +1,7 @@
 //! Where things are in a region.
 //!
-//! A region is one memfd: a header page, a doorbell for each worker of the engine, thread blocks,
-//! socket slots, and per socket two rings of bytes. All offsets follow from four numbers, which the
+//! A region is one memfd: a header page, a doorbell for each worker of the engine and one for the
+//! application, thread blocks, socket slots, and per socket two rings of bytes. All offsets follow from four numbers, which the
 //! engine chooses and tells in `Attached`; each side computes them from its own copy, never from
 //! shared memory.
 
@@ -166,9 +166,14 @@ impl RegionLayout {
     }
 
     /// Offset of a worker's doorbell, if there is one of that number: the words of
-    /// [`WorkerDoorbellWords`], and behind them the bits.
+    /// [`SlotDoorbellWords`], and behind them the bits.
     pub(crate) fn doorbell_offset(&self, worker: u32) -> Option<u64> {
         (worker < self.workers.into()).then(|| PAGE + u64::from(worker) * self.doorbell_bytes())
+    }
+
+    /// Offset of the application's doorbell, which is as those of the workers.
+    pub(crate) fn ready_offset(&self) -> u64 {
+        PAGE + u64::from(self.workers) * self.doorbell_bytes()
     }
 
     /// Words of a doorbell's bits, one bit for each socket.
@@ -179,11 +184,11 @@ impl RegionLayout {
     /// A doorbell shares no line of cache with another one.
     fn doorbell_bytes(&self) -> u64 {
         let bits = 8 * self.doorbell_words() as u64;
-        (size_of::<WorkerDoorbellWords>() as u64 + bits).next_multiple_of(64)
+        (size_of::<SlotDoorbellWords>() as u64 + bits).next_multiple_of(64)
     }
 
     fn threads_offset(&self) -> u64 {
-        page_up(PAGE + u64::from(self.workers) * self.doorbell_bytes())
+        page_up(self.ready_offset() + self.doorbell_bytes())
     }
 
     fn slots_offset(&self) -> u64 {
@@ -265,11 +270,11 @@ impl RegionHeader {
     }
 }
 
-/// What stands before the bits of a worker's doorbell.
+/// What stands before the bits of a doorbell with one for each slot.
 #[repr(C, align(64))]
 #[derive(Debug)]
-pub(crate) struct WorkerDoorbellWords {
-    /// 1 while the worker is about to sleep, or sleeps.
+pub(crate) struct SlotDoorbellWords {
+    /// 1 while who answers is about to sleep, or sleeps.
     pub(crate) sleeping: Line<AtomicU32>,
     /// A bit for each word of the bits.
     pub(crate) summary: Line<[AtomicU64; SUMMARY_WORDS]>,
@@ -283,7 +288,7 @@ const _: () = {
     assert!(std::mem::offset_of!(RegionHeader, control_sleeping) == 128);
     assert!(std::mem::offset_of!(RegionHeader, command_summary) == 192);
     assert!(std::mem::offset_of!(RegionHeader, command_bits) == 256);
-    assert!(size_of::<WorkerDoorbellWords>() == 192);
+    assert!(size_of::<SlotDoorbellWords>() == 192);
     assert!(size_of::<ThreadBlockWords>().is_multiple_of(PAGE as usize));
     assert!(size_of::<SocketSlot>().is_multiple_of(64));
     assert!(MAX_SOCKETS as usize <= SUMMARY_WORDS * 64 * 64);

@@ -30,13 +30,14 @@
 //!
 //! # The walk of a wake-up
 //!
-//! Four can wait. Each of the four tells it by a word, fences, and looks once more before it sleeps;
+//! Five can wait. Each of the five tells it by a word, fences, and looks once more before it sleeps;
 //! each of those who may wake it publishes, fences, and looks at the word. So one of the two sees the
 //! other, whatever the order; the modules argue it at each word.
 //!
 //! | Who waits | for | says so in | and is woken by |
 //! |---|---|---|---|
 //! | a reader, in poll | bytes | `interest` | a token: a packet from the engine's end |
+//! | a thread that reads the list, in epoll | bytes on any socket | `sleeping` of the application's doorbell | the token of the first |
 //! | a writer, in poll | room | `blocked`, with filler in the queue | the engine taking the filler out |
 //! | the engine's stack | room for bytes that came | `stalled` | a kick |
 //! | a worker, in poll | kicks | `sleeping` of its doorbell | its bell, an eventfd |
@@ -47,7 +48,9 @@
 //! `unread` and `read_end` again, and polls its descriptor. Bytes come; the engine, having published
 //! them, sees `interest`, counts a token and sends it: poll returns. The receive that empties the ring
 //! claims the token back, looks at the ring again, and takes the packet out of the queue. A
-//! descriptor in an epoll is watched for good (`watch_for_good`).
+//! descriptor in an epoll is watched for good (`watch_for_good`), or is on the list of those to which
+//! something has come, the application's doorbell, for whose reader the engine puts a token only when it
+//! sleeps (`list`).
 //!
 //! A writer: `ApplicationSlot::send` gives 0. `ApplicationSlot::block` puts a packet of filler into the
 //! queue to the engine, which makes the descriptor unwritable, sets `blocked`, and looks again. The

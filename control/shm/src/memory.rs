@@ -3,7 +3,7 @@
 //! A region is sealed against shrinking and growing before anybody else gets it, so no later
 //! truncation can turn an access into SIGBUS; a side that is handed one checks seals and size first.
 
-use crate::layout::{RegionHeader, WorkerDoorbellWords};
+use crate::layout::{RegionHeader, SlotDoorbellWords};
 use crate::slot::SocketSlot;
 use crate::sync::{AtomicU32, AtomicU64, SharedBytes};
 use crate::thread_block::ThreadBlockWords;
@@ -82,7 +82,7 @@ unsafe impl Words for AtomicU64 {}
 // SAFETY: `repr(C)`, all its fields are atomics or structs of such.
 unsafe impl Words for RegionHeader {}
 // SAFETY: as above.
-unsafe impl Words for WorkerDoorbellWords {}
+unsafe impl Words for SlotDoorbellWords {}
 // SAFETY: as above.
 unsafe impl Words for ThreadBlockWords {}
 // SAFETY: as above.

@@ -41,9 +41,11 @@ pub mod descriptor;
 mod errno;
 pub mod ffi;
 mod fork;
+mod ready_list;
 mod sys;
 mod wait;
 
 pub use api::{BraidListener, BraidStream, Domain, Socket};
 pub use braid_shm::abi;
 pub use errno::Errno;
+pub use ready_list::ReadyList;

@@ -51,6 +51,10 @@ macro_rules! atomics {
                 self.touch().fetch_or(value, order)
             }
 
+            pub(crate) fn fetch_and(&self, value: $integer, order: Ordering) -> $integer {
+                self.touch().fetch_and(value, order)
+            }
+
             pub(crate) fn fetch_max(&self, value: $integer, order: Ordering) -> $integer {
                 self.touch().fetch_max(value, order)
             }

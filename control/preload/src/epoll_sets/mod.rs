@@ -7,7 +7,9 @@
 //! programs take EAGAIN from a readable socket for a failure.
 //!
 //! What a program changes of a registration the kernel is told when somebody is about to sleep for it
-//! (see [`set`]), unless others look at the set by the kernel alone.
+//! (see [`set`]), unless others look at the set by the kernel alone. One set of the process hears what
+//! comes to its sockets by a list in shared memory, and the kernel only of the first while its thread
+//! sleeps (see [`listening`]).
 //!
 //! Who asks for nothing that the kernel knows would hear of no end. For those the kernel is asked when
 //! nothing more will be read, as which an end begins.
@@ -15,6 +17,7 @@
 //! Where several descriptors have the same data, which of them an event is about cannot be told: then
 //! only what is so of all of them is added, and nothing is taken back.
 
+mod listening;
 mod missed;
 mod set;
 mod sleepers;
@@ -67,7 +70,8 @@ pub(crate) fn held() -> Option<Held<EpollSets>> {
     Some(lock())
 }
 
-/// A look of epoll_wait(2), which no signal handler calls, into one set.
+/// A look of epoll_wait(2) or epoll_ctl(2) into one set. A handler that interrupts it finds none, and what it
+/// does there is kept afterwards.
 fn look<T>(set: RawFd, work: impl FnOnce(&mut EpollSet) -> T) -> Option<T> {
     if is_empty() || LOOKING.replace(true) {
         return None;
@@ -117,14 +121,18 @@ pub(crate) fn control(
     fd: RawFd,
     event: Option<epoll_event>,
 ) -> Option<Result<(), Errno>> {
-    let mut sets = held()?;
-    let found = sets.0.get_mut(&set)?;
-    // Announced first: either a sleeper is seen here, or it sees that something was changed.
-    sleepers::note_change(set);
-    let has_sleepers = sleepers::any(set);
-    let outcome = found.control(operation, fd, event.map(Interest::from), has_sleepers);
-    sleepers::set_changed(set, found.has_changes());
-    outcome
+    if is_empty() || LOOKING.get() {
+        return None;
+    }
+    keep_missed();
+    look(set, |found| {
+        // Announced first: either a sleeper is seen here, or it sees that something was changed.
+        sleepers::note_change(set);
+        let has_sleepers = sleepers::any(set);
+        let outcome = found.control(operation, fd, event.map(Interest::from), has_sleepers);
+        sleepers::set_changed(set, found.has_changes());
+        outcome
+    })?
 }
 
 /// A call of epoll_ctl(2) on a socket of the engine has succeeded.
@@ -133,20 +141,25 @@ pub(crate) fn note(set: RawFd, operation: c_int, fd: RawFd, event: Option<epoll_
     let interest = event.map(Interest::from);
     if LOOKING.get() {
         missed::add(Missed { set, fd, interest });
+        if let Some(event) = event {
+            // It can fail only when another thread has closed it: then nobody waits for it.
+            let _ = calls::watch_for_good(fd, event.events & EPOLLET as u32 != 0);
+        }
     } else {
         keep_missed();
         keep(set, fd, interest);
-    }
-    if let Some(event) = event {
-        // It can fail only when another thread has closed it: then nobody waits for it.
-        let _ = calls::watch_for_good(fd, event.events & EPOLLET as u32 != 0);
     }
 }
 
 fn keep(set: RawFd, fd: RawFd, interest: Option<Interest>) {
     let mut sets = lock();
     let found = sets.0.entry(set).or_insert_with(|| EpollSet::new(set));
+    if sleepers::any(set) {
+        // It may sleep for a token that no longer ends its sleep.
+        found.stop_listening();
+    }
     found.note(fd, interest);
+    sleepers::set_changed(set, found.has_changes());
     sets.clean();
     if !sleepers::is_alone(set)
         && let Some(found) = sets.0.get_mut(&set)
@@ -191,10 +204,11 @@ pub(crate) fn forget(fd: RawFd) {
 /// The same for all from `first` to `last`.
 pub(crate) fn forget_range(first: RawFd, last: RawFd) {
     if let Some(mut sets) = held() {
-        sets.0.retain(|number, _| {
+        sets.0.retain(|number, set| {
             let stays = !(first..=last).contains(number);
             if !stays {
                 sleepers::set_changed(*number, false);
+                set.stop_listening();
             }
             stays
         });
@@ -251,6 +265,9 @@ pub(crate) fn turn(set: RawFd, events: &mut [epoll_event], may_sleep: bool) -> T
         return Turn::Sleep;
     }
     let turn = look(set, |found| {
+        if sleepers::several(set) {
+            found.stop_listening();
+        }
         let turn = found.turn(events, may_sleep);
         sleepers::set_changed(set, found.has_changes());
         turn
@@ -262,6 +279,7 @@ pub(crate) fn turn(set: RawFd, events: &mut [epoll_event], may_sleep: bool) -> T
 /// know; how many there are now.
 pub(crate) fn complete(set: RawFd, events: &mut [epoll_event], given: usize) -> usize {
     let all = look(set, |found| {
+        found.gather();
         for event in events.iter_mut().take(given) {
             correct_one(found, event);
             if found.is_judged(event.u64) {

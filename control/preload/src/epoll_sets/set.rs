@@ -4,11 +4,13 @@
 //! The two differ for a while. A program that waits for room and then for an answer, over and over,
 //! would change its registration twice a request by a system call; here it is written down, and the
 //! kernel is told when somebody is about to sleep, if by then there is still something to tell. What
-//! may be ready meanwhile is known from the sockets' own words.
+//! may be ready meanwhile is known from the sockets' own words, and from the list of those to which
+//! something has come ([`listening`]).
 
+use super::listening::{self, Listening};
 use super::truth;
 use crate::real;
-use braid_socket::Errno;
+use braid_socket::{Errno, calls};
 use libc::{
     EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD, EPOLLERR, EPOLLET, EPOLLEXCLUSIVE, EPOLLHUP,
     EPOLLIN, EPOLLONESHOT, EPOLLOUT, EPOLLRDBAND, EPOLLRDHUP, EPOLLRDNORM, EPOLLWAKEUP,
@@ -23,6 +25,10 @@ use std::os::fd::RawFd;
 const TURNS_WITHOUT_KERNEL: u32 = 3;
 /// What the kernel keeps a state for: such a registration is changed by the kernel alone.
 const OF_KERNEL: u32 = (EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP) as u32;
+/// What keeps a registration from being heard of by the list: the kernel says it once, or to one.
+const NOT_LISTED: u32 = (EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP) as u32;
+/// What the kernel says because of a token.
+const READABLE: u32 = (EPOLLIN | EPOLLRDNORM) as u32;
 /// What is reported whether it was asked for or not.
 const ALWAYS: u32 = (EPOLLERR | EPOLLHUP) as u32;
 /// What the kernel knows of a connection, one of which comes with its end.
@@ -82,6 +88,15 @@ impl Interest {
     fn is_of_kernel(self) -> bool {
         self.events & OF_KERNEL != 0
     }
+
+    fn is_edge(self) -> bool {
+        self.events & EPOLLET as u32 != 0
+    }
+
+    /// Whether the list may stand for tokens: a token must end a sleep in which the kernel was told so.
+    fn may_be_listed(self) -> bool {
+        self.events & READABLE != 0 && self.events & NOT_LISTED == 0
+    }
 }
 
 /// A descriptor that is in the kernel's set.
@@ -94,6 +109,8 @@ struct Registration {
     has_ended: bool,
     /// Whether it is among [`EpollSet::listed`].
     listed: bool,
+    /// By what number it is heard of ([`Listening`]).
+    slot: Option<u32>,
 }
 
 impl Registration {
@@ -120,9 +137,10 @@ pub(crate) struct EpollSet {
     by_fd: BTreeMap<RawFd, Registration>,
     /// Data that the kernel was told, and the descriptor.
     by_data: BTreeSet<(u64, RawFd)>,
-    /// Descriptors that are looked at in every turn: their registration was changed, and they were not
-    /// found unready since.
+    /// Descriptors that are looked at in every turn: their registration was changed or something has
+    /// come, and they were not found unready since.
     listed: Vec<RawFd>,
+    listening: Listening,
     /// Somebody sees it through the kernel alone: another process, another number, a set that it is
     /// in, poll(2).
     shared: bool,
@@ -136,6 +154,7 @@ impl EpollSet {
             by_fd: BTreeMap::new(),
             by_data: BTreeSet::new(),
             listed: Vec::new(),
+            listening: Listening::Possible,
             shared: false,
             turns: 0,
         }
@@ -184,7 +203,10 @@ impl EpollSet {
 
     /// The kernel was told so of a descriptor; `None`: that it is taken out.
     pub(super) fn note(&mut self, fd: RawFd, interest: Option<Interest>) {
-        self.remove(fd);
+        let heard_before = self.remove(fd);
+        if interest.is_none() && heard_before {
+            listening::leave(fd);
+        }
         if let Some(told) = interest {
             // Which of two an event is about cannot be told: the kernel alone judges.
             let is_alone = self.of_data(told.data).next().is_none();
@@ -192,23 +214,41 @@ impl EpollSet {
                 self.share();
             }
             self.by_data.insert((told.data, fd));
+            let slot = told
+                .may_be_listed()
+                .then(|| self.listening.add(fd, told.is_edge()))
+                .flatten();
+            if slot.is_some() {
+                self.listed.push(fd);
+            } else if heard_before {
+                listening::say_again(fd);
+            } else if self.shared || told.events & READABLE != 0 {
+                watch(fd, told);
+            }
             let registration = Registration {
                 asked: interest,
                 told,
                 has_ended: false,
-                listed: false,
+                listed: slot.is_some(),
+                slot,
             };
             self.by_fd.insert(fd, registration);
         }
     }
 
-    fn remove(&mut self, fd: RawFd) {
-        if let Some(registration) = self.by_fd.remove(&fd) {
-            self.by_data.remove(&(registration.told.data, fd));
-            if registration.listed {
-                self.listed.retain(|other| *other != fd);
-            }
+    /// Whether it was heard of by the list.
+    fn remove(&mut self, fd: RawFd) -> bool {
+        let Some(registration) = self.by_fd.remove(&fd) else {
+            return false;
+        };
+        self.by_data.remove(&(registration.told.data, fd));
+        if registration.listed {
+            self.listed.retain(|other| *other != fd);
         }
+        if let Some(slot) = registration.slot {
+            self.listening.remove(slot, fd);
+        }
+        registration.slot.is_some()
     }
 
     /// Tells the kernel what it does not know of a descriptor.
@@ -237,8 +277,13 @@ impl EpollSet {
     /// Tells the kernel all that it does not know.
     pub(super) fn settle(&mut self) {
         for fd in mem::take(&mut self.listed) {
-            if let Some(registration) = self.by_fd.get_mut(&fd) {
-                registration.listed = false;
+            let Some(registration) = self.by_fd.get_mut(&fd) else {
+                continue;
+            };
+            // Of one that is heard of by the list the kernel does not know what has come.
+            registration.listed = registration.slot.is_some();
+            if registration.listed {
+                self.listed.push(fd);
             }
             self.tell(fd);
             self.look_for_end(fd);
@@ -275,13 +320,31 @@ impl EpollSet {
     /// From now on the kernel is told at once.
     pub(super) fn share(&mut self) {
         if !mem::replace(&mut self.shared, true) {
+            self.stop_listening();
             self.settle();
+            for (fd, registration) in &self.by_fd {
+                watch(*fd, registration.told);
+            }
+        }
+    }
+
+    /// From now on the descriptors say what comes: several threads wait, or the kernel alone is asked.
+    pub(super) fn stop_listening(&mut self) {
+        // Given back last: who has the list next is woken for nobody else.
+        let Listening::To(_list) = mem::replace(&mut self.listening, Listening::Over) else {
+            return;
+        };
+        for (fd, registration) in &mut self.by_fd {
+            if registration.slot.take().is_some() {
+                listening::say_again(*fd);
+            }
         }
     }
 
     /// The same, but what the kernel does not take stays to be told.
     pub(super) fn share_over_exec(&mut self) {
         self.shared = true;
+        self.stop_listening();
         for fd in mem::take(&mut self.listed) {
             let Some(registration) = self.by_fd.get_mut(&fd) else {
                 continue;
@@ -303,13 +366,33 @@ impl EpollSet {
         let within: Vec<RawFd> = self.by_fd.range(first..=last).map(|(fd, _)| *fd).collect();
         for fd in within {
             self.tell(fd);
-            self.remove(fd);
+            if self.remove(fd) {
+                listening::leave(fd);
+            }
         }
     }
 
-    /// Whether a descriptor is looked at.
+    /// Whether a wait has to look before it sleeps.
     pub(super) fn has_changes(&self) -> bool {
-        !self.listed.is_empty()
+        !self.listed.is_empty() || self.listening.heard().is_some()
+    }
+
+    /// Takes note of those to which something has come.
+    pub(super) fn gather(&mut self) {
+        let (by_fd, listed) = (&mut self.by_fd, &mut self.listed);
+        let Some(heard) = self.listening.heard() else {
+            return;
+        };
+        if heard.is_inherited() {
+            return self.stop_listening();
+        }
+        heard.take(|fd| {
+            if let Some(registration) = by_fd.get_mut(&fd)
+                && !mem::replace(&mut registration.listed, true)
+            {
+                listed.push(fd);
+            }
+        });
     }
 
     /// Descriptors of which the kernel was told this data, and what is asked of them.
@@ -327,6 +410,11 @@ impl EpollSet {
 
     /// Begins a wait.
     pub(super) fn turn(&mut self, events: &mut [epoll_event], may_sleep: bool) -> Turn {
+        if events.is_empty() {
+            // Without a place only the kernel answers.
+            self.stop_listening();
+        }
+        self.gather();
         if self.shared {
             self.settle();
         } else if self.turns < TURNS_WITHOUT_KERNEL || events.is_empty() {
@@ -343,11 +431,28 @@ impl EpollSet {
         self.turns = 0;
         if may_sleep {
             self.settle();
+            self.prepare_sleep();
+            let found = self.look(events);
+            if found > 0 {
+                self.turns += 1;
+                return Turn::Answered(found);
+            }
         }
         if self.listed.is_empty() {
             Turn::Sleep
         } else {
             Turn::Ask
+        }
+    }
+
+    /// From here on who notes something on the list wakes this thread.
+    fn prepare_sleep(&mut self) {
+        if self
+            .listening
+            .heard()
+            .is_some_and(|heard| !heard.prepare_sleep())
+        {
+            self.gather();
         }
     }
 
@@ -374,7 +479,7 @@ impl EpollSet {
                     u64: asked.data,
                 };
             }
-            registration.listed = ready != 0 || registration.is_pending();
+            registration.listed = (ready != 0 && !asked.is_edge()) || registration.is_pending();
             registration.listed
         });
         // Who had no place is the first next time.
@@ -382,4 +487,10 @@ impl EpollSet {
         self.listed.rotate_left(places);
         found
     }
+}
+
+/// Has a descriptor follow its socket's readiness.
+fn watch(fd: RawFd, told: Interest) {
+    // It can fail only when another thread has closed it: then nobody waits for it.
+    let _ = calls::watch_for_good(fd, told.is_edge());
 }

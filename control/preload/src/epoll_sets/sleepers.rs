@@ -83,6 +83,11 @@ pub(super) fn any(set: RawFd) -> bool {
     words(set).is_none_or(|words| words.sleepers.load(Ordering::Relaxed) > 0)
 }
 
+/// Whether more than one thread sleeps, or is about to.
+pub(super) fn several(set: RawFd) -> bool {
+    words(set).is_some_and(|words| words.sleepers.load(Ordering::Relaxed) > 1)
+}
+
 /// A thread that is about to sleep in the kernel, or does. One that leaves its sleep by longjmp(3)
 /// counts for ever, and then the kernel is always told at once.
 #[derive(Debug)]

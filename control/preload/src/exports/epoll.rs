@@ -136,9 +136,14 @@ unsafe fn corrected(
                 if given <= 0 || epoll_sets::is_empty() {
                     return given;
                 }
-                // SAFETY: the kernel has filled so many.
-                let given = unsafe { room.first(given) };
-                aside(|| epoll_sets::correct(set, given))
+                if places.is_empty() {
+                    // SAFETY: the kernel has filled so many.
+                    let given = unsafe { room.first(given) };
+                    aside(|| epoll_sets::correct(set, given))
+                } else {
+                    let given = usize::try_from(given).unwrap_or(0);
+                    aside(|| epoll_sets::complete(set, places, given))
+                }
             }
         };
         drop(asleep);

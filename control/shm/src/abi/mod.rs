@@ -21,6 +21,6 @@ pub use plain::Plain;
 pub(crate) use plain::plain;
 
 /// The version of all that this crate lays down. Engine and library must have the same.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 /// The first eight bytes of a region: "braidshm".
 pub const REGION_MAGIC: u64 = u64::from_le_bytes(*b"braidshm");

@@ -5,7 +5,7 @@ use crate::doorbell::{Doorbell, ring_owner};
 use crate::layout::{RegionHeader, RegionLayout};
 use crate::lock::{Guard, ThreadId};
 use crate::memory::{MemoryError, Shared, SharedMemory};
-use crate::region::worker::WorkerDoorbell;
+use crate::region::worker::SlotDoorbell;
 use crate::slot::application::{ApplicationSide, Done};
 use crate::slot::ends::ApplicationEnd;
 use crate::slot::{Linger, ReadEnd, SlotFlags, SlotState, SocketSlot, Splitting, Unsent};
@@ -26,7 +26,8 @@ pub(super) struct Inner {
     pub(super) layout: RegionLayout,
     pub(super) memory: Arc<SharedMemory>,
     header: Shared<RegionHeader>,
-    doorbells: Vec<WorkerDoorbell>,
+    doorbells: Vec<SlotDoorbell>,
+    ready: SlotDoorbell,
     worker_bells: Vec<Bell>,
     control_bell: Bell,
 }
@@ -52,12 +53,14 @@ impl ApplicationRegion {
         if !header.is_whole(&layout) {
             return Err(MemoryError::Header);
         }
-        let doorbells = WorkerDoorbell::all(&memory, &layout).ok_or(MemoryError::Header)?;
+        let doorbells = SlotDoorbell::of_workers(&memory, &layout).ok_or(MemoryError::Header)?;
+        let ready = SlotDoorbell::of_application(&memory, &layout).ok_or(MemoryError::Header)?;
         let inner = Inner {
             layout,
             memory,
             header,
             doorbells,
+            ready,
             worker_bells,
             control_bell: Bell::from_descriptor(control_bell),
         };
@@ -93,6 +96,29 @@ impl ApplicationRegion {
             slot,
             generation,
         })
+    }
+
+    /// Hands every slot that the engine has noted since ([`ApplicationSlot::list`]) to `look`, each
+    /// once; whether there was any. One thread of one process at a time.
+    pub fn take_ready(&self, mut look: impl FnMut(u32)) -> bool {
+        let sockets = self.inner.layout.sockets();
+        self.inner.ready.doorbell().take(|slot| {
+            if slot < sockets {
+                look(slot);
+            }
+        })
+    }
+
+    /// Announces a sleep, which the first slot that is noted ends by a token. `false`: some are to be
+    /// taken first.
+    #[must_use = "sleep only if this says so"]
+    pub fn prepare_sleep(&self) -> bool {
+        self.inner.ready.doorbell().prepare_sleep()
+    }
+
+    /// The caller is awake, and nobody need wake it.
+    pub fn awake(&self) {
+        self.inner.ready.doorbell().awake();
     }
 
     /// Has the worker that `owner` names look at a slot; one that there is not is asked nothing.
@@ -298,6 +324,22 @@ impl ApplicationSlot {
     /// `edge`-triggered or not, or is polled by code that knows nothing of Braid.
     pub fn watch_for_good(&self, edge: bool) {
         if self.words.readiness.watch_for_good(edge) {
+            self.kick();
+        }
+    }
+
+    /// Has the engine note the socket on the region's list when bytes come, and make the descriptor
+    /// readable only when who reads the list sleeps ([`ApplicationRegion::prepare_sleep`]); by an edge
+    /// of its own if `edge`. Then look at the socket.
+    pub fn list(&self, edge: bool) {
+        self.words.readiness.list(edge);
+    }
+
+    /// Ends that: the descriptor follows the socket's readiness, as after
+    /// [`watch_for_good`](Self::watch_for_good).
+    pub fn unlist(&self) {
+        self.words.readiness.unlist();
+        if self.unread() != Ok(0) {
             self.kick();
         }
     }

@@ -6,10 +6,10 @@ use crate::descriptor::Bell;
 use crate::doorbell::Doorbell;
 use crate::layout::{RegionHeader, RegionLayout};
 use crate::memory::{MemoryError, Shared, SharedMemory};
-use crate::region::worker::{WorkerDoorbell, WorkerRegion};
+use crate::region::worker::{SlotDoorbell, WorkerRegion};
 use crate::slot::ends::EngineEnd;
 use crate::slot::engine::EngineSide;
-use crate::slot::readiness::Occasion;
+use crate::slot::readiness::{Occasion, ReadyList};
 use crate::slot::{Linger, ReadEnd, SlotFlags, SlotState, SocketSlot};
 use crate::sync::{Ordering, SharedBytes, fence, futex_wake};
 use crate::thread_block::{ARGUMENT_BYTES, ThreadBlockWords};
@@ -25,7 +25,8 @@ pub struct EngineRegion {
     layout: RegionLayout,
     memory: Arc<SharedMemory>,
     header: Shared<RegionHeader>,
-    doorbells: Vec<WorkerDoorbell>,
+    doorbells: Vec<SlotDoorbell>,
+    ready: SlotDoorbell,
     worker_bells: Vec<Arc<Bell>>,
     control_bell: Arc<Bell>,
 }
@@ -53,7 +54,8 @@ impl EngineRegion {
         }
         let memory = Arc::new(SharedMemory::create("braid-region", layout.total_bytes())?);
         let header = Shared::<RegionHeader>::at(&memory, 0).ok_or(MemoryError::Header)?;
-        let doorbells = WorkerDoorbell::all(&memory, &layout).ok_or(MemoryError::Header)?;
+        let doorbells = SlotDoorbell::of_workers(&memory, &layout).ok_or(MemoryError::Header)?;
+        let ready = SlotDoorbell::of_application(&memory, &layout).ok_or(MemoryError::Header)?;
         header.magic.store(REGION_MAGIC, Ordering::Relaxed);
         header.sockets.store(layout.sockets(), Ordering::Relaxed);
         header.threads.store(layout.threads(), Ordering::Relaxed);
@@ -69,6 +71,7 @@ impl EngineRegion {
             memory,
             header,
             doorbells,
+            ready,
             worker_bells,
             control_bell,
         })
@@ -163,6 +166,7 @@ impl EngineRegion {
             .store(generation, Ordering::Release);
         Some(SlotHandle {
             words,
+            ready: self.ready.clone(),
             slot,
             generation,
         })
@@ -205,11 +209,19 @@ impl EngineRegion {
 #[derive(Clone, Debug)]
 pub struct SlotHandle {
     words: Shared<SocketSlot>,
+    ready: SlotDoorbell,
     slot: u32,
     generation: u32,
 }
 
 impl SlotHandle {
+    fn ready_list(&self) -> ReadyList<'_> {
+        ReadyList {
+            doorbell: self.ready.doorbell(),
+            slot: self.slot,
+        }
+    }
+
     /// The slot's number.
     pub fn slot(&self) -> u32 {
         self.slot
@@ -283,7 +295,9 @@ impl SlotHandle {
         self.set_error(errno);
         fence(Ordering::SeqCst);
         // Before the state: who sees that takes the token out.
-        self.words.readiness.signal(Occasion::Kick, end);
+        self.words
+            .readiness
+            .signal(Occasion::Kick, self.ready_list(), end);
         self.set_state(SlotState::Open);
         self.force_writable(end);
     }
@@ -362,20 +376,25 @@ impl EngineSlot {
     /// Shows the application what was taken and written since the last call, and wakes it if it
     /// sleeps for that.
     pub fn publish(&mut self, end: &impl EngineEnd) {
-        self.side.publish(&self.handle.words, end);
+        let handle = &self.handle;
+        self.side.publish(&handle.words, handle.ready_list(), end);
     }
 
     /// As [`publish`](Self::publish), but leaves a reader asleep while less than half the ring is
     /// unread. `true`: one may sleep there; call `publish` soon.
     #[must_use = "somebody may be left asleep"]
     pub fn publish_without_waking(&mut self, end: &impl EngineEnd) -> bool {
-        self.side.publish_without_waking(&self.handle.words, end)
+        let handle = &self.handle;
+        self.side
+            .publish_without_waking(&handle.words, handle.ready_list(), end)
     }
 
     /// Looks at both indices, and brings the descriptor's readiness up to date, as an application
     /// that kicks may want: it has sent, has read what we stalled for, or watches from now on.
     pub fn answer_kick(&mut self, end: &impl EngineEnd) -> Result<(), Violation> {
-        self.side.answer_kick(&self.handle.words, end)
+        let handle = &self.handle;
+        self.side
+            .answer_kick(&handle.words, handle.ready_list(), end)
     }
 
     /// Asks for a kick once there is room again. `false`: there is room now, go on.

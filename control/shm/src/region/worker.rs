@@ -2,32 +2,44 @@
 
 use crate::descriptor::Bell;
 use crate::doorbell::Doorbell;
-use crate::layout::{RegionLayout, WorkerDoorbellWords};
+use crate::layout::{RegionLayout, SlotDoorbellWords};
 use crate::memory::{Shared, SharedMemory};
 use crate::region::engine::{EngineRegion, EngineSlot, SlotHandle};
 use crate::sync::AtomicU64;
 use std::sync::Arc;
 
-/// The words of a worker's doorbell, mapped.
+/// The words of a doorbell with a bit for each slot, mapped.
 #[derive(Clone, Debug)]
-pub(crate) struct WorkerDoorbell {
-    words: Shared<WorkerDoorbellWords>,
+pub(crate) struct SlotDoorbell {
+    words: Shared<SlotDoorbellWords>,
     bits: Shared<[AtomicU64]>,
 }
 
-impl WorkerDoorbell {
+impl SlotDoorbell {
     /// Those of all workers, in the order of their numbers. `None`: the memory is not that of such a
     /// region.
-    pub(crate) fn all(memory: &Arc<SharedMemory>, layout: &RegionLayout) -> Option<Vec<Self>> {
-        let of_worker = |worker| {
-            let offset = layout.doorbell_offset(worker)?;
-            let bits = offset + size_of::<WorkerDoorbellWords>() as u64;
-            Some(Self {
-                words: Shared::at(memory, offset)?,
-                bits: Shared::slice_at(memory, bits, layout.doorbell_words())?,
-            })
-        };
+    pub(crate) fn of_workers(
+        memory: &Arc<SharedMemory>,
+        layout: &RegionLayout,
+    ) -> Option<Vec<Self>> {
+        let of_worker = |worker| Self::at(memory, layout, layout.doorbell_offset(worker)?);
         (0..layout.workers().into()).map(of_worker).collect()
+    }
+
+    /// The application's.
+    pub(crate) fn of_application(
+        memory: &Arc<SharedMemory>,
+        layout: &RegionLayout,
+    ) -> Option<Self> {
+        Self::at(memory, layout, layout.ready_offset())
+    }
+
+    fn at(memory: &Arc<SharedMemory>, layout: &RegionLayout, offset: u64) -> Option<Self> {
+        let bits = offset + size_of::<SlotDoorbellWords>() as u64;
+        Some(Self {
+            words: Shared::at(memory, offset)?,
+            bits: Shared::slice_at(memory, bits, layout.doorbell_words())?,
+        })
     }
 
     pub(crate) fn doorbell(&self) -> Doorbell<'_> {
@@ -43,7 +55,7 @@ impl WorkerDoorbell {
 #[derive(Clone, Debug)]
 pub struct WorkerRegion {
     pub(super) region: EngineRegion,
-    pub(super) doorbell: WorkerDoorbell,
+    pub(super) doorbell: SlotDoorbell,
     pub(super) bell: Arc<Bell>,
 }
 

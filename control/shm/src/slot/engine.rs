@@ -2,7 +2,7 @@
 
 use crate::ring::byte::{Consumer, Producer};
 use crate::slot::ends::EngineEnd;
-use crate::slot::readiness::Occasion;
+use crate::slot::readiness::{Occasion, ReadyList};
 use crate::slot::state::SlotState;
 use crate::slot::words::SocketSlot;
 use crate::slot::writability::enough_room;
@@ -76,12 +76,12 @@ impl EngineSide {
         count
     }
 
-    pub(crate) fn publish(&mut self, slot: &SocketSlot, end: &impl EngineEnd) {
+    pub(crate) fn publish(&mut self, slot: &SocketSlot, list: ReadyList<'_>, end: &impl EngineEnd) {
         if !self.show(slot, end) {
             return;
         }
         if self.is_worth_waking(slot) {
-            slot.readiness.signal(Occasion::Arrival, end);
+            slot.readiness.signal(Occasion::Arrival, list, end);
         }
         self.arrived = false;
     }
@@ -92,17 +92,18 @@ impl EngineSide {
     pub(crate) fn publish_without_waking(
         &mut self,
         slot: &SocketSlot,
+        list: ReadyList<'_>,
         end: &impl EngineEnd,
     ) -> bool {
         if !self.show(slot, end) {
             return false;
         }
         if self.receive.unread() >= self.receive.capacity() / 2 {
-            slot.readiness.signal(Occasion::Arrival, end);
+            slot.readiness.signal(Occasion::Arrival, list, end);
             self.arrived = false;
         } else {
-            // Who comes to sleep later looks at the ring first.
-            self.arrived = slot.readiness.is_watched();
+            // Who comes to sleep later looks at the ring, or at the list, first.
+            self.arrived = slot.readiness.note_without_waking(list);
         }
         self.arrived
     }
@@ -131,14 +132,15 @@ impl EngineSide {
     pub(crate) fn answer_kick(
         &mut self,
         slot: &SocketSlot,
+        list: ReadyList<'_>,
         end: &impl EngineEnd,
     ) -> Result<(), Violation> {
         self.refresh_transmit(slot)?;
         self.refresh_receive(slot)?;
-        self.publish(slot, end);
+        self.publish(slot, list, end);
         fence(Ordering::SeqCst);
         if self.receive.unread() > 0 && self.is_worth_waking(slot) {
-            slot.readiness.signal(Occasion::Kick, end);
+            slot.readiness.signal(Occasion::Kick, list, end);
         }
         // While it connects it is unwritable whatever the ring holds; `force_writable` ends that.
         let state = SlotState::parse(slot.identity.state.load(Ordering::Acquire));

@@ -6,7 +6,8 @@
 //!
 //! - `interest`: how many threads are about to sleep in poll, plus two sticky bits, set when the
 //!   descriptor was given to an epoll: level-triggered, or edge-triggered. A count, because a flag that
-//!   the first sleeper takes away leaves the second one asleep.
+//!   the first sleeper takes away leaves the second one asleep. A third bit says that the descriptor is
+//!   in an epoll whose only waiter looks at a list first.
 //! - `token`: tokens that were put and not yet claimed back.
 //! - `owed`: tokens that were claimed back but were not in the queue yet. Under the receive lock.
 //!
@@ -30,11 +31,23 @@
 //! per arrival, up to `MAX_TOKENS`; a reader who leaves data behind and finds that many claims
 //! them back and asks the engine (by a kick) for a new one.
 
+//!
+//! **A list instead of tokens.** A token costs a system call to put, one to take, and one to hear of. A
+//! program that waits for many sockets by one epoll set is told by the application's doorbell instead
+//! ([`crate::doorbell`]), for all of which one token is put, and only if it sleeps. It must ask the
+//! kernel whether that socket is readable while it sleeps, as no other token is put then. So the
+//! "sleeping" of that doorbell is taken only by who puts a token. What is noted stands for a look at the
+//! ring behind the fence of whoever noted it: `list`, fence, look on one side, ring's tail, fence,
+//! `interest` on the other.
+
+use crate::doorbell::Doorbell;
 use crate::slot::ends::{ApplicationEnd, EngineEnd};
 use crate::sync::{AtomicU32, Ordering, fence};
 
 /// Most tokens of a socket in edge-triggered use.
 pub(crate) const MAX_TOKENS: u32 = 8;
+/// On a list.
+const LISTED: u32 = 1 << 29;
 const LEVEL: u32 = 1 << 30;
 const EDGE: u32 = 1 << 31;
 
@@ -67,10 +80,17 @@ pub(crate) enum Settled {
     Kick,
 }
 
+/// The application's doorbell, and which of its items a socket is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ReadyList<'a> {
+    pub(crate) doorbell: Doorbell<'a>,
+    pub(crate) slot: u32,
+}
+
 impl Readiness {
     /// Engine: after the tail of a ring that is not empty was published, and a sequentially
     /// consistent fence.
-    pub(crate) fn signal(&self, occasion: Occasion, end: &impl EngineEnd) {
+    pub(crate) fn signal(&self, occasion: Occasion, list: ReadyList<'_>, end: &impl EngineEnd) {
         let interest = self.interest.load(Ordering::Relaxed);
         if interest == 0 {
             return;
@@ -81,16 +101,23 @@ impl Readiness {
         };
         // The engine alone adds here, apart from a reader that gives back what it has just taken;
         // one token too many is taken out like any other.
-        if self.token.load(Ordering::Relaxed) < most {
+        let may_put = self.token.load(Ordering::Relaxed) < most;
+        let mut wanted = interest & !(LISTED | EDGE) != 0;
+        if interest & LISTED != 0 && list.doorbell.mark(list.slot) && may_put {
+            wanted |= list.doorbell.take_sleeper();
+        }
+        if wanted && may_put {
             self.token.fetch_add(1, Ordering::AcqRel);
             end.put_token();
         }
     }
 
-    /// Engine: after a sequentially consistent fence behind the ring's tail: whether anybody may
-    /// sleep.
-    pub(crate) fn is_watched(&self) -> bool {
-        self.interest.load(Ordering::Relaxed) != 0
+    /// Engine: after a sequentially consistent fence behind the ring's tail: tells those who are
+    /// awake; whether anybody may sleep.
+    pub(crate) fn note_without_waking(&self, list: ReadyList<'_>) -> bool {
+        let interest = self.interest.load(Ordering::Relaxed);
+        let listed = interest & LISTED != 0 && list.doorbell.mark(list.slot);
+        interest & !(LISTED | EDGE) != 0 || (listed && list.doorbell.is_sleeping())
     }
 
     /// Application, before it looks at the ring for the last time and sleeps.
@@ -111,6 +138,21 @@ impl Readiness {
         let before = self.interest.fetch_or(bits, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         before & bits != bits
+    }
+
+    /// Application, before it looks at the ring: it reads the list from now on.
+    pub(crate) fn list(&self, edge: bool) {
+        let bits = if edge { EDGE | LISTED } else { LISTED };
+        self.interest.fetch_or(bits, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
+    /// Application: the descriptor is to say it. If there are bytes, the engine is to be kicked
+    /// afterwards.
+    pub(crate) fn unlist(&self) {
+        self.interest.fetch_or(LEVEL, Ordering::Relaxed);
+        self.interest.fetch_and(!LISTED, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
     }
 
     /// Application, under the receive lock, when a receive has left the ring empty.

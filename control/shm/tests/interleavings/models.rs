@@ -1,12 +1,14 @@
 //! A socket whose descriptor is two counters.
 
+use crate::doorbell::Doorbell;
 use crate::lock::ThreadId;
 use crate::slot::application::{ApplicationSide, Done};
 use crate::slot::ends::{ApplicationEnd, EngineEnd};
 use crate::slot::engine::EngineSide;
+use crate::slot::readiness::ReadyList;
 use crate::slot::unsent::{Splitting, Unsent};
 use crate::slot::words::SocketSlot;
-use crate::sync::{AtomicU32, Ordering, SharedBytes};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, SharedBytes};
 use loom::sync::Arc;
 
 /// Both directions' packets in a socket's pair of ends.
@@ -62,11 +64,30 @@ impl ApplicationEnd for Descriptor {
     }
 }
 
+/// The application's doorbell.
+#[derive(Debug, Default)]
+pub(crate) struct Ready {
+    summary: [AtomicU64; 1],
+    words: [AtomicU64; 1],
+    sleeping: AtomicU32,
+}
+
+impl Ready {
+    pub(crate) fn doorbell(&self) -> Doorbell<'_> {
+        Doorbell {
+            summary: &self.summary,
+            words: &self.words,
+            sleeping: &self.sleeping,
+        }
+    }
+}
+
 /// A socket with rings of `capacity` bytes.
 #[derive(Clone)]
 pub(crate) struct Socket {
     pub(crate) slot: Arc<SocketSlot>,
     pub(crate) descriptor: Arc<Descriptor>,
+    pub(crate) ready: Arc<Ready>,
     transmit: SharedBytes,
     receive: SharedBytes,
 }
@@ -78,16 +99,24 @@ impl Socket {
     pub(crate) fn new(capacity: usize) -> (Self, EngineSide) {
         let bytes = || SharedBytes::holding(&vec![0; capacity]);
         let (transmit, receive) = (bytes(), bytes());
-        let (slot, descriptor) = (Arc::default(), Arc::default());
+        let (slot, descriptor, ready) = (Arc::default(), Arc::default(), Arc::default());
         (
             Self {
                 slot,
                 descriptor,
+                ready,
                 transmit,
                 receive,
             },
             EngineSide::new(transmit, receive),
         )
+    }
+
+    pub(crate) fn list(&self) -> ReadyList<'_> {
+        ReadyList {
+            doorbell: self.ready.doorbell(),
+            slot: 0,
+        }
     }
 
     pub(crate) fn application(&self) -> ApplicationSide<'_> {
@@ -124,7 +153,7 @@ impl Socket {
     pub(crate) fn arrive(&self, engine: &mut EngineSide, bytes: &[u8]) -> usize {
         engine.refresh_receive(&self.slot).expect("honest words");
         let count = engine.write(bytes);
-        engine.publish(&self.slot, &*self.descriptor);
+        engine.publish(&self.slot, self.list(), &*self.descriptor);
         count
     }
 
@@ -132,9 +161,9 @@ impl Socket {
     pub(crate) fn arrive_quietly(&self, engine: &mut EngineSide, bytes: &[u8]) {
         engine.refresh_receive(&self.slot).expect("honest words");
         engine.write(bytes);
-        if engine.publish_without_waking(&self.slot, &*self.descriptor) {
+        if engine.publish_without_waking(&self.slot, self.list(), &*self.descriptor) {
             engine.refresh_receive(&self.slot).expect("honest words");
-            engine.publish(&self.slot, &*self.descriptor);
+            engine.publish(&self.slot, self.list(), &*self.descriptor);
         }
     }
 
@@ -145,7 +174,7 @@ impl Socket {
         let count = engine.peek(0, &mut bytes);
         bytes.truncate(count);
         engine.advance(count);
-        engine.publish(&self.slot, &*self.descriptor);
+        engine.publish(&self.slot, self.list(), &*self.descriptor);
         bytes
     }
 }

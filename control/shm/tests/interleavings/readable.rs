@@ -1,7 +1,9 @@
-//! Tokens: nobody sleeps past bytes, and the descriptor does not stay readable without them.
+//! Tokens, and the list in their place: nobody sleeps past bytes, and the descriptor does not stay
+//! readable without them.
 
 use crate::models::{READER, SECOND, Socket, explore};
 use crate::slot::engine::EngineSide;
+use loom::sync::Arc;
 use loom::thread;
 
 /// What must hold once all threads have ended, with somebody interested all the time.
@@ -16,7 +18,7 @@ fn assert_readable_iff_unread(socket: &Socket, engine: &mut EngineSide) {
     let (_, kick) = socket.receive(READER, 16);
     if kick {
         engine
-            .answer_kick(&socket.slot, &*socket.descriptor)
+            .answer_kick(&socket.slot, socket.list(), &*socket.descriptor)
             .expect("honest words");
     }
     assert_eq!(
@@ -77,10 +79,10 @@ fn half_a_ring_wakes_at_once() {
         socket.slot.readiness.watch();
         engine.refresh_receive(&socket.slot).expect("honest words");
         engine.write(&[1]);
-        assert!(engine.publish_without_waking(&socket.slot, &*socket.descriptor));
+        assert!(engine.publish_without_waking(&socket.slot, socket.list(), &*socket.descriptor));
         assert!(!socket.descriptor.is_readable());
         engine.write(&[2]);
-        assert!(!engine.publish_without_waking(&socket.slot, &*socket.descriptor));
+        assert!(!engine.publish_without_waking(&socket.slot, socket.list(), &*socket.descriptor));
         assert!(socket.descriptor.is_readable());
     });
 }
@@ -146,6 +148,103 @@ fn of_two_sleepers_none_is_forgotten() {
     });
 }
 
+/// A wait of who reads the list: whether it sleeps.
+fn wait_by_list(socket: &Socket) -> bool {
+    socket.ready.doorbell().awake();
+    let mut noted = socket.ready.doorbell().take(|_| ());
+    if !noted {
+        noted = !socket.ready.doorbell().prepare_sleep() && socket.ready.doorbell().take(|_| ());
+    }
+    !noted
+}
+
+#[test]
+fn who_reads_the_list_is_woken_by_a_token() {
+    explore(4, || {
+        let (socket, mut engine) = Socket::new(4);
+        socket.slot.readiness.list(false);
+        let waiter = socket.clone();
+        let application = thread::spawn(move || wait_by_list(&waiter));
+        socket.arrive(&mut engine, &[1]);
+        let sleeps = application.join().expect("no panic");
+        assert!(!sleeps || socket.descriptor.is_readable());
+        let (got, _) = socket.receive(READER, 4);
+        assert_eq!(got, [1]);
+        assert_eq!(socket.descriptor.tokens(), 0);
+    });
+}
+
+#[test]
+fn who_reads_the_list_is_told_of_what_others_are_left_asleep_for() {
+    explore(4, || {
+        let (socket, mut engine) = Socket::new(4);
+        socket.slot.readiness.list(false);
+        let waiter = socket.clone();
+        let application = thread::spawn(move || wait_by_list(&waiter));
+        socket.arrive_quietly(&mut engine, &[1]);
+        let sleeps = application.join().expect("no panic");
+        assert!(!sleeps || socket.descriptor.is_readable());
+    });
+}
+
+#[test]
+fn of_two_sockets_on_the_list_none_is_passed_over() {
+    explore(3, || {
+        let (first, mut of_first) = Socket::new(4);
+        let (mut second, mut of_second) = Socket::new(4);
+        second.ready = Arc::clone(&first.ready);
+        for socket in [&first, &second] {
+            socket.slot.readiness.list(false);
+        }
+        let waiter = first.clone();
+        let application = thread::spawn(move || wait_by_list(&waiter));
+        first.arrive(&mut of_first, &[1]);
+        second.arrive(&mut of_second, &[2]);
+        let sleeps = application.join().expect("no panic");
+        let tokens = first.descriptor.tokens() + second.descriptor.tokens();
+        assert!(!sleeps || tokens > 0);
+        assert!(tokens <= 1, "one wakes for all");
+    });
+}
+
+#[test]
+fn who_begins_to_read_the_list_hears_of_what_is_there() {
+    explore(4, || {
+        let (socket, mut engine) = Socket::new(4);
+        let waiter = socket.clone();
+        let application = thread::spawn(move || {
+            waiter.slot.readiness.list(true);
+            let unread = waiter.application().unread().expect("honest words") > 0;
+            !unread && wait_by_list(&waiter)
+        });
+        socket.arrive(&mut engine, &[1]);
+        if application.join().expect("no panic") {
+            assert!(socket.descriptor.is_readable());
+        }
+    });
+}
+
+#[test]
+fn a_socket_that_is_taken_off_the_list_is_readable() {
+    explore(4, || {
+        let (socket, mut engine) = Socket::new(4);
+        socket.slot.readiness.list(false);
+        let other = socket.clone();
+        let application = thread::spawn(move || {
+            other.slot.readiness.unlist();
+            other.application().unread().expect("honest words") > 0
+        });
+        socket.arrive(&mut engine, &[1]);
+        if application.join().expect("no panic") {
+            engine
+                .answer_kick(&socket.slot, socket.list(), &*socket.descriptor)
+                .expect("honest words");
+        }
+        assert!(socket.descriptor.is_readable());
+        assert_readable_iff_unread(&socket, &mut engine);
+    });
+}
+
 #[test]
 fn an_epoll_registration_hears_of_what_is_there() {
     explore(4, || {
@@ -156,7 +255,7 @@ fn an_epoll_registration_hears_of_what_is_there() {
         application.join().expect("no panic");
         // The kick that goes with the registration.
         engine
-            .answer_kick(&socket.slot, &*socket.descriptor)
+            .answer_kick(&socket.slot, socket.list(), &*socket.descriptor)
             .expect("honest words");
         assert!(socket.descriptor.is_readable());
         assert_readable_iff_unread(&socket, &mut engine);
@@ -181,7 +280,7 @@ fn an_arrival_behind_unread_bytes_is_an_edge() {
         assert!(kick);
         assert_eq!(socket.descriptor.tokens(), 0);
         engine
-            .answer_kick(&socket.slot, &*socket.descriptor)
+            .answer_kick(&socket.slot, socket.list(), &*socket.descriptor)
             .expect("honest words");
         assert_eq!(socket.descriptor.tokens(), 1);
     });

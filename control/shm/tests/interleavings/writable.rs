@@ -41,7 +41,7 @@ fn assert_writable_when_there_is_room_after(
 ) {
     if kicked {
         engine
-            .answer_kick(&socket.slot, &*socket.descriptor)
+            .answer_kick(&socket.slot, socket.list(), &*socket.descriptor)
             .expect("honest words");
     }
     let room = socket.application().room().expect("honest words");

@@ -167,7 +167,9 @@ impl State {
     fn attach_to_new(&mut self) -> Result<Region, Failure> {
         let connection = Connection::open(self.path())?;
         let (message, descriptors) = connection.attach()?;
-        Region::open(&message, descriptors, Arc::new(connection)).map_err(Failure::Errno)
+        let generation = fork::generation();
+        Region::open(&message, descriptors, Arc::new(connection), generation)
+            .map_err(Failure::Errno)
     }
 
     fn refused(&mut self, failure: &Failure) -> Errno {
@@ -216,6 +218,7 @@ impl State {
             message,
             descriptors,
             Arc::clone(own.connection()),
+            0,
         )?);
         self.foreign.push(Arc::downgrade(&region));
         Ok(region)

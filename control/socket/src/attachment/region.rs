@@ -18,6 +18,10 @@ pub(crate) struct Region {
     memory: ApplicationRegion,
     connection: Arc<Connection>,
     dead: AtomicBool,
+    /// The generation of the process whose attachment it is; 0: another's.
+    attached_in: u32,
+    /// Somebody reads its list ([`crate::ReadyList`]).
+    list_taken: AtomicBool,
     descriptors: Vec<RawFd>,
 }
 
@@ -29,10 +33,12 @@ impl Drop for Region {
 
 impl Region {
     /// Maps what came with a message: a memfd, the control thread's bell, and one of each worker.
+    /// `attached_in`: the generation of the caller, if it is its attachment, else 0.
     pub(crate) fn open(
         message: &Attached,
         descriptors: Descriptors,
         connection: Arc<Connection>,
+        attached_in: u32,
     ) -> Result<Self, Errno> {
         let wrong = |_| Errno::new(libc::EPROTO);
         let descriptors: Vec<OwnedFd> = descriptors
@@ -54,6 +60,8 @@ impl Region {
             memory,
             connection,
             dead: AtomicBool::new(false),
+            attached_in,
+            list_taken: AtomicBool::new(false),
             descriptors: numbers,
         })
     }
@@ -64,6 +72,21 @@ impl Region {
 
     pub(crate) fn connection(&self) -> &Arc<Connection> {
         &self.connection
+    }
+
+    /// Whether it is the attachment of this very process, so that nobody else reads its list.
+    pub(crate) fn is_own(&self) -> bool {
+        self.attached_in == crate::fork::generation()
+    }
+
+    /// Takes the list; whether it was free.
+    pub(crate) fn take_list(&self) -> bool {
+        self.is_own() && !self.list_taken.swap(true, Ordering::Acquire)
+    }
+
+    /// Gives it back.
+    pub(crate) fn give_list_back(&self) {
+        self.list_taken.store(false, Ordering::Release);
     }
 
     /// The engine's name for it.

@@ -1,6 +1,7 @@
 //! What ioctl(2), fcntl(2) and epoll_ctl(2) ask of a socket.
 
 use super::of;
+use super::poll::wait_until_readable;
 use crate::errno::Errno;
 use braid_shm::SlotState;
 use braid_shm::abi::Operation;
@@ -57,5 +58,19 @@ pub fn watch_for_good(fd: RawFd, edge: bool) -> Result<(), Errno> {
     if socket.slot().state() != SlotState::Listening {
         socket.slot().watch_for_good(edge);
     }
+    Ok(())
+}
+
+/// Takes a socket off the list that it is on ([`crate::ReadyList`]): its descriptor follows its
+/// readiness from now on.
+pub fn unlist(fd: RawFd) -> Result<(), Errno> {
+    of(fd)?.0.slot().unlist();
+    Ok(())
+}
+
+/// Waits a moment until the kernel knows that a socket is readable, if it is: after [`unlist`].
+pub fn wait_until_shown(fd: RawFd) -> Result<(), Errno> {
+    let (socket, borrowed) = of(fd)?;
+    wait_until_readable(&socket, borrowed);
     Ok(())
 }

@@ -20,7 +20,8 @@ mod send;
 pub use accept::{Accepted, accept};
 pub use connect::connect;
 pub use control::{
-    is_nonblocking, not_sent_bytes, send_queue_bytes, set_nonblocking, unread_bytes, watch_for_good,
+    is_nonblocking, not_sent_bytes, send_queue_bytes, set_nonblocking, unlist, unread_bytes,
+    wait_until_shown, watch_for_good,
 };
 pub use names::{local_name, peer_name};
 pub use open::{bind, close, close_marks, listen, shutdown, socket};

@@ -14,7 +14,7 @@ use braid_shm::{ReadEnd, SlotState};
 use libc::{
     POLLERR, POLLHUP, POLLIN, POLLOUT, POLLRDHUP, POLLRDNORM, POLLWRNORM, c_short, pollfd, sigset_t,
 };
-use std::os::fd::RawFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// What a poll reports whether it was asked for or not.
@@ -26,6 +26,9 @@ const IDLE_WAKES: u32 = 16;
 /// How long a sleep lasts at most when the kernel can say nothing of what may come: that a connection
 /// whose peer has finished is over in the other direction, too, to one who asked for nothing else.
 const HALF_CLOSED_STEP: Duration = Duration::from_millis(50);
+
+/// How long the engine is given to answer a kick, which takes it some microseconds.
+const ANSWER: Duration = Duration::from_millis(10);
 
 /// The events of a socket now: POLLIN, POLLOUT, POLLRDHUP, POLLHUP, POLLERR and what goes with them.
 /// No system call, except on a listener.
@@ -53,6 +56,13 @@ pub fn take_back(fd: RawFd) -> Result<bool, Errno> {
     // A receive of nothing sets the descriptor right, and has the engine look if need be.
     slot.receive(fork::thread(), &mut [], &borrowed)?;
     Ok(events_of(&socket) & READ == 0)
+}
+
+/// Waits a moment until the kernel knows that a socket is readable, if it is.
+pub(super) fn wait_until_readable(socket: &OpenSocket, fd: BorrowedFd<'_>) {
+    if socket.slot().state() != SlotState::Listening && events_of(socket) & READ != 0 {
+        let _ = sys::poll_one(fd, POLLIN, Some(ANSWER));
+    }
 }
 
 fn of_listener(listener: &OpenSocket, found: c_short) -> c_short {
