@@ -37,7 +37,7 @@
 //! | Who waits | for | says so in | and is woken by |
 //! |---|---|---|---|
 //! | a reader, in poll | bytes | `interest` | a token: a packet from the engine's end |
-//! | a thread that reads the list, in epoll | bytes on any socket | `sleeping` of the application's doorbell | the token of the first |
+//! | a thread that reads the list, in epoll | bytes on any socket | `sleeping` of the application's doorbell | a token of that socket |
 //! | a writer, in poll | room | `blocked`, with filler in the queue | the engine taking the filler out |
 //! | the engine's stack | room for bytes that came | `stalled` | a kick |
 //! | a worker, in poll | kicks | `sleeping` of its doorbell | its bell, an eventfd |

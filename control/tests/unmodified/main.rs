@@ -31,7 +31,7 @@ macro_rules! programs {
 
 programs! {
     accept_limit cancel close_range copies dup dup_over epoll_changes epoll_edge epoll_ends epoll_fair epoll_handler
-    epoll_kept epoll_list epoll_masked epoll_nested epoll_none epoll_race epoll_renumbered epoll_same epoll_seen epoll_shared
+    epoll_kept epoll_list epoll_masked epoll_nested epoll_none epoll_race epoll_readers epoll_renumbered epoll_same epoll_seen epoll_shared
     epoll_truth exec execl fork handler handler_sets listener listener_shutdown more names options passing pingpong
     poll_ends printed reconnect select_many send_queue spawn states streams threads vfork
 }

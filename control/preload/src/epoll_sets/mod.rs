@@ -8,7 +8,7 @@
 //!
 //! What a program changes of a registration the kernel is told when somebody is about to sleep for it
 //! (see [`set`]), unless others look at the set by the kernel alone. One set of the process hears what
-//! comes to its sockets by a list in shared memory, and the kernel only of the first while its thread
+//! comes to its sockets by a list in shared memory, and the kernel hears of it only while its thread
 //! sleeps (see [`listening`]).
 //!
 //! Who asks for nothing that the kernel knows would hear of no end. For those the kernel is asked when

@@ -431,11 +431,15 @@ impl EpollSet {
         self.turns = 0;
         if may_sleep {
             self.settle();
-            self.prepare_sleep();
+            let is_awaited = self.prepare_sleep();
             let found = self.look(events);
             if found > 0 {
                 self.turns += 1;
                 return Turn::Answered(found);
+            }
+            if !is_awaited {
+                // What was noted was read already, and nobody would wake this thread.
+                return Turn::Ask;
             }
         }
         if self.listed.is_empty() {
@@ -445,15 +449,17 @@ impl EpollSet {
         }
     }
 
-    /// From here on who notes something on the list wakes this thread.
-    fn prepare_sleep(&mut self) {
-        if self
+    /// From here on who notes something on the list wakes this thread. `false`: something was noted just
+    /// now, and nobody does.
+    fn prepare_sleep(&mut self) -> bool {
+        let prepared = self
             .listening
             .heard()
-            .is_some_and(|heard| !heard.prepare_sleep())
-        {
+            .is_none_or(listening::Heard::prepare_sleep);
+        if !prepared {
             self.gather();
         }
+        prepared
     }
 
     /// Writes the events of those that were changed; how many. One that the kernel judges as well as

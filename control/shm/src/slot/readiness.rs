@@ -34,9 +34,10 @@
 //!
 //! **A list instead of tokens.** A token costs a system call to put, one to take, and one to hear of. A
 //! program that waits for many sockets by one epoll set is told by the application's doorbell instead
-//! ([`crate::doorbell`]), for all of which one token is put, and only if it sleeps. It must ask the
-//! kernel whether that socket is readable while it sleeps, as no other token is put then. So the
-//! "sleeping" of that doorbell is taken only by who puts a token. What is noted stands for a look at the
+//! ([`crate::doorbell`]), and a token is put only if it sleeps. It must ask the kernel whether the
+//! socket is readable while it sleeps. That it sleeps only it takes back itself: whoever puts a token
+//! cannot know that the sleeper sees it, as another thread may read the socket first, so the next socket
+//! has a token, too, until the sleeper is awake. What is noted stands for a look at the
 //! ring behind the fence of whoever noted it: `list`, fence, look on one side, ring's tail, fence,
 //! `interest` on the other.
 
@@ -104,7 +105,8 @@ impl Readiness {
         let may_put = self.token.load(Ordering::Relaxed) < most;
         let mut wanted = interest & !(LISTED | EDGE) != 0;
         if interest & LISTED != 0 && list.doorbell.mark(list.slot) && may_put {
-            wanted |= list.doorbell.take_sleeper();
+            // Not taken: another thread may read this token away, and the sleeper sleeps on.
+            wanted |= list.doorbell.is_sleeping();
         }
         if wanted && may_put {
             self.token.fetch_add(1, Ordering::AcqRel);
