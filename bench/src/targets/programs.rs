@@ -15,7 +15,7 @@ pub(super) const REDIS: Target = Target {
     measure: |rounds| {
         let programs = Programs::Redis {
             pipelined: 1,
-            requests: 40_000,
+            requests: 120_000,
         };
         beside_linux(programs, rounds)
     },
@@ -27,7 +27,7 @@ pub(super) const REDIS_PIPELINED: Target = Target {
     measure: |rounds| {
         let programs = Programs::Redis {
             pipelined: 16,
-            requests: 200_000,
+            requests: 1_000_000,
         };
         beside_linux(programs, rounds)
     },
