@@ -21,21 +21,29 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_(link_get_nowait|macaddr_get|rx_queue_setup|stats_get|tx_queue_setup)",
     "rte_eth_promiscuous_.*able",
     "rte_eth_xstats_get(_names)?",
-    "rte_mempool_(avail_count|free|in_use_count)",
-    "rte_pktmbuf_(free_bulk|pool_create)",
+    "rte_mbuf_best_mempool_ops",
+    "rte_mempool_(avail_count|calc_obj_size|create_empty|free|in_use_count|obj_iter)",
+    "rte_mempool_(populate_default|set_ops_byname)",
+    "rte_pktmbuf_(free_bulk|init|pool_create|pool_init)",
     "rte_socket_(count|id|id_by_idx)",
     "rte_strerror",
     "rte_thread_(register|set_affinity|unregister)",
     "rte_version",
 ];
 
-const TYPES: &[&str] = &["rte_cpuset_t", "rte_ether_addr", "rte_eth_rx_mq_mode"];
+const TYPES: &[&str] = &[
+    "rte_cpuset_t",
+    "rte_ether_addr",
+    "rte_eth_rx_mq_mode",
+    "rte_pktmbuf_pool_private",
+];
 
 const CONSTANTS: &[&str] = &[
     "CONST_RTE_.*",
     "ETH_RSS_.*",
     "DEV_TX_OFFLOAD_MBUF_FAST_FREE",
     "RTE_MBUF_DEFAULT_BUF_SIZE",
+    "RTE_MEMPOOL_F_NO_SPREAD",
     "RTE_PKTMBUF_HEADROOM",
     "RTE_ETH_RETA_GROUP_SIZE",
 ];

@@ -9,7 +9,7 @@ use super::spread::{Plan, queue_of_entry};
 use super::{DeviceLink, DpdkDevice, DpdkPort};
 use crate::sys::dpdk::Refusal;
 use crate::sys::dpdk::device::{Abilities, Setup, Stopped};
-use crate::sys::dpdk::pool::{CACHE, Pool, Socket};
+use crate::sys::dpdk::pool::{CACHE, PAGE, Pool, Socket};
 use crate::sys::dpdk::queue::{BURST, OUTGOING};
 
 /// Ethernet header, two VLAN tags and the checksum of a frame.
@@ -155,41 +155,60 @@ fn receive_buffer(options: &DeviceOptions) -> usize {
         .clamp(2 * UNIT, 63 * UNIT)
 }
 
+/// What a buffer of a pool holds.
+#[derive(Copy, Clone)]
+enum Buffer {
+    /// A frame of at most so many bytes.
+    Frame(usize),
+    /// What a page does, with no gap between one and the next. The driver of net_af_xdp asks for that
+    /// without saying so: it tells the kernel of as much memory as its buffers take, and what is sent from a
+    /// buffer behind the end of that is lost and holds up the queue.
+    Page,
+}
+
 /// Buffers of one pool.
 #[derive(Copy, Clone)]
 struct PoolSize {
     count: usize,
-    /// Of the largest frame.
-    bytes: usize,
+    buffer: Buffer,
 }
 
 impl PoolSize {
     /// Of a pool of which `needed` buffers may be in use at a time, beside those in the caches of
     /// threads: the worker's, and that of the one which starts the device.
-    fn new(needed: usize, bytes: usize) -> Self {
+    fn new(needed: usize, buffer: Buffer) -> Self {
         let count = (needed + 4 * CACHE).next_power_of_two() - 1;
-        Self { count, bytes }
+        Self { count, buffer }
     }
 
     fn receive(options: &DeviceOptions) -> Self {
-        let descriptors = if options.is_af_xdp() {
+        if options.is_af_xdp() {
             // What is sent is copied into buffers of this pool too.
-            2 * AF_XDP_RING
-        } else {
-            usize::from(options.receive_descriptors)
-        };
-        Self::new(descriptors + BURST, receive_buffer(options))
+            return Self::new(2 * AF_XDP_RING + BURST, Buffer::Page);
+        }
+        Self::new(
+            usize::from(options.receive_descriptors) + BURST,
+            Buffer::Frame(receive_buffer(options)),
+        )
     }
 
     fn transmit(options: &DeviceOptions, bytes: usize) -> Self {
         Self::new(
             usize::from(options.transmit_descriptors) + BURST + OUTGOING,
-            bytes,
+            Buffer::Frame(bytes),
         )
     }
 
+    /// Bytes of a buffer, with what is around its frame.
+    fn bytes(self) -> usize {
+        match self.buffer {
+            Buffer::Frame(bytes) => bytes + AROUND_BUFFER,
+            Buffer::Page => PAGE,
+        }
+    }
+
     fn memory(self) -> u64 {
-        (self.count * (self.bytes + AROUND_BUFFER)) as u64
+        (self.count * self.bytes()) as u64
     }
 }
 
@@ -212,15 +231,17 @@ pub(super) fn memory(devices: &[DeviceOptions]) -> u64 {
 
 /// A pool of this size for each pair of queues.
 fn pools(options: &DeviceOptions, size: PoolSize, socket: Socket) -> Result<Vec<Pool>, DpdkError> {
-    let PoolSize { count, bytes } = size;
+    let made = || match size.buffer {
+        Buffer::Frame(bytes) => Pool::new(size.count, bytes, socket),
+        Buffer::Page => Pool::of_pages(size.count, socket),
+    };
+    let refused = |source: Refusal| DpdkError::Memory {
+        device: options.device.clone(),
+        count: size.count,
+        bytes: size.bytes(),
+        reason: source.to_string(),
+    };
     (0..options.queues.get())
-        .map(|_| {
-            Pool::new(count, bytes, socket).map_err(|source| DpdkError::Memory {
-                device: options.device.clone(),
-                count,
-                bytes,
-                reason: source.to_string(),
-            })
-        })
+        .map(|_| made().map_err(refused))
         .collect()
 }

@@ -1,7 +1,8 @@
 //! Pools of buffers (`rte_mempool`).
 
 use std::ffi::{CString, c_int, c_uint};
-use std::ptr::NonNull;
+use std::mem::size_of;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use capsule_ffi as ffi;
@@ -10,6 +11,19 @@ use super::Refusal;
 
 /// Buffers that a thread keeps to itself.
 pub(crate) const CACHE: usize = 128;
+
+/// Bytes of a page.
+pub(crate) const PAGE: usize = 4_096;
+
+/// Bytes of a line of cache, a whole number of which an element and its header take.
+const LINE: u32 = 64;
+
+/// A name that no other pool has.
+fn name() -> CString {
+    static POOLS: AtomicU32 = AtomicU32::new(0);
+    let number = POOLS.fetch_add(1, Ordering::Relaxed);
+    CString::new(format!("braid{number}")).unwrap_or_default()
+}
 
 /// A pool of buffers of one size.
 ///
@@ -26,14 +40,11 @@ impl Pool {
     /// A pool of `count` buffers with room for frames of `frame` bytes each, in the memory of
     /// `socket`.
     pub(crate) fn new(count: usize, frame: usize, socket: Socket) -> Result<Self, Refusal> {
-        static POOLS: AtomicU32 = AtomicU32::new(0);
-        let number = POOLS.fetch_add(1, Ordering::Relaxed);
-        let name = CString::new(format!("braid{number}")).unwrap_or_default();
         let room = frame + ffi::RTE_PKTMBUF_HEADROOM as usize;
         // SAFETY: the name is copied; everything else is numbers, which are checked.
         let pool = unsafe {
             ffi::rte_pktmbuf_pool_create(
-                name.as_ptr(),
+                name().as_ptr(),
                 c_uint::try_from(count).unwrap_or(c_uint::MAX),
                 CACHE as c_uint,
                 0,
@@ -42,6 +53,52 @@ impl Pool {
             )
         };
         NonNull::new(pool).map(Self).ok_or_else(Refusal::last)
+    }
+
+    /// A pool of `count` buffers that take a page each, in the memory of `socket`: one lies behind the other
+    /// without a gap, whatever the size of the memory's own pages.
+    pub(crate) fn of_pages(count: usize, socket: Socket) -> Result<Self, Refusal> {
+        let flags = ffi::RTE_MEMPOOL_F_NO_SPREAD;
+        // SAFETY: it calculates, and writes no sizes where it is given no place for them.
+        let with_header = unsafe { ffi::rte_mempool_calc_obj_size(LINE, flags, ptr::null_mut()) };
+        let element = (PAGE as u32).saturating_sub(with_header.saturating_sub(LINE));
+        let description = size_of::<ffi::rte_mbuf>() as u32;
+        let mut sizes = ffi::rte_pktmbuf_pool_private {
+            mbuf_data_room_size: element.saturating_sub(description) as u16,
+            ..Default::default()
+        };
+        // SAFETY: the name is copied; everything else is numbers, which are checked.
+        let pool = unsafe {
+            ffi::rte_mempool_create_empty(
+                name().as_ptr(),
+                c_uint::try_from(count).unwrap_or(c_uint::MAX),
+                element,
+                CACHE as c_uint,
+                size_of::<ffi::rte_pktmbuf_pool_private>() as c_uint,
+                socket.0,
+                flags,
+            )
+        };
+        let pool = NonNull::new(pool).ok_or_else(Refusal::last)?;
+        // SAFETY: the pool is new, nobody else has it, and it has room for its private part. Its elements
+        // have room for what is written to them: a description, and as much as `sizes` says behind it.
+        let populated = unsafe {
+            let pool = pool.as_ptr();
+            let code = ffi::rte_mempool_set_ops_byname(
+                pool,
+                ffi::rte_mbuf_best_mempool_ops(),
+                ptr::null_mut(),
+            );
+            Refusal::check(code)?;
+            ffi::rte_pktmbuf_pool_init(pool, (&raw mut sizes).cast());
+            let populated = ffi::rte_mempool_populate_default(pool);
+            if populated >= 0 {
+                ffi::rte_mempool_obj_iter(pool, Some(ffi::rte_pktmbuf_init), ptr::null_mut());
+            }
+            populated
+        };
+        Refusal::check(populated)?;
+        Ok(Self(pool))
     }
 
     pub(super) fn as_ptr(self) -> *mut ffi::rte_mempool {
