@@ -232,12 +232,28 @@ fn a_port_unreachable_during_the_handshake_ends_it() {
 struct Narrow {
     full: PortId,
     taken: Vec<(PortId, usize)>,
+    refused: usize,
     buffer: Vec<u8>,
+}
+
+impl Narrow {
+    fn new(full: PortId) -> Self {
+        Self {
+            full,
+            taken: Vec::new(),
+            refused: 0,
+            buffer: vec![0; 70_000],
+        }
+    }
 }
 
 impl TransmitBatch for Narrow {
     fn reserve(&mut self, port: PortId, length: usize) -> Option<&mut [u8]> {
-        (port != self.full && self.taken.len() < 4).then_some(&mut self.buffer[..length])
+        if port == self.full || self.taken.len() >= 4 {
+            self.refused += 1;
+            return None;
+        }
+        Some(&mut self.buffer[..length])
     }
 
     fn commit(&mut self, port: PortId, length: usize, _: TransmitMeta) {
@@ -254,11 +270,7 @@ fn a_full_port_holds_up_neither_the_call_nor_the_other_port() {
         network.client.stack.send(now, client, &bytes),
         Ok(bytes.len())
     );
-    let mut narrow = Narrow {
-        full: PortId(0),
-        taken: Vec::new(),
-        buffer: vec![0; 70_000],
-    };
+    let mut narrow = Narrow::new(PortId(0));
     assert_eq!(network.client.stack.transmit(now, &mut narrow), 4);
     assert!(
         narrow.taken.iter().all(|(port, _)| *port == PortId(1)),
@@ -268,6 +280,34 @@ fn a_full_port_holds_up_neither_the_call_nor_the_other_port() {
     // Those four are lost; everything still arrives.
     network.run_until(Duration::from_secs(20), |network| {
         network.server.stack.readable(server) == bytes.len()
+    });
+}
+
+#[test]
+fn a_full_port_is_asked_once_however_many_subflows_wait_for_it() {
+    let mut network = Network::new(1);
+    network.listen();
+    let pairs: Vec<_> = (0..40)
+        .map(|_| network.establish(server_on_link_0()))
+        .collect();
+    network.run_for(Duration::from_secs(1));
+    let (now, bytes) = (network.now, pattern(500, 8));
+    for (client, _) in &pairs {
+        let sent = network.client.stack.send(now, *client, &bytes);
+        assert_eq!(sent, Ok(bytes.len()));
+    }
+    let mut full = Narrow::new(PortId(0));
+    assert_eq!(network.client.stack.transmit(now, &mut full), 0);
+    assert_eq!(full.refused, 1);
+    // A batch that ends amid them is asked no more either.
+    let mut narrow = Narrow::new(PortId(7));
+    assert_eq!(network.client.stack.transmit(now, &mut narrow), 4);
+    assert_eq!(narrow.refused, 1);
+    // Those four are lost, and the others wait; everything arrives.
+    network.run_until(Duration::from_secs(20), |network| {
+        let server = |(_, server): &(_, ConnectionId)| *server;
+        let mut servers = pairs.iter().map(server);
+        servers.all(|server| network.server.stack.readable(server) == bytes.len())
     });
 }
 

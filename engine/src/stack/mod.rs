@@ -54,6 +54,7 @@ mod ports;
 mod progress_letter;
 mod published_block;
 mod rate_limit;
+mod ready;
 mod receive;
 mod relay;
 mod request;
@@ -123,12 +124,12 @@ use outboxes::Outboxes;
 use ports::EphemeralPorts;
 use progress_letter::Course;
 use rate_limit::RateLimit;
+use ready::Ready;
 use relay::Relay;
 use request::Request;
 use rest::Watch;
 use route::Routes;
 use secrets::Secrets;
-use std::collections::VecDeque;
 use subflow::{MAX_SUBFLOWS, SubflowKey, SubflowSlot};
 use time_wait::TimeWaitTable;
 use timer::{Timer, Timers};
@@ -180,7 +181,7 @@ pub struct Stack {
     /// Subflows that may rest soon.
     watch: Watch,
     /// Subflows that may have something to send, each at most once.
-    ready: VecDeque<SubflowKey>,
+    ready: Ready,
     /// Subflows that wait for a neighbour; none of them is in `ready`.
     waiting: Vec<SubflowKey>,
     control: ControlQueue,
@@ -263,7 +264,7 @@ impl Stack {
             mailbox: Mailbox::new(config.message_delay, random.fork("message delay")),
             timers: Timers::new(max_timers),
             watch: Watch::new(config.rest_after),
-            ready: VecDeque::new(),
+            ready: Ready::default(),
             waiting: Vec::new(),
             control: ControlQueue::new(config.control_queue.max(1), config.neighbor_queue),
             events: Events::new(max_connections, config.max_listeners, config.event_queue),

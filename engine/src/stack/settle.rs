@@ -207,7 +207,7 @@ impl Stack {
         }
         if !slot.queued {
             slot.queued = true;
-            self.ready.push_back(key);
+            self.ready.push(slot.path.port, key);
         }
     }
 

@@ -236,30 +236,25 @@ impl Stack {
     }
 
     fn transmit_subflows(&mut self, now: Instant, batch: &mut impl TransmitBatch) {
-        // Subflows in a row that found their port full: once all did, the batch is full.
-        let mut stuck = 0;
-        while stuck < self.ready.len() {
-            let Some(key) = self.ready.pop_front() else {
-                break;
-            };
+        self.ready.begin();
+        while let Some((port, key)) = self.ready.pop() {
             match self.transmit_subflow(now, key, batch) {
                 Turn::Sent | Turn::Lost => {
-                    stuck = 0;
                     if self.subflows.contains(key) {
-                        self.ready.push_back(key);
+                        self.ready.push(port, key);
                     }
                 }
                 // A segment that is cut by the end of the batch costs both ends as much as two, and comes
                 // out of order where others carry what follows it.
                 Turn::LastOfBatch => {
                     if self.subflows.contains(key) {
-                        self.ready.push_back(key);
+                        self.ready.push(port, key);
                     }
                     break;
                 }
                 Turn::PortFull => {
-                    stuck += 1;
-                    self.ready.push_back(key);
+                    self.ready.push(port, key);
+                    self.ready.note_full(port);
                 }
                 Turn::Pending => self.waiting.push(key),
                 Turn::Idle => {
@@ -273,7 +268,11 @@ impl Stack {
 
     /// Subflows that waited for a neighbour try again.
     pub(super) fn wake_waiting(&mut self) {
-        self.ready.extend(self.waiting.drain(..));
+        for key in self.waiting.drain(..) {
+            if let Some(slot) = self.subflows.get(key) {
+                self.ready.push(slot.path.port, key);
+            }
+        }
     }
 
     /// Where the frames of a subflow go now.
