@@ -20,6 +20,8 @@ pub(super) struct Relay {
     room: Option<Frame>,
     /// Other workers' frames, oldest first.
     waiting: VecDeque<(PortId, Frame, TransmitMeta)>,
+    /// Ports that had no room in this transmission.
+    full: Vec<PortId>,
     dropped: u64,
 }
 
@@ -84,12 +86,19 @@ impl Relay {
     /// Sends what waits as far as ports have room, and returns how many frames went.
     pub(super) fn transmit(&mut self, pool: &mut FramePool, batch: &mut impl TransmitBatch) -> u64 {
         let mut sent = 0;
+        self.full.clear();
         for _ in 0..self.waiting.len() {
             let Some((port, frame, meta)) = self.waiting.pop_front() else {
                 break;
             };
             let length = frame.bytes().len();
-            let Some(room) = batch.reserve(port, length) else {
+            // A port that had no room may have some by the next frame, which must not go before this one.
+            let known_full = self.full.contains(&port);
+            let room = (!known_full).then(|| batch.reserve(port, length)).flatten();
+            let Some(room) = room else {
+                if !known_full {
+                    self.full.push(port);
+                }
                 self.waiting.push_back((port, frame, meta));
                 continue;
             };
@@ -136,5 +145,42 @@ mod tests {
         let (origin, frame) = own.take_stranger().expect("the frame was freed");
         assert_eq!(origin, PoolId(1));
         others.put(frame);
+    }
+
+    /// Has room again right after it had none.
+    struct Wavering {
+        refuses: bool,
+        room: [u8; 8],
+        sent: Vec<(PortId, u8)>,
+    }
+
+    impl TransmitBatch for Wavering {
+        fn reserve(&mut self, port: PortId, length: usize) -> Option<&mut [u8]> {
+            let refused = port == PortId(0) && core::mem::take(&mut self.refuses);
+            (!refused).then_some(&mut self.room[..length])
+        }
+
+        fn commit(&mut self, port: PortId, _: usize, _: TransmitMeta) {
+            self.sent.push((port, self.room[0]));
+        }
+    }
+
+    #[test]
+    fn frames_of_a_port_keep_their_order_when_it_has_no_room_for_a_moment() {
+        let mut pool = FramePool::new(128, 2);
+        let mut relay = Relay::default();
+        for (port, number) in [(0, 1), (0, 2), (1, 3), (0, 4)] {
+            let frame = Frame::from(&[number][..]);
+            relay.take(PortId(port), frame, TransmitMeta::default(), &mut pool);
+        }
+        let mut batch = Wavering {
+            refuses: true,
+            room: [0; 8],
+            sent: Vec::new(),
+        };
+        assert_eq!(relay.transmit(&mut pool, &mut batch), 1);
+        assert_eq!(relay.transmit(&mut pool, &mut batch), 3);
+        let numbers: Vec<u8> = batch.sent.iter().map(|(_, number)| *number).collect();
+        assert_eq!(numbers, [3, 1, 2, 4]);
     }
 }

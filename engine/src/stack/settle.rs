@@ -218,6 +218,11 @@ impl Stack {
         self.timers
             .set(&mut slot.deadline, Timer::Subflow(key), None);
         self.flows.remove(&slot.flow());
+        if slot.queued {
+            let subflows = &self.subflows;
+            self.ready
+                .note_gone(slot.path.port, |key| subflows.contains(key));
+        }
         if let End::TimeWait(record) = end {
             self.enter_time_wait(now, slot.flow(), *record);
         }

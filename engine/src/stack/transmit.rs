@@ -237,7 +237,8 @@ impl Stack {
 
     fn transmit_subflows(&mut self, now: Instant, batch: &mut impl TransmitBatch) {
         self.ready.begin();
-        while let Some((port, key)) = self.ready.pop() {
+        while let Some((port, waiting)) = self.ready.pop() {
+            let key = waiting.key;
             match self.transmit_subflow(now, key, batch) {
                 Turn::Sent | Turn::Lost => {
                     if self.subflows.contains(key) {
@@ -252,10 +253,7 @@ impl Stack {
                     }
                     break;
                 }
-                Turn::PortFull => {
-                    self.ready.push(port, key);
-                    self.ready.note_full(port);
-                }
+                Turn::PortFull => self.ready.put_back(port, waiting),
                 Turn::Pending => self.waiting.push(key),
                 Turn::Idle => {
                     if let Some(slot) = self.subflows.get_mut(key) {
