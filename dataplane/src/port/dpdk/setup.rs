@@ -30,6 +30,10 @@ const CAPSULE_BUFFER: usize = 2_048;
 /// Buffers that net_af_xdp puts into each of its rings, whatever it is asked for.
 const AF_XDP_RING: usize = 2_048;
 
+/// The largest packet that fits into one of its buffers as the kernel fills it, beside the description, two
+/// headrooms, and Ethernet's header with a tag.
+const AF_XDP_MTU: u16 = 3_502;
+
 /// Sets the device up and starts it.
 pub(super) fn open(options: &DeviceOptions) -> Result<DpdkDevice, DpdkError> {
     let refused = |action| {
@@ -127,12 +131,17 @@ fn judge(options: &DeviceOptions, abilities: &Abilities) -> Result<(), DpdkError
             possible,
         });
     }
-    if options.mtu > abilities.max_mtu {
+    let max_mtu = if options.is_af_xdp() {
+        abilities.max_mtu.min(AF_XDP_MTU)
+    } else {
+        abilities.max_mtu
+    };
+    if options.mtu > max_mtu {
         return Err(DpdkError::Mtu {
             device: options.device.clone(),
             driver: abilities.driver.clone(),
             asked: options.mtu,
-            possible: abilities.max_mtu,
+            possible: max_mtu,
         });
     }
     Ok(())

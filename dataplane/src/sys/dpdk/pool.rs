@@ -25,6 +25,36 @@ fn name() -> CString {
     CString::new(format!("braid{number}")).unwrap_or_default()
 }
 
+/// Gives a pool one piece of memory of its own, which begins at a page.
+///
+/// # Safety
+///
+/// The pool is new and has its operations.
+unsafe fn populate(
+    pool: NonNull<ffi::rte_mempool>,
+    length: usize,
+    socket: Socket,
+) -> Result<(), Refusal> {
+    // SAFETY: the name is copied; everything else is numbers, which are checked.
+    let zone = unsafe {
+        ffi::rte_memzone_reserve_aligned(name().as_ptr(), length, socket.0, 0, PAGE as c_uint)
+    };
+    let zone = NonNull::new(zone.cast_mut()).ok_or_else(Refusal::last)?;
+    // SAFETY: the zone is reserved for good, so its memory is the pool's as long as that exists.
+    let populated = unsafe {
+        let zone = zone.as_ref();
+        ffi::rte_mempool_populate_iova(
+            pool.as_ptr(),
+            zone.__bindgen_anon_1.addr.cast(),
+            zone.iova,
+            length,
+            None,
+            ptr::null_mut(),
+        )
+    };
+    Refusal::check(populated).map(drop)
+}
+
 /// A pool of buffers of one size.
 ///
 /// It is never freed: a buffer of it may be anywhere, in the ring of another device too.
@@ -55,8 +85,8 @@ impl Pool {
         NonNull::new(pool).map(Self).ok_or_else(Refusal::last)
     }
 
-    /// A pool of `count` buffers that take a page each, in the memory of `socket`: one lies behind the other
-    /// without a gap, whatever the size of the memory's own pages.
+    /// A pool of `count` buffers that take a page each, in the memory of `socket`: they are the pages of one
+    /// piece of memory, in which nothing else lies.
     pub(crate) fn of_pages(count: usize, socket: Socket) -> Result<Self, Refusal> {
         let flags = ffi::RTE_MEMPOOL_F_NO_SPREAD;
         // SAFETY: it calculates, and writes no sizes where it is given no place for them.
@@ -80,24 +110,26 @@ impl Pool {
             )
         };
         let pool = NonNull::new(pool).ok_or_else(Refusal::last)?;
-        // SAFETY: the pool is new, nobody else has it, and it has room for its private part. Its elements
-        // have room for what is written to them: a description, and as much as `sizes` says behind it.
+        // SAFETY: the pool is new, nobody else has it, and it has room for its private part.
         let populated = unsafe {
-            let pool = pool.as_ptr();
             let code = ffi::rte_mempool_set_ops_byname(
-                pool,
+                pool.as_ptr(),
                 ffi::rte_mbuf_best_mempool_ops(),
                 ptr::null_mut(),
             );
-            Refusal::check(code)?;
-            ffi::rte_pktmbuf_pool_init(pool, (&raw mut sizes).cast());
-            let populated = ffi::rte_mempool_populate_default(pool);
-            if populated >= 0 {
-                ffi::rte_mempool_obj_iter(pool, Some(ffi::rte_pktmbuf_init), ptr::null_mut());
-            }
-            populated
+            ffi::rte_pktmbuf_pool_init(pool.as_ptr(), (&raw mut sizes).cast());
+            Refusal::check(code).and_then(|_| populate(pool, count * PAGE, socket))
         };
-        Refusal::check(populated)?;
+        if let Err(refusal) = populated {
+            // SAFETY: no buffer of it was given to anybody.
+            unsafe { ffi::rte_mempool_free(pool.as_ptr()) };
+            return Err(refusal);
+        }
+        // SAFETY: as above. Elements have room for what is written to them: a description, and as much as
+        // `sizes` says behind it.
+        unsafe {
+            ffi::rte_mempool_obj_iter(pool.as_ptr(), Some(ffi::rte_pktmbuf_init), ptr::null_mut());
+        }
         Ok(Self(pool))
     }
 
