@@ -53,6 +53,7 @@ fn host(number: u8, links: u8) -> Stack {
             capabilities: Capabilities {
                 checksum: false,
                 segmentation: false,
+                attach: false,
                 max_frame: 1_514,
             },
         };

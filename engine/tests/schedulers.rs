@@ -38,6 +38,7 @@ fn host(number: usize, links: usize, backups: bool) -> Stack {
             capabilities: Capabilities {
                 checksum: false,
                 segmentation: false,
+                attach: false,
                 max_frame: 1_514,
             },
         };

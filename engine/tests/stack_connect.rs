@@ -55,6 +55,7 @@ fn each_capability(run: impl Fn(Capabilities)) {
     run(OFFLOAD);
     run(Capabilities {
         segmentation: false,
+        attach: false,
         max_frame: 1514,
         ..OFFLOAD
     });

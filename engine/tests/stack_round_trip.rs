@@ -28,6 +28,7 @@ fn host(network: &mut Network, number: u8) -> HostId {
             capabilities: Capabilities {
                 checksum: false,
                 segmentation: false,
+                attach: false,
                 max_frame: 1_514,
             },
         })

@@ -28,6 +28,7 @@ const TURNS: usize = 10_000;
 const CAPABILITIES: Capabilities = Capabilities {
     checksum: false,
     segmentation: false,
+    attach: false,
     max_frame: 1_514,
 };
 

@@ -472,6 +472,7 @@ const ANY_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0, 1]);
 const CAPABILITIES: Capabilities = Capabilities {
     checksum: true,
     segmentation: true,
+    attach: false,
     max_frame: braid_dataplane::port::LARGEST_FRAME,
 };
 

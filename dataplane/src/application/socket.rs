@@ -285,9 +285,10 @@ impl Socket {
             let most = self.heed_more(now, stack);
             let slot = &self.slot;
             let length = slot.transmit_available().min(left).min(most);
-            let sent = stack.send_with(now, self.connection, length, |head, tail| {
-                slot.peek(0, head);
-                slot.peek(head.len(), tail);
+            let mut peeked = 0;
+            let sent = stack.send_with(now, self.connection, length, |piece| {
+                slot.peek(peeked, piece);
+                peeked += piece.len();
             });
             match sent {
                 Ok(sent) => {

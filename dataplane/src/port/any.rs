@@ -1,6 +1,8 @@
 //! A port of any kind, dispatched by a match instead of a virtual call.
 
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use braid_engine::stack::{Capabilities, PortId, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
@@ -71,6 +73,10 @@ impl Port for AnyPort {
 
     fn commit(&mut self, length: usize, meta: TransmitMeta) {
         dispatch!(self, port => port.commit(length, meta));
+    }
+
+    fn attach(&mut self, memory: Arc<[u8]>, filled: Range<usize>, meta: TransmitMeta) {
+        dispatch!(self, port => port.attach(memory, filled, meta));
     }
 
     fn flush(&mut self) -> Result<(), PortError> {

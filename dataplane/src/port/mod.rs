@@ -2,7 +2,7 @@
 //!
 //! | port | reaches | offloads |
 //! |---|---|---|
-//! | [`memory`] | another stack in this process | checksum and segmentation, both by nature |
+//! | [`memory`] | another stack in this process | checksum and segmentation, both by nature; frames are handed over |
 //! | [`tap`] | this host's kernel | through `virtio_net_hdr` |
 //! | [`af_packet`] | the wire, or a veth | through `virtio_net_hdr` |
 //! | `dpdk` (with the feature of this name) | the wire, past the kernel | as the device can |
@@ -27,7 +27,9 @@ pub mod tap;
 mod virtio;
 
 use std::iter::Sum;
+use std::ops::Range;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 
 use arrayvec::ArrayVec;
 use braid_engine::stack::{Capabilities, PortId, ReceiveMeta, TransmitMeta};
@@ -188,6 +190,16 @@ pub trait Port {
 
     /// Queues the first `length` bytes of the room last reserved.
     fn commit(&mut self, length: usize, meta: TransmitMeta);
+
+    /// Queues, in place of the room last reserved, the bytes `filled` of `memory`, which nobody writes to until
+    /// all have let go of it. Only a port that hands frames over ([`Capabilities::attach`]) need not copy them.
+    fn attach(&mut self, memory: Arc<[u8]>, filled: Range<usize>, meta: TransmitMeta) {
+        let bytes = memory.get(filled).unwrap_or_default();
+        if let Some(room) = self.reserve(bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.commit(bytes.len(), meta);
+        }
+    }
 
     /// Sends on their way all frames committed so far.
     ///

@@ -29,6 +29,7 @@ pub(crate) const fn capabilities(offload: bool) -> Capabilities {
     Capabilities {
         checksum: offload,
         segmentation: offload,
+        attach: false,
         max_frame: LARGEST_FRAME,
     }
 }

@@ -1,5 +1,8 @@
 //! The ports of one worker, as the engine fills them.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use braid_engine::stack::{Capabilities, PortId, TransmitBatch, TransmitMeta};
 use braid_engine::storage::frame::FramePool;
 
@@ -218,6 +221,21 @@ impl TransmitBatch for Ports {
         self.budget = self.budget.saturating_sub(1);
         match self.slots.get_mut(usize::from(port.0)) {
             Some(Slot::Working(port, _)) => port.commit(length, meta),
+            Some(Slot::Failed { counters, .. }) => counters.transmit_dropped += 1,
+            Some(Slot::Elsewhere(_)) | None => {}
+        }
+    }
+
+    fn attach(
+        &mut self,
+        port: PortId,
+        memory: Arc<[u8]>,
+        filled: Range<usize>,
+        meta: TransmitMeta,
+    ) {
+        self.budget = self.budget.saturating_sub(1);
+        match self.slots.get_mut(usize::from(port.0)) {
+            Some(Slot::Working(port, _)) => port.attach(memory, filled, meta),
             Some(Slot::Failed { counters, .. }) => counters.transmit_dropped += 1,
             Some(Slot::Elsewhere(_)) | None => {}
         }

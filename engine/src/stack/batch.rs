@@ -4,7 +4,11 @@
 //! comes with a [`ReceiveMeta`], and each frame the stack fills in place through
 //! [`TransmitBatch`] leaves with a [`TransmitMeta`]. The offloads are those of virtio-net
 //! (VIRTIO 1.2, section 5.1.6): a TCP checksum left to be completed, and one frame that stands
-//! for many segments of the same size.
+//! for many segments of the same size. A port that hands frames over within the process takes them as
+//! they lie in the stack's memory ([`TransmitBatch::attach`]).
+
+use core::ops::Range;
+use std::sync::Arc;
 
 /// Index of a port of the stack.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -19,6 +23,9 @@ pub struct Capabilities {
     /// One frame may carry up to 64 KiB that the port cuts into segments
     /// ([`TransmitMeta::segmentation`]). Implies `checksum`.
     pub segmentation: bool,
+    /// The port copies no frames, but hands them over: those of shared memory too
+    /// ([`TransmitBatch::attach`]).
+    pub attach: bool,
     /// The largest frame that can be reserved, in bytes from the Ethernet header on. With
     /// `segmentation` this is far above the MTU of the link, which still bounds each segment.
     pub max_frame: usize,
@@ -103,4 +110,20 @@ pub trait TransmitBatch {
 
     /// Sends the first `length` bytes of the room last reserved on `port`.
     fn commit(&mut self, port: PortId, length: usize, meta: TransmitMeta);
+
+    /// Sends, in place of the room last reserved on `port`, the bytes `filled` of `memory`, which nobody
+    /// writes to until all have let go of it.
+    fn attach(
+        &mut self,
+        port: PortId,
+        memory: Arc<[u8]>,
+        filled: Range<usize>,
+        meta: TransmitMeta,
+    ) {
+        let bytes = memory.get(filled).unwrap_or_default();
+        if let Some(room) = self.reserve(port, bytes.len()) {
+            room.copy_from_slice(bytes);
+            self.commit(port, bytes.len(), meta);
+        }
+    }
 }

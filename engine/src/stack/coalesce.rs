@@ -210,7 +210,7 @@ impl Coalescing {
     }
 
     /// Whether so many bytes fit behind those that are there. Where the frame of the first is a small
-    /// one, all move to a larger.
+    /// one, or attached to memory of others, all move to a larger.
     fn make_room(&mut self, length: usize, pool: &mut FramePool) -> bool {
         let own = &mut self.segment.payload;
         if own.range.len() + length > LONGEST {
@@ -221,7 +221,7 @@ impl Coalescing {
         }
         let mut larger = pool.take();
         let filled = own.frame.bytes();
-        let moved = larger.capacity() > own.frame.capacity()
+        let moved = larger.capacity() > own.frame.room()
             && own.range.end + length <= larger.capacity()
             && larger.append_after(0, filled);
         if !moved {

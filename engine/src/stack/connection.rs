@@ -9,6 +9,7 @@ use crate::mptcp::subflow::SendBytes;
 use crate::sequence::DataSequenceNumber;
 use crate::socket::SocketOptions;
 use crate::storage::flow_table::FourTuple;
+use crate::storage::pieces::Pieces;
 use crate::storage::slab::Key;
 use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -143,8 +144,8 @@ impl ConnectionSlot {
 pub(super) struct Carried;
 
 impl SendBytes for Carried {
-    fn slices(&self, _: DataSequenceNumber, _: usize) -> (&[u8], &[u8]) {
-        (&[], &[])
+    fn pieces(&self, _: DataSequenceNumber, _: usize) -> Pieces<'_> {
+        Pieces::NONE
     }
 }
 
@@ -152,7 +153,7 @@ impl SendBytes for Carried {
 pub(super) struct Buffered<'a>(pub(super) &'a Connection);
 
 impl SendBytes for Buffered<'_> {
-    fn slices(&self, start: DataSequenceNumber, length: usize) -> (&[u8], &[u8]) {
-        self.0.send_slices(start, length)
+    fn pieces(&self, start: DataSequenceNumber, length: usize) -> Pieces<'_> {
+        self.0.send_pieces(start, length)
     }
 }

@@ -2,10 +2,11 @@
 //! no subflow. They are small, queued within a bound, and go before the data of subflows.
 
 use super::batch::PortId;
-use super::emit::{Envelope, NOTHING, SegmentForm, emit_segment};
+use super::emit::{Envelope, SegmentForm, emit_segment};
 use super::interface::Interface;
 use super::route::Path;
 use crate::storage::frame::Frame;
+use crate::storage::pieces::Pieces;
 use crate::wire::EmitError;
 use crate::wire::arp::ArpPacket;
 use crate::wire::ethernet::{EtherType, EthernetHeader, MacAddress};
@@ -191,7 +192,7 @@ impl Content {
                     partial_checksum: false,
                     segment_size: u16::MAX,
                 };
-                emit_segment(envelope, header, NOTHING, form, buffer).map(|(length, _)| length)
+                emit_segment(envelope, header, Pieces::NONE, form, buffer).map(|(length, _)| length)
             }
             Self::EchoReply {
                 identifier,

@@ -101,6 +101,8 @@ counters! {
     out_of_order_dropped => "TcpExtTCPOFODrop",
     /// Frames with segments sent, those to be split counted once.
     segments_sent => "TcpOutSegs",
+    /// Of those, large ones that were sent as they lay in the send buffer.
+    segments_lent => "EngineSegmentsLent",
     /// Segments that a large one was to be cut into, and for which the port had no room after all. TCP
     /// repeats them.
     segments_refused => "EngineSegmentsRefused",

@@ -1,9 +1,9 @@
 //! Headers in place: what surrounds a payload on its way out.
 
 use super::batch::{ChecksumOffload, Segmentation, TransmitMeta};
-use crate::storage::copy::copy;
+use crate::storage::pieces::Pieces;
 use crate::wire::EmitError;
-use crate::wire::checksum::{PseudoHeader, copy_and_sum};
+use crate::wire::checksum::{PseudoHeader, Sum};
 use crate::wire::ethernet::{EtherType, EthernetHeader, MacAddress};
 use crate::wire::ip::{Ecn, Protocol, TrafficClass};
 use crate::wire::ipv4::Ipv4Header;
@@ -94,9 +94,6 @@ impl Envelope {
     }
 }
 
-/// A payload in up to two pieces, as rings have them.
-pub(super) type Pieces<'a> = (&'a [u8], &'a [u8]);
-
 /// How a segment is to be written.
 #[derive(Copy, Clone, Debug)]
 pub(super) struct SegmentForm {
@@ -106,52 +103,68 @@ pub(super) struct SegmentForm {
     pub(super) segment_size: u16,
 }
 
+/// Bytes of all headers of a frame with a TCP segment.
+pub(super) fn header_length(envelope: &Envelope, header: &TcpHeader) -> usize {
+    envelope.len() + header.header_len()
+}
+
 /// Writes a whole frame with a TCP segment and returns its length and what the port is to do.
 pub(super) fn emit_segment(
     envelope: &Envelope,
     header: &TcpHeader,
-    payload: Pieces<'_>,
+    mut payload: Pieces<'_>,
     form: SegmentForm,
     buffer: &mut [u8],
 ) -> Result<(usize, TransmitMeta), EmitError> {
-    let payload_length = payload.0.len() + payload.1.len();
-    let header_length = header.header_len();
-    let start = envelope.emit(Protocol::Tcp, header_length + payload_length, buffer)?;
-    let segment = buffer
-        .get_mut(start..start + header_length + payload_length)
+    let start = header_length(envelope, header);
+    let length = payload.len();
+    let frame = buffer
+        .get_mut(..start + length)
         .ok_or(EmitError::BufferTooShort)?;
-    let (tcp, data) = segment.split_at_mut(header_length);
-    header.emit(tcp)?;
-    let (front, back) = data.split_at_mut(payload.0.len());
-    let pseudo = envelope.pseudo(Protocol::Tcp)?;
-    let mut meta = TransmitMeta::default();
-    if form.partial_checksum {
-        copy(front, payload.0);
-        copy(back, payload.1);
-        set_partial_checksum(tcp, &pseudo, payload_length);
-        let start = start as u16;
-        meta.checksum = ChecksumOffload::Partial {
-            start,
-            offset: TCP_CHECKSUM_OFFSET,
-        };
+    let (headers, data) = frame.split_at_mut(start);
+    let sum = if form.partial_checksum {
+        payload.copy_to(data);
+        None
     } else {
-        let sum =
-            copy_and_sum(front, payload.0).add_at(payload.0.len(), copy_and_sum(back, payload.1));
-        set_checksum(tcp, &pseudo, sum, payload_length);
-    }
-    if payload_length > usize::from(form.segment_size) {
-        let header_length = (start + header_length) as u16;
-        meta.segmentation = Some(Segmentation {
-            ipv6: envelope.is_ipv6(),
-            header_length,
-            segment_size: form.segment_size,
-        });
-    }
-    Ok((start + header_length + payload_length, meta))
+        Some(payload.copy_and_sum_to(data))
+    };
+    let meta = emit_headers(envelope, header, (length, sum), form.segment_size, headers)?;
+    Ok((start + length, meta))
 }
 
-/// No payload.
-pub(super) const NOTHING: Pieces<'static> = (&[], &[]);
+/// Writes all headers of a frame with a TCP segment, which take up the whole of `buffer`, and returns what
+/// the port is to do. The payload has a length, and a sum unless the port completes the checksum.
+pub(super) fn emit_headers(
+    envelope: &Envelope,
+    header: &TcpHeader,
+    (payload_length, sum): (usize, Option<Sum>),
+    segment_size: u16,
+    buffer: &mut [u8],
+) -> Result<TransmitMeta, EmitError> {
+    let in_ip = header.header_len() + payload_length;
+    let start = envelope.emit(Protocol::Tcp, in_ip, buffer)?;
+    let tcp = buffer.get_mut(start..).ok_or(EmitError::BufferTooShort)?;
+    header.emit(tcp)?;
+    let pseudo = envelope.pseudo(Protocol::Tcp)?;
+    let mut meta = TransmitMeta::default();
+    if let Some(sum) = sum {
+        set_checksum(tcp, &pseudo, sum, payload_length);
+    } else {
+        set_partial_checksum(tcp, &pseudo, payload_length);
+        meta.checksum = ChecksumOffload::Partial {
+            start: start as u16,
+            offset: TCP_CHECKSUM_OFFSET,
+        };
+    }
+    if payload_length > usize::from(segment_size) {
+        meta.segmentation = Some(Segmentation {
+            ipv6: envelope.is_ipv6(),
+            header_length: buffer.len() as u16,
+            segment_size,
+        });
+    }
+    Ok(meta)
+}
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -189,7 +202,8 @@ pub(super) mod tests {
                     segment_size: 1460,
                 };
                 let mut frame = [0xee; 512];
-                let payload = bytes.split_at(cut);
+                let (front, back) = bytes.split_at(cut);
+                let payload = Pieces::of_ring(front, back);
                 let (length, meta) =
                     emit_segment(&envelope, &header, payload, form, &mut frame).unwrap();
                 assert_eq!(meta, TransmitMeta::default());
@@ -214,7 +228,7 @@ pub(super) mod tests {
             segment_size: 100,
         };
         let mut frame = [0; 512];
-        let payload = ([1; 250].as_slice(), [].as_slice());
+        let payload = Pieces::of_ring(&[1; 250], &[]);
         let (length, meta) = emit_segment(&envelope, &header, payload, form, &mut frame).unwrap();
         assert_eq!(length, 14 + 40 + 20 + 250);
         let expected = Segmentation {
@@ -238,7 +252,7 @@ pub(super) mod tests {
             partial_checksum: false,
             segment_size: 100,
         };
-        let payload = ([1; 50].as_slice(), [].as_slice());
+        let payload = Pieces::of_ring(&[1; 50], &[]);
         let envelope = envelope("10.0.0.1", "10.0.0.2");
         let refused = emit_segment(
             &envelope,

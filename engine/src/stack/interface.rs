@@ -247,6 +247,7 @@ pub(super) mod tests {
             capabilities: Capabilities {
                 checksum: false,
                 segmentation: false,
+                attach: false,
                 max_frame: 1514,
             },
         }

@@ -206,15 +206,15 @@ impl Stack {
             return false;
         };
         let length = usize::from(length);
-        let (front, back) = slot.connection.send_slices(data_sequence, length);
-        if front.len() + back.len() != length {
+        let mut bytes = slot.connection.send_pieces(data_sequence, length);
+        if bytes.len() != length {
             return false;
         }
-        let capacity = self.pool.frame_capacity();
-        for piece in front.chunks(capacity).chain(back.chunks(capacity)) {
+        let capacity = self.pool.frame_capacity().max(1);
+        while !bytes.is_empty() {
             let mut frame = self.pool.take();
-            frame.set_filled(0..piece.len());
-            frame.bytes_mut().copy_from_slice(piece);
+            frame.set_filled(0..bytes.len().min(capacity));
+            bytes.copy_to(frame.bytes_mut());
             let bytes = Content::Bytes {
                 subflow: subflow.key,
                 frame,

@@ -12,7 +12,9 @@ use super::interface::{Interface, InterfaceConfig};
 use crate::storage::frame::{Frame, FramePool};
 use crate::time::Instant;
 use crate::wire::ethernet::{EthernetHeader, MacAddress};
+use core::ops::Range;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Frames under way at most: what a worker sends in one turn.
 const FRAMES: usize = 64;
@@ -44,6 +46,7 @@ pub(super) fn interface(frame_capacity: usize) -> Interface {
             capabilities: Capabilities {
                 checksum: true,
                 segmentation: true,
+                attach: true,
                 max_frame: frame_capacity,
             },
         },
@@ -85,10 +88,27 @@ impl Loopback {
 
     /// As [`super::TransmitBatch::commit`].
     pub(super) fn commit(&mut self, now: Instant, length: usize, meta: TransmitMeta) {
-        let Some(mut frame) = self.room.take() else {
-            return;
-        };
-        frame.set_filled(0..length);
+        if let Some(mut frame) = self.room.take() {
+            frame.set_filled(0..length);
+            self.send(now, frame, meta);
+        }
+    }
+
+    /// As [`super::TransmitBatch::attach`].
+    pub(super) fn attach(
+        &mut self,
+        now: Instant,
+        memory: Arc<[u8]>,
+        filled: Range<usize>,
+        meta: TransmitMeta,
+    ) {
+        if let Some(mut frame) = self.room.take() {
+            frame.attach(memory, filled);
+            self.send(now, frame, meta);
+        }
+    }
+
+    fn send(&mut self, now: Instant, frame: Frame, meta: TransmitMeta) {
         if self.frames.is_empty() {
             self.since = now;
         }

@@ -40,6 +40,7 @@ mod join;
 mod join_elsewhere;
 mod join_letter;
 mod landings;
+mod lend;
 mod letter;
 mod letters;
 mod listener;

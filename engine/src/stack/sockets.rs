@@ -257,7 +257,7 @@ impl Stack {
     }
 
     /// As [`Self::send`] of `length` bytes that lie elsewhere: `fill` writes as many of them as
-    /// there is room for in place, in two pieces. It saves a copy.
+    /// there is room for in place, piece by piece. It saves a copy.
     ///
     /// # Errors
     ///
@@ -267,7 +267,7 @@ impl Stack {
         now: Instant,
         connection: ConnectionId,
         length: usize,
-        fill: impl FnOnce(&mut [u8], &mut [u8]),
+        fill: impl FnMut(&mut [u8]),
     ) -> Result<usize, SocketError> {
         self.call(now, connection, |home, context| {
             home.write_with(length, fill, context)

@@ -3,10 +3,11 @@
 //! checksums, as a network card would do it. Options are the same on all of them (RFC 8684 section 3.3.1:
 //! a mapping may be repeated on every segment that it covers).
 
-use super::emit::{Envelope, Pieces};
+use super::emit::Envelope;
 use crate::sequence::SequenceNumber;
+use crate::storage::pieces::Pieces;
 use crate::wire::EmitError;
-use crate::wire::checksum::{Sum, copy_and_sum};
+use crate::wire::checksum::Sum;
 use crate::wire::ethernet::EthernetHeader;
 use crate::wire::ip::Protocol;
 use crate::wire::ipv4::Ipv4Header;
@@ -97,15 +98,16 @@ impl SegmentTemplate {
         Some(())
     }
 
-    /// Writes a frame with one of the segments, and returns its length.
+    /// Writes a frame with one of the segments, for which so many bytes are taken off `payload`, and returns
+    /// its length.
     pub(super) fn emit(
         &self,
         sequence: SequenceNumber,
         flags: TcpFlags,
-        payload: Pieces<'_>,
+        payload: &mut Pieces<'_>,
+        payload_length: usize,
         buffer: &mut [u8],
     ) -> Result<usize, EmitError> {
-        let payload_length = payload.0.len() + payload.1.len();
         let length = self.end + payload_length;
         self.copy_headers(buffer).ok_or(EmitError::BufferTooShort)?;
         let frame = buffer.get_mut(..length).ok_or(EmitError::BufferTooShort)?;
@@ -124,9 +126,8 @@ impl SegmentTemplate {
             }
             None => write_u16(ip, IPV6_PAYLOAD_LENGTH, in_tcp),
         }
-        let (first, second) = data.split_at_mut(payload.0.len());
-        let sum = copy_and_sum(first, payload.0)
-            .add_at(payload.0.len(), copy_and_sum(second, payload.1))
+        let sum = payload
+            .copy_and_sum_to(data)
             .add(self.sum)
             .add_u32(sequence.0)
             .add_u16(u16::from(flags.bits()))
@@ -148,10 +149,10 @@ pub(super) struct Cut<'a> {
     template: SegmentTemplate,
     sequence: SequenceNumber,
     flags: TcpFlags,
+    /// What is left.
     payload: Pieces<'a>,
     /// Payload of each frame but the last.
     size: usize,
-    done: usize,
 }
 
 impl<'a> Cut<'a> {
@@ -171,46 +172,33 @@ impl<'a> Cut<'a> {
             flags: header.flags,
             payload,
             size: size.min(room).max(1),
-            done: 0,
         })
-    }
-
-    fn left(&self) -> usize {
-        self.payload.0.len() + self.payload.1.len() - self.done
     }
 
     /// How many frames are to come.
     pub(super) fn frames(&self) -> usize {
-        self.left().div_ceil(self.size)
+        self.payload.len().div_ceil(self.size)
     }
 
     /// The length of the next frame, or `None` after the last.
     pub(super) fn next_length(&self) -> Option<usize> {
-        let left = self.left();
+        let left = self.payload.len();
         (left > 0).then(|| self.template.len() + left.min(self.size))
     }
 
     /// Writes the next frame and returns its length.
     pub(super) fn emit(&mut self, buffer: &mut [u8]) -> Result<usize, EmitError> {
-        let range = self.done..self.done + self.left().min(self.size);
-        let payload = pieces(self.payload, range.start, range.end);
-        let sequence = self.sequence + self.done as u32;
-        self.done = range.end;
+        let left = self.payload.len();
+        let length = left.min(self.size);
+        let sequence = self.sequence;
+        self.sequence += length as u32;
         let mut flags = self.flags;
-        if self.left() > 0 {
+        if left > length {
             flags.remove(TcpFlags::FIN | TcpFlags::PSH);
         }
-        self.template.emit(sequence, flags, payload, buffer)
+        let payload = &mut self.payload;
+        self.template.emit(sequence, flags, payload, length, buffer)
     }
-}
-
-/// The bytes from `start` to `end` of two pieces.
-fn pieces((first, second): Pieces<'_>, start: usize, end: usize) -> Pieces<'_> {
-    let split = first.len();
-    (
-        &first[start.min(split)..end.min(split)],
-        &second[start.saturating_sub(split)..end.saturating_sub(split)],
-    )
 }
 
 fn write_u16(header: &mut [u8], at: usize, value: u16) {
@@ -254,11 +242,12 @@ mod tests {
             header.options.timestamps = Some(Timestamps { value: 77, echo: first });
             let template = SegmentTemplate::new(&envelope, &header).unwrap();
             let bytes: Vec<u8> = (0..length).map(|n| (n as u8).wrapping_mul(odd)).collect();
-            let payload = bytes.split_at(cut.min(length));
+            let (front, back) = bytes.split_at(cut.min(length));
+            let payload = Pieces::of_ring(front, back);
             let flags = TcpFlags::from_bits_truncate(flags);
             let mut copied = [0xee; 1_600];
             let copied_length = template
-                .emit(SequenceNumber(sequence), flags, payload, &mut copied)
+                .emit(SequenceNumber(sequence), flags, &mut payload.clone(), length, &mut copied)
                 .unwrap();
             header.sequence = SequenceNumber(sequence);
             header.flags = flags;
@@ -280,7 +269,8 @@ mod tests {
         };
         for middle in [0, 99, 100, 101, 250] {
             let envelope = envelope("10.0.0.1", "10.0.0.2");
-            let payload = bytes.split_at(middle);
+            let (front, back) = bytes.split_at(middle);
+            let payload = Pieces::of_ring(front, back);
             let mut cut = Cut::new(&envelope, &header, payload, 100, 1_514).unwrap();
             assert_eq!(cut.frames(), 3);
             let mut buffer = [0; 1_514];
@@ -300,7 +290,7 @@ mod tests {
         let narrow = Cut::new(
             &envelope("10.0.0.1", "10.0.0.2"),
             &header,
-            (&bytes, &[]),
+            Pieces::of_ring(&bytes, &[]),
             100,
             104,
         );
@@ -318,7 +308,8 @@ mod tests {
         let refused = template.emit(
             SequenceNumber(1),
             TcpFlags::ACK,
-            ([0; 50].as_slice(), &[]),
+            &mut Pieces::of_ring(&[0; 50], &[]),
+            50,
             &mut [0; 100],
         );
         assert_eq!(refused, Err(EmitError::BufferTooShort));

@@ -4,7 +4,8 @@
 use super::Stack;
 use super::batch::{PortId, TransmitBatch, TransmitMeta};
 use super::control::{Content, Packet};
-use super::emit::{Envelope, NOTHING, Pieces, SegmentForm, emit_segment};
+use super::emit::{Envelope, SegmentForm, emit_segment};
+use super::lend::lend;
 use super::loopback;
 use super::neighbor::{Purpose, Resolution};
 use super::published_block::Marking;
@@ -12,7 +13,10 @@ use super::relay::Relay;
 use super::subflow::{Home, SubflowKey};
 use super::template::Cut;
 use crate::mptcp::subflow::{PathLimits, PayloadSource};
+use crate::storage::pieces::Pieces;
+use crate::storage::send_block::Loan;
 use crate::time::Instant;
+use crate::wire::EmitError;
 use crate::wire::ethernet::{EthernetHeader, MacAddress};
 use crate::wire::ip::Ecn;
 use crate::wire::tcp::TcpFlags;
@@ -69,6 +73,8 @@ struct Target {
     max_frame: usize,
     segmentation: bool,
     partial_checksum: bool,
+    /// Large segments may be sent as they lie in a send buffer.
+    lends: bool,
 }
 
 impl Target {
@@ -235,6 +241,29 @@ impl Stack {
         }
     }
 
+    /// Sends what is lent in place of the room last reserved.
+    fn attach(
+        &mut self,
+        now: Instant,
+        port: PortId,
+        lent: Result<(Loan, TransmitMeta), EmitError>,
+        batch: &mut impl TransmitBatch,
+    ) -> Turn {
+        let Ok((Loan { memory, filled }, meta)) = lent else {
+            self.counters.payload_missing += 1;
+            return Turn::Lost;
+        };
+        if port == PortId::LOOPBACK {
+            self.loopback.attach(now, memory, filled, meta);
+        } else {
+            batch.attach(port, memory, filled, meta);
+            self.counters.frames_sent += 1;
+        }
+        self.counters.segments_sent += 1;
+        self.counters.segments_lent += 1;
+        Turn::Sent
+    }
+
     fn transmit_subflows(&mut self, now: Instant, batch: &mut impl TransmitBatch) {
         self.ready.begin();
         while let Some((port, waiting)) = self.ready.pop() {
@@ -306,6 +335,9 @@ impl Stack {
             max_frame,
             segmentation: capabilities.segmentation,
             partial_checksum: capabilities.checksum || capabilities.segmentation,
+            lends: capabilities.segmentation
+                && capabilities.attach
+                && self.relay.worker_of(port).is_none(),
         })
     }
 
@@ -338,9 +370,9 @@ impl Stack {
             return Turn::Idle;
         };
         let loaded;
-        let (owner, published, marking) = match &slot.home {
+        let (home, published, marking) = match &slot.home {
             Home::Here(key) => match self.connections.get(*key) {
-                Some(owner) => (Some(owner), owner.connection.published(), owner.marking()),
+                Some(owner) => (Some(*key), owner.connection.published(), owner.marking()),
                 None => (None, &self.orphaned, Marking::default()),
             },
             Home::Elsewhere(distant) => {
@@ -381,12 +413,12 @@ impl Stack {
         let room = room.flatten();
         let limits = target.limits(envelope.len(), frames);
         let subflow = slot.subflow.awake();
-        let Some(outgoing) = subflow.transmit(now, published, limits) else {
+        let Some(mut outgoing) = subflow.transmit(now, published, limits) else {
             return Turn::Idle;
         };
-        let mut header = outgoing.header;
-        header.source_port = slot.local_port;
-        header.destination_port = slot.remote.port();
+        outgoing.header.source_port = slot.local_port;
+        outgoing.header.destination_port = slot.remote.port();
+        let header = &outgoing.header;
         let Some(room) = room else {
             if target.exit == Exit::NobodyAnswers && header.flags.contains(TcpFlags::SYN) {
                 slot.lost_syns = slot.lost_syns.saturating_add(1);
@@ -397,27 +429,35 @@ impl Stack {
             self.counters.neighbor_unreachable += 1;
             return Turn::Lost;
         };
+        let envelope = Envelope {
+            ecn: if outgoing.ecn_capable {
+                Ecn::Capable0
+            } else {
+                Ecn::NotCapable
+            },
+            ..envelope
+        };
+        if let Some(home) = home.filter(|_| target.lends)
+            && let Some(lent) = lend(&mut self.connections, home, &outgoing, &envelope)
+        {
+            return self.attach(now, target.port, lent, batch);
+        }
         let length = outgoing.length as usize;
-        let payload: Pieces<'_> = match outgoing.payload {
-            PayloadSource::None => NOTHING,
-            PayloadSource::SendBuffer(start) => {
-                owner.map_or(NOTHING, |owner| owner.connection.send_slices(start, length))
-            }
+        let owner = home.and_then(|home| self.connections.get(home));
+        let payload = match outgoing.payload {
+            PayloadSource::None => Pieces::NONE,
+            PayloadSource::SendBuffer(start) => owner.map_or(Pieces::NONE, |owner| {
+                owner.connection.send_pieces(start, length)
+            }),
             PayloadSource::Retained { offset } => subflow.retained_bytes(offset, outgoing.length),
         };
-        if payload.0.len() + payload.1.len() != length {
+        if payload.len() != length {
             self.counters.payload_missing += 1;
             return Turn::Lost;
         }
-        let ecn = if outgoing.ecn_capable {
-            Ecn::Capable0
-        } else {
-            Ecn::NotCapable
-        };
         let segment_size = usize::from(outgoing.segment_size.max(1));
         if !target.segmentation && length > segment_size {
-            let envelope = Envelope { ecn, ..envelope };
-            let cut = Cut::new(&envelope, &header, payload, segment_size, target.max_frame);
+            let cut = Cut::new(&envelope, header, payload, segment_size, target.max_frame);
             let Ok(mut cut) = cut else {
                 self.counters.payload_missing += 1;
                 return Turn::Lost;
@@ -436,8 +476,7 @@ impl Stack {
             partial_checksum: target.partial_checksum,
             segment_size: outgoing.segment_size.max(1),
         };
-        let envelope = Envelope { ecn, ..envelope };
-        match emit_segment(&envelope, &header, payload, form, room) {
+        match emit_segment(&envelope, header, payload, form, room) {
             Ok((length, meta)) => {
                 self.commit(now, target.port, length, meta, batch);
                 self.counters.segments_sent += 1;

@@ -1,6 +1,7 @@
 //! A received frame that its holder owns, and the pool it returns to.
 
 use core::ops::Range;
+use std::sync::Arc;
 
 /// What a frame that waits takes beside its buffer: its entry in a queue, and the allocator's own.
 const ENTRY: usize = 128;
@@ -12,7 +13,9 @@ pub struct PoolId(pub u8);
 /// One frame: a buffer of fixed size and the part of it that is filled.
 ///
 /// Whoever holds the frame owns its bytes, so a payload moves from a port to the reassembly of a
-/// connection without being copied.
+/// connection without being copied. A frame may also be attached to memory that others hold too
+/// ([`Self::attach`], as DPDK attaches buffers to each other's data): it shows that instead of its own
+/// buffer, and nobody writes there.
 ///
 /// It is one pointer: it moves a dozen times on its way, and a processor that has just written the parts
 /// of a larger value waits before it can move the whole.
@@ -22,9 +25,24 @@ pub struct Frame(Option<Box<Filled>>);
 #[derive(Debug)]
 struct Filled {
     buffer: Box<[u8]>,
-    /// Never past the end of the buffer.
+    /// What is shown instead of the buffer.
+    attached: Option<Arc<[u8]>>,
+    /// Never past the end of what is shown.
     range: Range<usize>,
     origin: Option<PoolId>,
+}
+
+impl Filled {
+    /// All that the range is a part of.
+    fn shown(&self) -> &[u8] {
+        self.attached.as_deref().unwrap_or(&self.buffer)
+    }
+
+    fn detach(&mut self) {
+        if self.attached.take().is_some() {
+            self.range = 0..0;
+        }
+    }
 }
 
 impl Frame {
@@ -41,15 +59,27 @@ impl Frame {
     fn new(buffer: Box<[u8]>, filled: usize, origin: Option<PoolId>) -> Self {
         Self(Some(Box::new(Filled {
             buffer,
+            attached: None,
             range: 0..filled,
             origin,
         })))
     }
 
-    /// The whole buffer, for a port to fill.
+    /// Shows the bytes `filled` of `memory` from now on. One that is empty can show none, and stays empty.
+    pub fn attach(&mut self, memory: Arc<[u8]>, filled: Range<usize>) {
+        if let Some(own) = &mut self.0 {
+            own.attached = Some(memory);
+            self.set_filled(filled);
+        }
+    }
+
+    /// The whole buffer, for a port to fill. What was attached is let go.
     pub fn buffer_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
-            Some(filled) => &mut filled.buffer,
+            Some(own) => {
+                own.detach();
+                &mut own.buffer
+            }
             None => &mut [],
         }
     }
@@ -72,7 +102,7 @@ impl Frame {
     /// States which part of the buffer holds the frame; what lies outside the buffer is cut off.
     pub fn set_filled(&mut self, filled: Range<usize>) {
         if let Some(own) = &mut self.0 {
-            let end = filled.end.min(own.buffer.len());
+            let end = filled.end.min(own.shown().len());
             own.range = filled.start.min(end)..end;
         }
     }
@@ -93,15 +123,15 @@ impl Frame {
     /// The bytes of the frame.
     pub fn bytes(&self) -> &[u8] {
         match &self.0 {
-            Some(own) => &own.buffer[own.range.clone()],
+            Some(own) => &own.shown()[own.range.clone()],
             None => &[],
         }
     }
 
     /// Writes `bytes` after the first `length` bytes of the frame, in place of what follows there.
-    /// False, and nothing written, when the buffer has no room.
+    /// False, and nothing written, when the buffer has no room, or is not what the frame shows.
     pub fn append_after(&mut self, length: usize, bytes: &[u8]) -> bool {
-        let Some(own) = &mut self.0 else {
+        let Some(own) = self.0.as_mut().filter(|own| own.attached.is_none()) else {
             return bytes.is_empty();
         };
         let start = own.range.start + length.min(own.range.len());
@@ -114,16 +144,21 @@ impl Frame {
         true
     }
 
-    /// How many bytes the frame could have without being moved within its buffer.
+    /// How many bytes the frame could have without being moved: as many as it has, where it is attached.
     pub fn room(&self) -> usize {
-        self.capacity() - self.filled().start
+        match &self.0 {
+            Some(own) if own.attached.is_some() => own.range.len(),
+            Some(own) => own.buffer.len() - own.range.start,
+            None => 0,
+        }
     }
 
     /// The `length` bytes of the buffer after the first `start` of the frame, be they part of it or not;
-    /// `None` where the buffer ends before.
+    /// `None` where the buffer ends before, or is not what the frame shows.
     pub fn room_after(&mut self, start: usize, length: usize) -> Option<&mut [u8]> {
-        let start = self.filled().start.checked_add(start)?;
-        self.buffer_mut().get_mut(start..start.checked_add(length)?)
+        let own = self.0.as_mut().filter(|own| own.attached.is_none())?;
+        let start = own.range.start.checked_add(start)?;
+        own.buffer.get_mut(start..start.checked_add(length)?)
     }
 
     /// Makes the frame as long as `length`, as far as the buffer goes.
@@ -132,11 +167,11 @@ impl Frame {
         self.set_filled(start..start.saturating_add(length));
     }
 
-    /// The bytes of the frame, to be changed in place.
+    /// The bytes of the frame, to be changed in place; none where they are attached.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         match &mut self.0 {
-            Some(own) => &mut own.buffer[own.range.clone()],
-            None => &mut [],
+            Some(own) if own.attached.is_none() => &mut own.buffer[own.range.clone()],
+            _ => &mut [],
         }
     }
 
@@ -210,6 +245,9 @@ impl FramePool {
     /// Takes a frame back. One of another size, or past what the pool keeps, is freed; one of another
     /// pool waits for [`Self::take_stranger`]. A pool without a name takes any.
     pub fn put(&mut self, mut frame: Frame) {
+        if let Some(own) = &mut frame.0 {
+            own.detach();
+        }
         let origin = frame.origin();
         let stranger = self.id.is_some() && origin.is_some() && origin != self.id;
         if stranger {
@@ -280,6 +318,37 @@ mod tests {
         frame.narrow(7..8);
         assert_eq!(frame.bytes(), b"");
         assert_eq!(size_of::<Frame>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn an_attached_frame_shows_what_others_hold_and_writes_nothing_there() {
+        let memory: Arc<[u8]> = Arc::from(&b"headers and payload"[..]);
+        let mut pool = FramePool::new(64, 2);
+        let mut frame = pool.take();
+        frame.attach(Arc::clone(&memory), 8..100);
+        assert_eq!(frame.bytes(), b"and payload");
+        frame.narrow(4..11);
+        assert_eq!((frame.bytes(), frame.room()), (&b"payload"[..], 7));
+        assert!(!frame.append_after(7, b"!"));
+        assert!(frame.room_after(0, 1).is_none());
+        assert!(frame.bytes_mut().is_empty());
+        frame.extend_to(100);
+        assert_eq!(frame.bytes(), b"payload");
+        assert_eq!(Arc::strong_count(&memory), 2);
+        pool.put(frame);
+        assert_eq!(Arc::strong_count(&memory), 1);
+        let mut frame = pool.take();
+        assert_eq!((frame.bytes(), frame.capacity()), (&[][..], 64));
+        frame.attach(Arc::clone(&memory), 0..7);
+        frame.buffer_mut()[..3].copy_from_slice(b"own");
+        frame.set_filled(0..3);
+        assert_eq!(
+            (frame.bytes(), Arc::strong_count(&memory)),
+            (&b"own"[..], 1)
+        );
+        let mut empty = Frame::empty();
+        empty.attach(memory, 0..7);
+        assert_eq!(empty.bytes(), b"");
     }
 
     #[test]

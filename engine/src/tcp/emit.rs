@@ -224,7 +224,8 @@ impl Tcb {
         if retransmission {
             let segments = length.div_ceil(segment_size);
             self.recovery.retransmissions += u64::from(segments);
-        } else if length % segment_size != 0 {
+        } else if length % segment_size != 0 && data_end == self.send.data_end() {
+            // One that others follow was cut short by its mapping, not by a writer of little.
             self.send.small_end = end;
         }
         Emission {

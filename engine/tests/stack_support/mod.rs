@@ -24,6 +24,7 @@ use std::collections::VecDeque;
 pub const PLAIN: Capabilities = Capabilities {
     checksum: false,
     segmentation: false,
+    attach: false,
     max_frame: 1514,
 };
 
@@ -31,6 +32,7 @@ pub const PLAIN: Capabilities = Capabilities {
 pub const OFFLOAD: Capabilities = Capabilities {
     checksum: true,
     segmentation: true,
+    attach: false,
     max_frame: 65_549,
 };
 

@@ -62,6 +62,7 @@ fn stack(number: u8, place: Place, post: PostConfig) -> Stack {
             capabilities: Capabilities {
                 checksum: false,
                 segmentation: false,
+                attach: false,
                 max_frame: 1_514,
             },
         };

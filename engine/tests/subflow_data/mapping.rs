@@ -215,3 +215,24 @@ fn a_contradicting_mapping_is_reported() {
     pair.server.receive(pair.now, &contradicting);
     assert_eq!(pair.server.count(&Told::BadMapping), 1);
 }
+
+#[test]
+fn a_segment_that_ends_with_its_mapping_holds_up_nothing_behind_it() {
+    let mut pair = Pair::capable(CHECKSUM, CHECKSUM);
+    pair.run();
+    grant_with_checksum(&mut pair, b"ping", 1);
+    pair.run();
+    grant_with_checksum(&mut pair, &[1; 1_000], 5);
+    grant_with_checksum(&mut pair, &[2; 500], 1_005);
+    let lengths = |segments: &[Segment]| -> Vec<usize> {
+        segments
+            .iter()
+            .map(|segment| segment.payload.len())
+            .collect()
+    };
+    // The first is short because mappings with checksums are not joined, the second because no more
+    // was written: only that one has small ones after it wait (RFC 9293 section 3.7.4).
+    assert_eq!(lengths(&pair.client.transmit_all(pair.now)), [1_000, 500]);
+    grant_with_checksum(&mut pair, &[3; 500], 1_505);
+    assert_eq!(lengths(&pair.client.transmit_all(pair.now)), []);
+}

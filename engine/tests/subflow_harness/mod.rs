@@ -16,6 +16,7 @@ use braid_engine::mptcp::subflow::{
 };
 use braid_engine::sequence::{DataSequenceNumber, SequenceNumber};
 use braid_engine::storage::frame::{Frame, FramePool};
+use braid_engine::storage::pieces::Pieces;
 use braid_engine::tcp::{Negotiated, Payload, TcbConfig};
 use braid_engine::time::{Duration, Instant};
 use braid_engine::wire::mptcp_option::{DataNumber, Key, MptcpOption};
@@ -79,11 +80,12 @@ pub struct Bytes {
 }
 
 impl SendBytes for Bytes {
-    fn slices(&self, start: DataSequenceNumber, length: usize) -> (&[u8], &[u8]) {
+    fn pieces(&self, start: DataSequenceNumber, length: usize) -> Pieces<'_> {
         let from = start.offset_from(self.start) as usize;
         let all = self.bytes.get(from..).unwrap_or_default();
         let all = &all[..length.min(all.len())];
-        all.split_at(all.len() / 2)
+        let (front, back) = all.split_at(all.len() / 2);
+        Pieces::of_ring(front, back)
     }
 }
 
@@ -201,12 +203,12 @@ impl Side {
         let payload = match outgoing.payload {
             PayloadSource::None => Vec::new(),
             PayloadSource::SendBuffer(start) => {
-                let (front, back) = self.source.slices(start, length);
-                [front, back].concat()
+                let held = self.source.pieces(start, length);
+                held.collect::<Vec<_>>().concat()
             }
             PayloadSource::Retained { offset } => {
-                let (front, back) = self.subflow.retained_bytes(offset, outgoing.length);
-                [front, back].concat()
+                let held = self.subflow.retained_bytes(offset, outgoing.length);
+                held.collect::<Vec<_>>().concat()
             }
         };
         assert_eq!(payload.len(), length, "the source holds what is sent");

@@ -73,6 +73,7 @@ impl Offloads {
         Capabilities {
             checksum: self.checksum,
             segmentation: self.segmentation,
+            attach: false,
             max_frame: if self.segmentation {
                 plain.max(LARGEST_SEGMENTED_FRAME)
             } else {

@@ -139,6 +139,7 @@ impl<P: Port> Port for ImpairedPort<P> {
         Capabilities {
             checksum: false,
             segmentation: false,
+            attach: false,
             max_frame: self.outgoing.len(),
         }
     }

@@ -10,6 +10,7 @@ mod lane;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU8;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
@@ -66,6 +67,7 @@ impl MemoryOptions {
         Capabilities {
             checksum: self.checksum || self.segmentation,
             segmentation: self.segmentation,
+            attach: true,
             max_frame: if self.segmentation {
                 LARGEST_FRAME
             } else {
@@ -186,6 +188,26 @@ impl MemoryPort {
         })
     }
 
+    /// Puts a frame on its way.
+    fn send(&mut self, frame: Frame, meta: TransmitMeta) {
+        let length = frame.bytes().len();
+        let lane = self.lane_for(frame.bytes());
+        let sent = Sent {
+            frame,
+            checksum: match meta.checksum {
+                ChecksumOffload::Complete => ReceivedChecksum::Unknown,
+                ChecksumOffload::Partial { .. } => ReceivedChecksum::Partial,
+            },
+            segment_size: meta
+                .segmentation
+                .map(|segmentation| segmentation.segment_size),
+        };
+        match self.outgoing[lane].under_way.push(sent) {
+            Ok(()) => self.counters.count_transmitted(length),
+            Err(_) => self.counters.transmit_dropped += 1,
+        }
+    }
+
     /// The lane to the queue that a frame belongs to; one that is open, if there is any.
     fn lane_for(&self, frame: &[u8]) -> usize {
         if self.outgoing.len() == 1 {
@@ -291,21 +313,13 @@ impl Port for MemoryPort {
             return;
         };
         frame.set_filled(0..length);
-        let length = frame.bytes().len();
-        let lane = self.lane_for(frame.bytes());
-        let sent = Sent {
-            frame,
-            checksum: match meta.checksum {
-                ChecksumOffload::Complete => ReceivedChecksum::Unknown,
-                ChecksumOffload::Partial { .. } => ReceivedChecksum::Partial,
-            },
-            segment_size: meta
-                .segmentation
-                .map(|segmentation| segmentation.segment_size),
-        };
-        match self.outgoing[lane].under_way.push(sent) {
-            Ok(()) => self.counters.count_transmitted(length),
-            Err(_) => self.counters.transmit_dropped += 1,
+        self.send(frame, meta);
+    }
+
+    fn attach(&mut self, memory: Arc<[u8]>, filled: Range<usize>, meta: TransmitMeta) {
+        if let Some(mut frame) = self.reserved.take() {
+            frame.attach(memory, filled);
+            self.send(frame, meta);
         }
     }
 

@@ -177,8 +177,12 @@ impl<P: Port> CapturedPort<P> {
 }
 
 impl<P: Port> Port for CapturedPort<P> {
+    /// Those of the port, but what it hands over is copied, as the file needs it.
     fn capabilities(&self) -> Capabilities {
-        self.port.capabilities()
+        Capabilities {
+            attach: false,
+            ..self.port.capabilities()
+        }
     }
 
     fn receive(

@@ -21,6 +21,7 @@ mod fallback;
 mod falling_back;
 mod hold;
 mod ledger;
+mod lend;
 mod link;
 mod paths;
 mod policy;
@@ -254,16 +255,17 @@ impl Connection {
     ///
     /// [`IoError::WouldBlock`] when there is no room; [`ConnectionEvent::Writable`] follows.
     pub fn write(&mut self, bytes: &[u8], cx: &mut Context<'_>) -> Result<usize, IoError> {
-        let fill = |head: &mut [u8], tail: &mut [u8]| {
-            let (of_head, rest) = bytes.split_at(head.len());
-            copy(head, of_head);
-            copy(tail, rest);
+        let mut rest = bytes;
+        let fill = |piece: &mut [u8]| {
+            let (next, after) = rest.split_at(piece.len());
+            copy(piece, next);
+            rest = after;
         };
         self.write_with(bytes.len(), fill, cx)
     }
 
     /// As [`Self::write`] of `length` bytes, which `fill` writes in place, as many as there is room
-    /// for, in two pieces.
+    /// for, piece by piece.
     ///
     /// # Errors
     ///
@@ -271,7 +273,7 @@ impl Connection {
     pub fn write_with(
         &mut self,
         length: usize,
-        fill: impl FnOnce(&mut [u8], &mut [u8]),
+        fill: impl FnMut(&mut [u8]),
         cx: &mut Context<'_>,
     ) -> Result<usize, IoError> {
         if let Some(failure) = self.failure {
@@ -401,11 +403,6 @@ impl Connection {
     /// What is written and not released.
     pub fn send_buffer(&self) -> &SendBuffer {
         &self.send.buffer
-    }
-
-    /// The `length` bytes from `from` on, in two pieces; shorter where they are not held.
-    pub fn send_slices(&self, from: DataSequenceNumber, length: usize) -> (&[u8], &[u8]) {
-        self.send.slices(from, length)
     }
 
     /// TCP_NODELAY: small writes go out at once.

@@ -8,7 +8,7 @@ use super::subflow_view::{Rank, SubflowView};
 use crate::mptcp::message::{Grant, ToSubflow};
 use crate::mptcp::scheduler::{Candidate, Choice, Demand, SchedulerState, min_rtt};
 use crate::time::{Duration, Instant};
-use crate::wire::checksum::{Sum, dss_checksum};
+use crate::wire::checksum::dss_checksum;
 use core::ops::Range;
 
 /// The longest mapping: an IP packet of 64 KiB less the longest headers of IP and TCP, so that a
@@ -133,11 +133,14 @@ impl Connection {
         if length == 0 {
             return false;
         }
-        let granted = unsent.start..unsent.start + length;
+        let end = unsent.start + length;
+        let aligned = self.send.buffer.aligned_end(unsent.start);
+        let granted = unsent.start..aligned.unwrap_or(end).min(end);
+        let length = granted.end - granted.start;
         if view.copied_to.max(self.send.snd_una) >= granted.start {
             view.copied_to = granted.end;
         }
-        if !length.is_multiple_of(segment_size) {
+        if aligned != Some(granted.end) && !length.is_multiple_of(segment_size) {
             self.send.small_end = granted.end;
             self.hold.note_let_go();
         }
@@ -259,8 +262,7 @@ impl Connection {
         if !self.checksum || !matches!(self.mode, Mode::Multipath { .. }) {
             return None;
         }
-        let (head, tail) = self.send.buffer.slices(range.clone());
-        let payload = Sum::of(head).add_at(head.len(), Sum::of(tail));
+        let payload = self.send.buffer.pieces(range.clone()).sum();
         Some(dss_checksum(
             payload,
             self.send.number(range.start),

@@ -3,6 +3,7 @@
 
 use super::data_space::DataSpace;
 use crate::sequence::DataSequenceNumber;
+use crate::storage::pieces::Pieces;
 use crate::storage::range_set::RangeSet;
 use crate::storage::send_buffer::SendBuffer;
 use crate::time::{Duration, Instant};
@@ -109,13 +110,15 @@ impl SendState {
     }
 
     /// The bytes of a granted range in place.
-    pub(super) fn slices(&self, from: DataSequenceNumber, length: usize) -> (&[u8], &[u8]) {
-        match self.space.offset(from, self.snd_una) {
-            Some(start) => self
-                .buffer
-                .slices(start..start.saturating_add(length as u64)),
-            None => (&[], &[]),
-        }
+    pub(super) fn pieces(&self, from: DataSequenceNumber, length: usize) -> Pieces<'_> {
+        let range = self.range(from, length);
+        range.map_or(Pieces::NONE, |range| self.buffer.pieces(range))
+    }
+
+    /// Where the `length` bytes from `from` on lie.
+    pub(super) fn range(&self, from: DataSequenceNumber, length: usize) -> Option<Range<u64>> {
+        let start = self.space.offset(from, self.snd_una)?;
+        Some(start..start.saturating_add(length as u64))
     }
 
     /// Data granted for the first time ends here, without the DATA_FIN.
@@ -229,7 +232,7 @@ mod tests {
             send.snd_nxt = 100;
             send.fin = Fin::Wanted;
             assert_eq!(send.send_fin(), initial + 101);
-            assert_eq!(send.slices(initial + 31, 30).0.len(), 30);
+            assert_eq!(send.pieces(initial + 31, 30).len(), 30);
             for acknowledged in [20, 40, 60, 100] {
                 let number = initial + 1 + acknowledged;
                 let short = DataNumber::Short(number.low());

@@ -41,6 +41,7 @@ use crate::mptcp::message::{
     Establishment, FallbackReason, Progress, Published, ResetOptions, SubflowEnd, ToHome,
 };
 use crate::sequence::{DataSequenceNumber, SequenceNumber};
+use crate::storage::pieces::Pieces;
 use crate::storage::prefetch::Prefetch;
 use crate::tcp::{End, Negotiated, State, Tcb, TcbConfig, TcpInfo};
 use crate::time::Instant;
@@ -276,8 +277,8 @@ impl Subflow {
 
     /// Bytes that [`ToSubflow::Retain`](crate::mptcp::message::ToSubflow::Retain) had copied, or that
     /// came with their grant: `length` of them from the stream's `offset` on, as
-    /// [`PayloadSource::Retained`] asks for, in two pieces. Fewer where fewer are held.
-    pub fn retained_bytes(&self, offset: u64, length: u32) -> (&[u8], &[u8]) {
+    /// [`PayloadSource::Retained`] asks for. Fewer where fewer are held.
+    pub fn retained_bytes(&self, offset: u64, length: u32) -> Pieces<'_> {
         self.outflow.retained_bytes(offset, length)
     }
 

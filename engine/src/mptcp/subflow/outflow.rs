@@ -2,6 +2,7 @@
 
 use super::send_mapping::{SendMapping, SendMappings};
 use crate::sequence::DataSequenceNumber;
+use crate::storage::pieces::Pieces;
 use std::collections::VecDeque;
 
 /// The longest mapping that the length field of a DSS holds.
@@ -9,8 +10,8 @@ pub(super) const LONGEST_MAPPING: u32 = u16::MAX as u32;
 
 /// A connection's send buffer, to copy from.
 pub trait SendBytes {
-    /// The `length` bytes from `start` on, in two pieces; what is not held is left out.
-    fn slices(&self, start: DataSequenceNumber, length: usize) -> (&[u8], &[u8]);
+    /// The `length` bytes from `start` on; what is not held is left out.
+    fn pieces(&self, start: DataSequenceNumber, length: usize) -> Pieces<'_>;
 }
 
 /// Where an infinite mapping begins (RFC 8684 section 3.7), and how far it was carried.
@@ -189,12 +190,13 @@ impl Outflow {
             }
             let from = self.retained.end().max(mapping.offset);
             let length = (mapping.end() - from) as usize;
-            let (front, back) = source.slices(mapping.data_sequence_at(from), length);
-            if front.len() + back.len() != length {
+            let pieces = source.pieces(mapping.data_sequence_at(from), length);
+            if pieces.len() != length {
                 return false;
             }
-            self.retained.bytes.extend(front);
-            self.retained.bytes.extend(back);
+            for piece in pieces {
+                self.retained.bytes.extend(piece);
+            }
         }
         true
     }
@@ -212,24 +214,19 @@ impl Outflow {
         self.retained.bytes.extend(bytes);
     }
 
-    /// The bytes from `offset` on in place, in two pieces; fewer where fewer are held.
-    pub(super) fn retained_bytes(&self, offset: u64, length: u32) -> (&[u8], &[u8]) {
+    /// The bytes from `offset` on in place; fewer where fewer are held.
+    pub(super) fn retained_bytes(&self, offset: u64, length: u32) -> Pieces<'_> {
         let Some(start) = offset.checked_sub(self.retained.start) else {
-            return (&[], &[]);
+            return Pieces::NONE;
         };
         let held = self.retained.bytes.len();
         let start = usize::try_from(start).unwrap_or(usize::MAX).min(held);
         let end = start.saturating_add(length as usize).min(held);
         let (front, back) = self.retained.bytes.as_slices();
         let split = front.len();
-        let piece = |slice: &'_ [u8], from: usize| {
-            let within = |at: usize| at.saturating_sub(from).min(slice.len());
-            within(start)..within(end)
-        };
-        let (first, second) = (piece(front, 0), piece(back, split));
-        (
-            front.get(first).unwrap_or_default(),
-            back.get(second).unwrap_or_default(),
+        Pieces::of_ring(
+            &front[start.min(split)..end.min(split)],
+            &back[start.saturating_sub(split)..end.saturating_sub(split)],
         )
     }
 

@@ -120,6 +120,7 @@ fn stack(scenario: &Scenario, side: Side, place: Place, random: &Random) -> Stac
             capabilities: Capabilities {
                 checksum: false,
                 segmentation: false,
+                attach: false,
                 max_frame: 1_514,
             },
         };
