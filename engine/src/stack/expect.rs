@@ -63,15 +63,19 @@ impl Stack {
         let Some(prefetch) = self.prefetch_for_a_crowd() else {
             return;
         };
+        let frames = frames.into_iter().take(AT_ONCE);
+        let flows: ArrayVec<FourTuple, AT_ONCE> = frames.filter_map(glance).collect();
+        // Looked up with nothing between, so that a processor waits for several at a time.
         let mut subflows = Subflows::new();
-        for frame in frames.into_iter().take(AT_ONCE) {
-            if let Some(flow) = glance(frame)
-                && let Some(Flow::Subflow(key)) = self.flows.get(&flow).copied()
+        for flow in &flows {
+            if let Some(Flow::Subflow(key)) = self.flows.get(flow).copied()
                 && subflows.last() != Some(&key)
             {
-                self.subflows.prefetch(key, prefetch);
                 subflows.push(key);
             }
+        }
+        for &key in &subflows {
+            self.subflows.prefetch(key, prefetch);
         }
         let mut homes = Connections::new();
         self.prefetch_subflows(&subflows, prefetch, |key| {
