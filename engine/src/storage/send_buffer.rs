@@ -9,8 +9,9 @@ use core::ops::{Range, RangeInclusive};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// The least payload of a block, where one may be larger: with what the allocator adds a page.
-const SMALLEST: usize = 4_000;
+/// The least payload of a block, where one may be larger: with what it takes beside, and with what the
+/// allocator adds, 512 bytes.
+const SMALLEST: usize = 480;
 
 /// How what is written is laid out in blocks.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
